@@ -1,0 +1,185 @@
+"""Decoding with PyAV: AAC, ALAC, WMA, WavPack, APE, and what else FFmpeg reads.
+
+FFmpeg's seek is not exact for several of these codecs, so a file is decoded from the
+start and the wanted ranges are cut out on the way. Its length comes first, from the
+packets' own durations, without decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.audio.source import (
+    TRUNCATION_TOLERANCE,
+    Range,
+    Samples,
+    cut_ranges,
+    down_mix,
+)
+from beetsplug.artifactnet.errors import AudioError, TruncatedError
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+
+
+_GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
+"""Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_ENCRYPTED_TAGS = {"drms", "enca", "p608"}
+_N_BAD_PACKETS = 8
+"""Undecodable packets after which a file is corrupt rather than merely scratched."""
+
+
+class PyavSource:
+    """A file that FFmpeg decodes.
+
+    Raises:
+        AudioError: FFmpeg reads no audio from it.
+        TruncatedError: The file ends before the audio that its header announces.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _Opened(path) as opened:
+            self.sample_rate = int(opened.stream.rate or 0)
+            if self.sample_rate <= 0:
+                raise AudioError("no audio in it")
+            self.n_frames = _n_demuxed_frames(opened, self.sample_rate)
+            _refuse_truncated(opened, self.n_frames, self.sample_rate)
+
+    def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
+        """Yield each range out of one decode from the start."""
+        short = 0
+        for (start, stop), samples in zip(
+            ranges, cut_ranges(self._blocks(), ranges), strict=True
+        ):
+            short = max(short, stop - start - len(samples))
+            if short > (1 - TRUNCATION_TOLERANCE) * self.n_frames:
+                decoded = stop - short
+                raise TruncatedError(
+                    decoded / self.sample_rate, self.n_frames / self.sample_rate
+                )
+            yield np.pad(samples, (0, stop - start - len(samples)))
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _blocks(self) -> Iterator[Samples]:
+        with _Opened(self._path) as opened:
+            for packet in opened.audio_packets(tolerate=_N_BAD_PACKETS):
+                for frame in packet:
+                    if frame.sample_rate != self.sample_rate:
+                        raise AudioError("its sample rate changes on the way")
+                    yield down_mix(_as_float32(frame))
+
+
+class _Opened:
+    """An open container and its first audio stream."""
+
+    container: InputContainer
+    stream: AudioStream
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> _Opened:
+        import av
+        from av.error import FFmpegError
+
+        # FFmpeg takes a path for a URL and a playlist for a list of URLs: it gets an
+        # open file instead, and no protocol to open another one with.
+        self._file = self._path.open("rb")
+        try:
+            self.container = av.open(
+                self._file, metadata_errors="ignore", options={"protocol_whitelist": "none"}
+            )
+        except (FFmpegError, ValueError, OverflowError) as error:
+            self._file.close()
+            raise AudioError("not audio that can be decoded") from error
+        try:
+            self.stream = self._first_audio_stream()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _first_audio_stream(self) -> AudioStream:
+        if not self.container.streams.audio:
+            raise AudioError("no audio in it")
+        stream = self.container.streams.audio[0]
+        if str(stream.codec_context.codec_tag).lower() in _ENCRYPTED_TAGS:
+            raise AudioError("encrypted")
+        return stream
+
+    def packets(self) -> Iterator[Packet]:
+        """Yield the audio packets, without the empty one that flushes a decoder."""
+        from av.error import FFmpegError
+
+        try:
+            yield from (p for p in self.container.demux(self.stream))
+        except FFmpegError as error:
+            raise AudioError(f"reading stopped: {error.strerror}") from error
+
+    def audio_packets(self, *, tolerate: int) -> Iterator[list[AudioFrame]]:
+        """Yield the decoded frames of each packet.
+
+        Raises:
+            AudioError: More than ``tolerate`` packets cannot be decoded.
+        """
+        from av.error import FFmpegError
+
+        n_bad = 0
+        for packet in self.packets():
+            try:
+                yield [frame for frame in packet.decode()]
+            except FFmpegError as error:
+                n_bad += 1
+                if n_bad > tolerate:
+                    raise AudioError(f"decoding stopped: {error.strerror}") from error
+
+
+def _n_demuxed_frames(opened: _Opened, sample_rate: int) -> int:
+    """Return the length that the packets add up to, in frames."""
+    time_base = opened.stream.time_base
+    if time_base is None:
+        raise AudioError("no audio in it")
+    ticks = sum(packet.duration or 0 for packet in opened.packets())
+    return round(ticks * time_base * sample_rate)
+
+
+def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
+    """Raise where the header announces more than the packets hold."""
+    stream = opened.stream
+    if stream.duration is None or stream.time_base is None:
+        return
+    if _GUESSED_LENGTH & set(opened.container.format.name.split(",")):
+        return
+    announced = float(stream.duration * stream.time_base)
+    if n_frames / sample_rate < TRUNCATION_TOLERANCE * announced:
+        raise TruncatedError(n_frames / sample_rate, announced)
+
+
+def _as_float32(frame: AudioFrame) -> NDArray[np.float32]:
+    """Return a frame's samples as ``(n_frames, n_channels)``, nominal [-1, 1]."""
+    values = frame.to_ndarray()
+    n_channels = frame.layout.nb_channels
+    frames = values.T if frame.format.is_planar else values.reshape(-1, n_channels)
+    if frames.dtype == np.uint8:
+        return (frames.astype(np.float32) - 128) / np.float32(128)
+    if np.issubdtype(frames.dtype, np.signedinteger):
+        full_scale = -float(np.iinfo(frames.dtype).min)
+        return (frames / full_scale).astype(np.float32)
+    return frames.astype(np.float32)

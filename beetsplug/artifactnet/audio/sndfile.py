@@ -1,0 +1,165 @@
+"""Decoding with libsndfile: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3 and kin.
+
+Its seek is exact to the sample, so only the wanted ranges are decoded. The length
+that it reports is a guess for an MP3 without a Xing header; the tail is therefore
+read when a file is opened, and where it is missing the file is decoded once from
+start to end to learn its true length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from beetsplug.artifactnet.audio.source import (
+    TRUNCATION_TOLERANCE,
+    Range,
+    Samples,
+    cut_ranges,
+    down_mix,
+)
+from beetsplug.artifactnet.errors import AudioError, TruncatedError
+
+_BLOCK_FRAMES = 1 << 16
+_TAIL_FRAMES = 1 << 12
+_CHUNK_SIZE_LINE = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
+_STREAMED_CHUNK_SIZE = 0x7FFF0000
+"""WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
+_OGG_LAST_PAGE_BYTES = 1 << 17
+_OGG_N_LACING = 26
+"""Where an Ogg page header holds the number of its lacing values."""
+_MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+
+
+class SndfileSource:
+    """A file that libsndfile decodes.
+
+    Raises:
+        soundfile.SoundFileError: libsndfile does not read this file.
+        TruncatedError: The file ends before the audio that its header announces.
+        AudioError: It opens, and cannot be decoded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = soundfile.SoundFile(path)
+        self.sample_rate = int(self._file.samplerate)
+        self.n_frames = int(self._file.frames)
+        self._seekable = True
+        try:
+            _refuse_truncated_chunk(self._file, self.sample_rate)
+            if self._file.format == "OGG":
+                _refuse_truncated_ogg(path, self.n_frames / self.sample_rate)
+            if not self._tail_is_there():
+                self._measure()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
+        """Yield each range: by seeking, or in one pass where the length was a guess."""
+        if self._seekable:
+            return (self._read(start, stop) for start, stop in ranges)
+        return cut_ranges(self._blocks(), ranges)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _tail_is_there(self) -> bool:
+        start = max(0, self.n_frames - _TAIL_FRAMES)
+        try:
+            return len(self._read(start, self.n_frames)) == self.n_frames - start
+        except AudioError:
+            return False
+
+    def _measure(self) -> None:
+        """Decode from start to end and keep the length that was really there."""
+        announced, self._seekable = self.n_frames, False
+        self.n_frames = sum(len(block) for block in self._blocks())
+        length_is_a_guess = self._file.format == "MP3" and not _announces_length(self._path)
+        if not length_is_a_guess and self.n_frames < TRUNCATION_TOLERANCE * announced:
+            raise TruncatedError(
+                self.n_frames / self.sample_rate, announced / self.sample_rate
+            )
+
+    def _read(self, start: int, stop: int) -> Samples:
+        try:
+            self._file.seek(start)
+            return down_mix(self._file.read(stop - start, dtype="float32", always_2d=True))
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(f"decoding stopped: {_reason(error)}") from error
+
+    def _blocks(self) -> Iterator[Samples]:
+        """Yield the file in blocks; an undecodable rest ends it, as the end would."""
+        with soundfile.SoundFile(self._path) as file:
+            while True:
+                try:
+                    block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+                except (soundfile.SoundFileError, RuntimeError):
+                    return
+                if not len(block):
+                    return
+                yield down_mix(block)
+
+
+def _reason(error: Exception) -> str:
+    """Return libsndfile's words without the file's name in them."""
+    text = getattr(error, "error_string", "") or str(error)
+    return text.strip().rstrip(".") or "libsndfile gives no reason"
+
+
+def _refuse_truncated_chunk(file: soundfile.SoundFile, sample_rate: int) -> None:
+    """Raise where a WAV or AIFF holds less audio than its chunk header says.
+
+    libsndfile shortens such a file to what is there and says so in its log alone.
+    """
+    found = _CHUNK_SIZE_LINE.search(file.extra_info)
+    if found is None:
+        return
+    announced, present = int(found[1]), int(found[2])
+    if present < TRUNCATION_TOLERANCE * announced < _STREAMED_CHUNK_SIZE:
+        seconds = file.frames / sample_rate
+        raise TruncatedError(seconds, seconds * announced / max(present, 1))
+
+
+def _refuse_truncated_ogg(path: Path, found_s: float) -> None:
+    """Raise where an Ogg file is cut within its last page (RFC 3533, section 6).
+
+    A missing end-of-stream flag alone is no sign: some encoders never set it.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _OGG_LAST_PAGE_BYTES))
+        tail = file.read()
+    start = tail.rfind(b"OggS")
+    page = tail[start:] if start >= 0 else b""
+    n_lacing = page[_OGG_N_LACING] if len(page) > _OGG_N_LACING else 0
+    lacing = page[_OGG_N_LACING + 1 : _OGG_N_LACING + 1 + n_lacing]
+    complete = len(lacing) == n_lacing and len(page) >= _OGG_N_LACING + 1 + n_lacing + sum(
+        lacing
+    )
+    if not complete:
+        raise AudioError(f"truncated: cut off after {found_s:.1f} s")
+
+
+def _announces_length(path: Path) -> bool:
+    """Tell whether an MP3's first frame carries a Xing, Info or VBRI tag.
+
+    A Xing or Info tag stands behind the frame's side information and a VBRI tag 32
+    bytes behind its header: all within the first kilobyte after an ID3v2 tag.
+    """
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":
+            size = 0
+            for byte in head[6:10]:
+                size = size << 7 | byte & 0x7F
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        frame = file.read(1024)
+    return any(tag in frame for tag in _MP3_LENGTH_TAGS)

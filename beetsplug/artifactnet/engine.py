@@ -1,0 +1,60 @@
+"""What a run needs, put together from the settings: detector, thresholds, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beetsplug.artifactnet.library import Judge
+from beetsplug.artifactnet.model_store import Model, find_model
+from beetsplug.artifactnet.results import TrackResult
+from beetsplug.artifactnet.settings import Settings
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.detector import Detector
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model and how to run it; nothing heavy is imported before the first file."""
+
+    settings: Settings
+    model: Model
+    judge: Judge
+
+    def score(
+        self,
+        paths: Iterable[Path],
+        threads: int | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, TrackResult]]:
+        """Yield results as :func:`~beetsplug.artifactnet.pipeline.score_files` does."""
+        from beetsplug.artifactnet.pipeline import score_files
+
+        return score_files(
+            paths,
+            self.detector(),
+            self.settings.segments,
+            self.settings.threads if threads is None else threads,
+            is_cancelled,
+        )
+
+    def detector(self) -> Detector:
+        """Return the process's detector for this model and these providers."""
+        from beetsplug.artifactnet.detector import shared_detector
+
+        return shared_detector(self.model, self.settings.providers)
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Return the engine that the settings ask for.
+
+    Raises:
+        ModelError: There is no such model, or its card is not valid.
+        ConfigError: The thresholds contradict each other.
+    """
+    model = find_model(settings.model, settings.model_folders)
+    thresholds = settings.thresholds(model.card.thresholds)
+    return Engine(settings, model, Judge(model.card.label, thresholds))

@@ -1,0 +1,159 @@
+"""The plugin's options, read once into a frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import confuse
+
+from beetsplug.artifactnet.errors import ConfigError
+from beetsplug.artifactnet.results import Thresholds
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.segments import SegmentCount
+
+DEFAULTS: dict[str, Any] = {
+    "auto": True,
+    "auto_ignore": "",
+    "model": "default",
+    "segments": 7,
+    "threads": 0,
+    "ai_threshold": None,
+    "unsure_threshold": None,
+    "force": False,
+    "quiet": False,
+    "write": False,
+    "providers": ["CPUExecutionProvider"],
+}
+"""Every option of the section ``artifactnet`` with its default."""
+
+_MAX_SEGMENTS = 10_000
+_MAX_THREADS = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user wants."""
+
+    auto_ignore: str
+    """A beets query: items that are not scored at import."""
+    model: str
+    """``default``, a model's id, or the path of an ``.onnx`` file."""
+    segments: SegmentCount
+    threads: int
+    """Workers; 0 is one per core."""
+    ai_threshold: float | None
+    """None: the model card's."""
+    unsure_threshold: float | None
+    force: bool
+    quiet: bool
+    write: bool
+    """Whether scores are exported to file tags."""
+    providers: tuple[str, ...]
+    """onnxruntime's execution providers, in order of preference."""
+    model_folders: tuple[Path, ...]
+    """Where installed models lie."""
+
+    def thresholds(self, card: Thresholds) -> Thresholds:
+        """Return the user's thresholds, and the card's where there are none.
+
+        A lone ``ai_threshold`` below the card's ``unsure`` lowers that with it.
+
+        Raises:
+            ConfigError: ``unsure_threshold`` is above ``ai_threshold``.
+        """
+        ai = card.ai if self.ai_threshold is None else self.ai_threshold
+        unsure = self.unsure_threshold
+        if unsure is None:
+            unsure = min(card.unsure, ai)
+        elif unsure > ai:
+            raise ConfigError(
+                f"artifactnet.unsure_threshold is {unsure:g}, "
+                f"it must not be above the ai threshold, {ai:g}"
+            )
+        return Thresholds(ai=ai, unsure=unsure)
+
+
+def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
+    """Return the options of the section ``artifactnet``.
+
+    Args:
+        config: The section.
+        config_folder: Where beets keeps its configuration; installed models lie in
+            ``artifactnet/models`` below it.
+
+    Raises:
+        ConfigError: An option is unknown, or has a value that it cannot have.
+    """
+    unknown = sorted(set(config.keys()) - set(DEFAULTS))
+    if unknown:
+        raise ConfigError(
+            f"artifactnet.{unknown[0]} is no option; there are {', '.join(DEFAULTS)}"
+        )
+    return Settings(
+        auto_ignore=_text(config, "auto_ignore"),
+        model=_text(config, "model"),
+        segments=_segments(config),
+        threads=_integer(config, "threads", 0, _MAX_THREADS),
+        ai_threshold=_threshold(config, "ai_threshold"),
+        unsure_threshold=_threshold(config, "unsure_threshold"),
+        force=_flag(config, "force"),
+        quiet=_flag(config, "quiet"),
+        write=_flag(config, "write"),
+        providers=_providers(config),
+        model_folders=(config_folder / "artifactnet" / "models",),
+    )
+
+
+def _bad(key: str, value: object, allowed: str) -> ConfigError:
+    return ConfigError(f"artifactnet.{key} is {value!r}, it must be {allowed}")
+
+
+def _flag(config: confuse.ConfigView, key: str) -> bool:
+    value = config[key].get()
+    if not isinstance(value, bool):
+        raise _bad(key, value, "yes or no")
+    return value
+
+
+def _text(config: confuse.ConfigView, key: str) -> str:
+    value = config[key].get()
+    if value is None and not DEFAULTS[key]:
+        return ""
+    if not isinstance(value, str):
+        raise _bad(key, value, "a text")
+    return value
+
+
+def _integer(config: confuse.ConfigView, key: str, low: int, high: int) -> int:
+    value = config[key].get()
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise _bad(key, value, f"a whole number from {low} to {high}")
+    return value
+
+
+def _segments(config: confuse.ConfigView) -> SegmentCount:
+    if config["segments"].get() == "all":
+        return "all"
+    try:
+        return _integer(config, "segments", 1, _MAX_SEGMENTS)
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or `all`") from None
+
+
+def _threshold(config: confuse.ConfigView, key: str) -> float | None:
+    value = config[key].get()
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise _bad(key, value, "above 0 and at most 1, or empty for the model's own")
+    return float(value)
+
+
+def _providers(config: confuse.ConfigView) -> tuple[str, ...]:
+    value = config["providers"].get()
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise _bad("providers", value, "a list of execution providers")
+    return tuple(value)

@@ -1,0 +1,124 @@
+"""What happens to audio on its way into a music library, done to both classes alike.
+
+Codec round trips at library bit rates decide; gain, mild equalising, limiting and a
+trip to 48 kHz are the rest. Nothing here is an attack: low-pass, speed change and
+noise destroy the cue and are measured apart.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from scipy import signal
+
+Samples = NDArray[np.float32]
+Codec = Callable[[Samples, int], Samples]
+
+
+def mp3(samples: Samples, sample_rate: int, *, level: float) -> Samples:
+    """Return a mono MP3 round trip; ``level`` 0 is 160 kb/s, 0.99 about 45 kb/s."""
+    return _round_trip(
+        samples, sample_rate, "MP3", "MPEG_LAYER_III", level, bitrate_mode="CONSTANT"
+    )
+
+
+def vorbis(samples: Samples, sample_rate: int, *, level: float) -> Samples:
+    """Return an Ogg Vorbis round trip; ``level`` 0 is quality 10, 1 is quality 0."""
+    return _round_trip(samples, sample_rate, "OGG", "VORBIS", level)
+
+
+def opus(samples: Samples, sample_rate: int, *, level: float) -> Samples:
+    """Return an Opus round trip at 48 kHz; ``level`` 0 is 256 kb/s a channel."""
+    up = soxr.resample(samples, sample_rate, 48_000)
+    return soxr.resample(_round_trip(up, 48_000, "OGG", "OPUS", level), 48_000, sample_rate)
+
+
+def _round_trip(
+    samples: Samples, sample_rate: int, container: str, subtype: str, level: float, **how: str
+) -> Samples:
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer,
+        np.clip(samples, -1, 1),
+        sample_rate,
+        format=container,
+        subtype=subtype,
+        compression_level=level,
+        **how,
+    )
+    buffer.seek(0)
+    return soundfile.read(buffer, dtype="float32")[0]
+
+
+def aac(samples: Samples, sample_rate: int, *, bit_rate: int) -> Samples:
+    """Return a mono AAC-LC round trip at ``bit_rate`` bit/s, in an MP4 container."""
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=sample_rate, layout="mono")
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = sample_rate
+        frame.pts = 0
+        fifo = av.AudioFifo()
+        fifo.write(frame)
+        while (part := fifo.read(1024, partial=True)) is not None:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer) as back:
+        frames = [frame.to_ndarray()[0] for frame in back.decode(audio=0)]
+    return np.concatenate(frames)
+
+
+def library_chain(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Return the clip as some library might hold it: same length, aligned within a frame."""
+    n_samples = len(samples)
+    if rng.random() < 0.3:
+        samples = _equalise(samples, sample_rate, rng)
+    if rng.random() < 0.6:
+        samples = samples * np.float32(10 ** (rng.uniform(-12, 4) / 20))
+    if rng.random() < 0.2:
+        samples = np.tanh(samples).astype(np.float32)
+    if rng.random() < 0.15:
+        samples = soxr.resample(soxr.resample(samples, sample_rate, 48_000), 48_000, sample_rate)
+    n_codecs = 1 + (rng.random() < 0.15)
+    for _ in range(n_codecs):
+        samples = _random_codec(np.clip(samples, -1, 1), sample_rate, rng)
+    return np.pad(samples, (0, max(0, n_samples - len(samples))))[:n_samples]
+
+
+def _random_codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    kind = rng.choice(["mp3", "aac", "opus", "vorbis"], p=[0.45, 0.25, 0.15, 0.15])
+    if kind == "mp3":
+        return mp3(samples, sample_rate, level=float(rng.uniform(0.0, 0.85)))
+    if kind == "aac":
+        return aac(samples, sample_rate, bit_rate=int(rng.uniform(56_000, 144_000)))
+    if kind == "opus":
+        return opus(samples, sample_rate, level=float(rng.uniform(0.6, 0.85)))
+    return vorbis(samples, sample_rate, level=float(rng.uniform(0.1, 0.7)))
+
+
+def _equalise(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Return the clip through one or two broad peaks or dips of up to 5 dB."""
+    for _ in range(rng.integers(1, 3)):
+        centre_hz = float(np.exp(rng.uniform(np.log(80), np.log(12_000))))
+        peak_b, peak_a = signal.iirpeak(centre_hz, 0.7, fs=sample_rate)
+        gain = 10 ** (rng.uniform(-5, 5) / 20) - 1
+        samples = samples + np.float32(gain) * signal.lfilter(peak_b, peak_a, samples).astype(
+            np.float32
+        )
+    return samples
+
+
+def narrow(samples: Samples, sample_rate: int, band_rate: int) -> Samples:
+    """Return the clip as a file of ``band_rate`` Hz would hold it."""
+    down = soxr.resample(samples, sample_rate, band_rate)
+    back = soxr.resample(down, band_rate, sample_rate)
+    return np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]

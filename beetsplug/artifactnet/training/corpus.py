@@ -1,0 +1,156 @@
+"""The training audio: one :class:`Clip` a file, and who may stand on which side.
+
+Clips come from the corpus folder's ``manifest.csv`` and from the Debian packages of
+:mod:`~beetsplug.artifactnet.training.debian`. AI clips are held out by family and real
+ones by source; a source on the test side gives nothing to the training side, whatever
+its label, so that no page, uploader or album stands on both.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RELATED_FAMILIES = {
+    "DITTO-2 (Adobe)": "DITTO (Adobe)",
+    "MusiConGen": "MusicGen",
+    "M2UGen (MusicGen decoder)": "MusicGen",
+    "EnCodec": "MusicGen",
+    "MuCodec GAN baseline": "MuCodec",
+    "DAC (lac)": "DAC",
+    "Musika AE": "Musika",
+    "bigvgan-base": "bigvgan",
+    "AudioLDM2": "AudioLDM",
+    "MusicLDM": "AudioLDM",
+    "Tango": "AudioLDM",
+    "Mustango": "AudioLDM",
+    "QA-MDT": "AudioLDM",
+    "MSG-LD": "AudioLDM",
+    "MGE-LDM": "Stable Audio",
+}
+"""Families that share a decoder with another, and are held out together with it."""
+
+FOLD_FAMILIES = (
+    ("Suno", "AudioLDM", "hifigan", "Riffusion", "UNAGAN", "Msanii"),
+    ("ACE-Step", "DAC", "Stable Audio", "Noise2Music (Google)", "UniAudio", "univnet"),
+    ("YuE", "MuCodec", "DITTO (Adobe)", "SemantiCodec", "MSDM", "sc-wavernn"),
+    ("MusicGen", "MusicHiFi (Adobe)", "Musika", "bigvgan", "HiFi-Codec"),
+)
+"""Families of each fold; one that is in none of them is dealt to the fourth."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One audio file of known origin."""
+
+    path: Path
+    label: int
+    """1 generated or re-synthesised, 0 human-made."""
+    family: str
+    """Decoder family of an AI clip; empty for a real one."""
+    generator: str
+    source: str
+    """Where it came from: a public repository, or ``debian:PACKAGE``."""
+    track: str
+    """Excerpts of one track share it."""
+    sample_rate: int
+    """Hz, of the file."""
+    skip_s: float = 0.0
+    """Seconds at the head that are not used."""
+
+    @property
+    def is_full_band(self) -> bool:
+        """Whether the file's own rate carries the whole audible band."""
+        return self.sample_rate >= 44_100
+
+
+def read_manifest(corpus: Path) -> list[Clip]:
+    """Return the clips of a corpus folder, in the manifest's order."""
+    with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return [_clip(corpus, row) for row in csv.DictReader(file)]
+
+
+def _clip(corpus: Path, row: dict[str, str]) -> Clip:
+    is_ai = row["label"] == "ai"
+    family = RELATED_FAMILIES.get(row["family"], row["family"]) if is_ai else ""
+    return Clip(
+        path=corpus / row["file"],
+        label=int(is_ai),
+        family=family,
+        generator=row["generator"] if is_ai else "",
+        source=row["source"],
+        track=row["track"],
+        sample_rate=int(row["sample_rate"]),
+        skip_s=float(row["skip_s"]),
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clips to train on and clips to judge by; no family, source or track in both."""
+
+    train: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+
+
+def fold_of_family(family: str) -> int:
+    """Return the fold in which an AI family is held out."""
+    for fold, families in enumerate(FOLD_FAMILIES):
+        if family in families:
+            return fold
+    return len(FOLD_FAMILIES) - 1
+
+
+def deal_sources(clips: Iterable[Clip], n_folds: int, seed: int = 0) -> dict[str, int]:
+    """Deal the real sources into folds with about as many tracks each."""
+    tracks: dict[str, set[str]] = {}
+    for clip in clips:
+        if not clip.label:
+            tracks.setdefault(clip.source, set()).add(clip.track)
+    names = sorted(tracks)
+    random.Random(seed).shuffle(names)
+    sizes = [0] * n_folds
+    dealt = {}
+    # Packages of game music and sources of the corpus are balanced one by one.
+    for kind in (True, False):
+        for name in sorted(
+            (n for n in names if n.startswith("debian:") is kind),
+            key=lambda n: -len(tracks[n]),
+        ):
+            fold = sizes.index(min(sizes))
+            dealt[name] = fold
+            sizes[fold] += len(tracks[name])
+    return dealt
+
+
+def split_folds(clips: Sequence[Clip]) -> list[Split]:
+    """Return the folds of the leave-families-and-sources-out judgement."""
+    n_folds = len(FOLD_FAMILIES)
+    source_fold = deal_sources(clips, n_folds)
+    splits = []
+    for fold in range(n_folds):
+        test = [
+            clip
+            for clip in clips
+            if (fold_of_family(clip.family) if clip.label else source_fold[clip.source])
+            == fold
+        ]
+        splits.append(Split(without(clips, test), tuple(test)))
+    return splits
+
+
+def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Return the clips that share no family, source or track with the held-out ones."""
+    families = {clip.family for clip in held_out if clip.label}
+    sources = {clip.source for clip in held_out}
+    tracks = {clip.track for clip in held_out}
+    return tuple(
+        clip
+        for clip in clips
+        if clip.family not in families
+        and clip.source not in sources
+        and clip.track not in tracks
+    )

@@ -1,0 +1,169 @@
+"""The cache that training reads: int16 crops of every clip, plain and augmented.
+
+One crop is 4.2 s at 44.1 kHz, a little more than a segment, so that each epoch sees
+another 4 s of it. A clip of the corpus gives one place, a whole track as many as the
+detector reads of it. Variant 0 of a place is the file as it is; the others went
+through :func:`~beetsplug.artifactnet.training.augment.library_chain`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.errors import AudioError
+from beetsplug.artifactnet.segments import segment_starts
+from beetsplug.artifactnet.training.augment import library_chain, narrow
+from beetsplug.artifactnet.training.corpus import Clip
+
+log = logging.getLogger(__name__)
+
+SAMPLE_RATE = 44_100
+SEGMENT_SAMPLES = 176_400
+CROP_SAMPLES = 185_000
+N_SEGMENTS = 7
+N_VARIANTS = {"clip": 4, "track": 2}
+"""Variants of each place: of short corpus clips, and of whole tracks."""
+_NARROW_RATES_HZ = (16_000, 22_050, 24_000, 32_000)
+_NARROW_SHARE = 0.15
+"""Share of augmented variants held at a narrow band, in both classes."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One row of the cache."""
+
+    clip: int
+    """Index of its clip in the list that the cache was made of."""
+    place: int
+    """0 for a corpus clip, 0 to 6 in a whole track."""
+    variant: int
+    """0 plain, above it augmented."""
+    is_full_band: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips, and the crops cut from them."""
+
+    clips: tuple[Clip, ...]
+    crops: tuple[Crop, ...]
+    samples: NDArray[np.int16]
+    """(n_crops, CROP_SAMPLES), full scale 32767, memory-mapped."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n_crops,), 1 for AI."""
+        return np.array([self.clips[crop.clip].label for crop in self.crops])
+
+    def rows(self, clips: Sequence[Clip], *, plain: bool = False) -> NDArray[np.int64]:
+        """Return the rows of these clips, of variant 0 alone where ``plain``."""
+        wanted = {clip.path for clip in clips}
+        return np.array(
+            [
+                row
+                for row, crop in enumerate(self.crops)
+                if self.clips[crop.clip].path in wanted and not (plain and crop.variant)
+            ],
+            dtype=np.int64,
+        )
+
+
+def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> Dataset:
+    """Return the cached dataset of these clips, cutting what is not there yet.
+
+    Each clip's crops are one file, so an interrupted run goes on where it stopped.
+    """
+    parts = folder / "crops"
+    parts.mkdir(parents=True, exist_ok=True)
+    table = folder / "crops.npy"
+    index = folder / "crops.json"
+    if not index.exists():
+        with ProcessPoolExecutor(workers) as pool:
+            done = pool.map(_cut_clip, clips, [parts] * len(clips), chunksize=8)
+            for n_done, _ in enumerate(done, 1):
+                if n_done % 200 == 0:
+                    log.info("cut %d of %d clips", n_done, len(clips))
+        _join([clip for clip in clips if _part(clip, parts).exists()], parts, table, index)
+    kept = tuple(clip for clip in clips if _part(clip, parts).exists())
+    crops = [Crop(*row) for row in json.loads(index.read_text(encoding="utf-8"))]
+    return Dataset(kept, tuple(crops), np.load(table, mmap_mode="r"))
+
+
+def _part(clip: Clip, parts: Path) -> Path:
+    return parts / f"{zlib.crc32(str(clip.path).encode()):08x}-{clip.path.stem[:40]}.npz"
+
+
+def _cut_clip(clip: Clip, parts: Path) -> None:
+    part = _part(clip, parts)
+    if part.exists():
+        return
+    rng = np.random.default_rng(zlib.crc32(clip.track.encode()))
+    is_track = clip.source.startswith("debian:")
+    crops, meta = [], []
+    try:
+        places = _places(clip, whole_track=is_track)
+    except AudioError as error:
+        log.warning("left out %s: %s", clip.path.name, error)
+        return
+    for place, plain in enumerate(places):
+        for variant in range(N_VARIANTS["track" if is_track else "clip"]):
+            samples, is_full_band = plain, clip.is_full_band
+            if variant and rng.random() < _NARROW_SHARE:
+                rate = int(rng.choice(_NARROW_RATES_HZ))
+                samples = narrow(samples, SAMPLE_RATE, rate)
+                is_full_band = False
+            if variant:
+                samples = library_chain(samples, SAMPLE_RATE, rng)
+            crops.append(np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16))
+            meta.append((place, variant, is_full_band))
+    partial = part.with_suffix(".partial.npz")
+    np.savez(partial, crops=np.stack(crops), meta=np.array(meta, dtype=np.int64))
+    partial.rename(part)
+
+
+def _places(clip: Clip, *, whole_track: bool) -> list[NDArray[np.float32]]:
+    with open_audio(clip.path) as reader:
+        n_samples = reader.n_samples(SAMPLE_RATE)
+        if whole_track:
+            starts = segment_starts(n_samples, CROP_SAMPLES, N_SEGMENTS)
+        else:
+            starts = [min(round(clip.skip_s * SAMPLE_RATE), max(0, n_samples - CROP_SAMPLES))]
+        return list(reader.spans(starts, CROP_SAMPLES, SAMPLE_RATE))
+
+
+def _join(clips: Sequence[Clip], parts: Path, table: Path, index: Path) -> None:
+    """Write all parts as one table that can be memory-mapped."""
+    rows: list[tuple[int, int, int, bool]] = []
+    for number, clip in enumerate(clips):
+        with np.load(_part(clip, parts)) as part:
+            rows += [(number, int(p), int(v), bool(b)) for p, v, b in part["meta"]]
+    shape = (len(rows), CROP_SAMPLES)
+    joined = np.lib.format.open_memmap(table, mode="w+", dtype=np.int16, shape=shape)
+    row = 0
+    for clip in clips:
+        with np.load(_part(clip, parts)) as part:
+            joined[row : row + len(part["crops"])] = part["crops"]
+            row += len(part["crops"])
+    joined.flush()
+    index.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def write_manifest(clips: Sequence[Clip], path: Path) -> None:
+    """Write what a model was trained on: one row a clip, nothing of this machine."""
+    columns = ["source", "track", "label", "family", "generator", "sample_rate"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for clip in clips:
+            writer.writerow([getattr(clip, column) for column in columns])

@@ -1,0 +1,108 @@
+"""How good a detector is on clips that it never heard, and where its thresholds lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES, Dataset
+from beetsplug.artifactnet.training.network import ArtifactNetwork
+
+Logits = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One clip or track and the logit that it got: the median over its segments."""
+
+    clip: Clip
+    logit: float
+
+
+@torch.no_grad()
+def network_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
+    """Return the (n_segments,) logits of int16 crops, their first 4 s."""
+    rows = []
+    for first in range(0, len(samples), 16):
+        audio = samples[first : first + 16, :SEGMENT_SAMPLES].astype(np.float32) / 32767
+        rows.append(network(torch.from_numpy(audio)).numpy())
+    return np.concatenate(rows).astype(np.float64)
+
+
+def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
+    """Return (n_segments, 3): the logits of per-bin head, comb head and CNN."""
+    rows = []
+    with torch.no_grad():
+        for first in range(0, len(samples), 16):
+            audio = samples[first : first + 16, :SEGMENT_SAMPLES].astype(np.float32) / 32767
+            magnitude = network.magnitude(torch.from_numpy(audio))
+            rows.append(torch.stack(network.branches(magnitude), 1).numpy())
+    return np.concatenate(rows).astype(np.float64)
+
+
+def judge(
+    dataset: Dataset,
+    clips: Sequence[Clip],
+    logits_of: Callable[[NDArray[np.int64]], Logits],
+    *,
+    variant: int = 0,
+) -> list[Judged]:
+    """Return every clip with its median logit, on one variant of its crops."""
+    rows = np.array(
+        [row for row in dataset.rows(clips) if dataset.crops[row].variant == variant]
+    )
+    logits = logits_of(rows)
+    by_clip: dict[int, list[float]] = {}
+    for row, logit in zip(rows, logits, strict=True):
+        by_clip.setdefault(dataset.crops[row].clip, []).append(float(logit))
+    return [Judged(dataset.clips[i], float(np.median(v))) for i, v in by_clip.items()]
+
+
+def threshold_at(real_logits: Sequence[float], false_positive_rate: float) -> float:
+    """Return the lowest threshold at which at most that share of real tracks is flagged.
+
+    A track is flagged at or above the threshold; it lies halfway between the last
+    track that may be flagged and the first that may not.
+    """
+    ordered = np.sort(np.asarray(real_logits))[::-1]
+    n_allowed = math.floor(false_positive_rate * len(ordered))
+    if n_allowed == 0:
+        return float(np.nextafter(ordered[0], np.inf))
+    return float((ordered[n_allowed - 1] + ordered[n_allowed]) / 2)
+
+
+def summary(judged: Sequence[Judged]) -> dict[str, float]:
+    """Return AUC, and TPR at FPR 5 % and 1 %, with the number of tracks on each side."""
+    from sklearn.metrics import roc_auc_score
+
+    labels = np.array([j.clip.label for j in judged])
+    logits = np.array([j.logit for j in judged])
+    real = logits[labels == 0]
+    return {
+        "auc": round(float(roc_auc_score(labels, logits)), 4),
+        "tpr_at_fpr_5": round(float(np.mean(logits[labels == 1] >= threshold_at(real, 0.05))), 4),
+        "tpr_at_fpr_1": round(float(np.mean(logits[labels == 1] >= threshold_at(real, 0.01))), 4),
+        "n_ai": int(np.sum(labels == 1)),
+        "n_real": int(np.sum(labels == 0)),
+    }
+
+
+def by_family(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Return each AI family against all real tracks of the same list."""
+    real = [j for j in judged if not j.clip.label]
+    families = sorted({j.clip.family for j in judged if j.clip.label})
+    return {
+        family: summary([*real, *(j for j in judged if j.clip.family == family)])
+        for family in families
+    }
+
+
+def full_band(judged: Sequence[Judged]) -> list[Judged]:
+    """Return the clips whose file carries the whole audible band."""
+    return [j for j in judged if j.clip.is_full_band]

@@ -1,0 +1,103 @@
+"""From a trained network to a model folder: one self-describing ONNX file and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES
+from beetsplug.artifactnet.training.network import ArtifactNetwork
+
+_OPSET = 17
+_GRAPH, _CARD = "model.onnx", "card.json"
+
+
+class Scaled(nn.Module):
+    """A network whose ``ai`` threshold lies at a probability of 0.5.
+
+    Args:
+        network: Gives logits.
+        threshold: The logit at which a track is called AI.
+        slope: Probability logits per logit; it leaves verdicts as they are.
+    """
+
+    def __init__(self, network: ArtifactNetwork, threshold: float, slope: float) -> None:
+        super().__init__()
+        self.network, self.threshold, self.slope = network, threshold, slope
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return P(AI) (batch,) of segments (batch, 176400)."""
+        return torch.sigmoid((self.network(audio) - self.threshold) * self.slope)
+
+
+def export_model(
+    model: Scaled, folder: Path, card: Mapping[str, Any], thresholds: Thresholds
+) -> None:
+    """Write ``model.onnx`` and ``card.json``; the card is in the graph's metadata too.
+
+    Raises:
+        RuntimeError: The ONNX graph and the network differ by more than 1e-5.
+    """
+    import onnx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _GRAPH
+    torch.onnx.export(
+        model.eval(),
+        (torch.zeros(1, SEGMENT_SAMPLES),),
+        str(path),
+        input_names=["audio"],
+        output_names=["probability"],
+        dynamic_axes={"audio": {0: "batch"}, "probability": {0: "batch"}},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    full = {
+        **card,
+        "input": {
+            "name": "audio",
+            "sample_rate": SAMPLE_RATE,
+            "segment_samples": SEGMENT_SAMPLES,
+        },
+        "output": {"name": "probability", "kind": "probability"},
+        "aggregation": "median",
+        "thresholds": {"ai": thresholds.ai, "unsure": thresholds.unsure},
+    }
+    graph = onnx.load(str(path))
+    onnx.helper.set_model_props(graph, {"card": json.dumps(full, sort_keys=True)})
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+    full["files"] = {_GRAPH: hashlib.sha256(path.read_bytes()).hexdigest()}
+    (folder / _CARD).write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+    _compare(model, path)
+
+
+def _compare(model: Scaled, path: Path) -> None:
+    """Raise where graph and network disagree on noise, a tone, clicks and silence."""
+    import onnxruntime
+
+    rng = np.random.default_rng(0)
+    time_s = np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE
+    audio = np.stack(
+        [
+            0.1 * rng.standard_normal(SEGMENT_SAMPLES),
+            0.5 * np.sin(2 * np.pi * 440 * time_s),
+            (np.arange(SEGMENT_SAMPLES) % 256 == 0).astype(float),
+            np.zeros(SEGMENT_SAMPLES),
+        ]
+    ).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probability"], {"audio": audio})
+    with torch.no_grad():
+        expected = model(torch.from_numpy(audio)).numpy()
+    worst = float(np.abs(found - expected).max())
+    if worst > 1e-5:
+        raise RuntimeError(f"{path} and the network differ by {worst:.1e}")

@@ -1,0 +1,239 @@
+"""ArtifactNet's stages, sized for a laptop: audio in, one logit a segment out.
+
+STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
+CNN -> logit, after arXiv 2604.16254, with two changes that were measured to matter:
+bins of 2.7 Hz instead of 21.5 Hz, and a head that weighs every bin of the residual's
+mean spectrum by itself, since where a comb stands tells more than that there is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.training.reference import (
+    POWER_FLOOR,
+    CombReference,
+    Reference,
+    band,
+    fine_structure,
+)
+from beetsplug.artifactnet.training.stages import (
+    Autocorrelation,
+    HarmonicPercussive,
+    Magnitude,
+    differences,
+)
+
+MASK_BOUND = 0.5
+DYNAMIC_RANGE_DB = 80.0
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network; stored in the checkpoint and the model card."""
+
+    n_fft: int = 16384
+    hop_length: int = 4096
+    n_bins: int = 6144
+    """Up to 16.5 kHz: where a lossy codec cuts off says nothing about who made a song."""
+    time_taps: int = 7
+    frequency_taps: int = 15
+    mask_channels: tuple[int, ...] = (16, 32, 48)
+    cnn_channels: tuple[int, ...] = (24, 32, 48, 64)
+    patch: tuple[int, int] = (16, 2)
+    """Bins and frames that the UNet's first layer takes together."""
+    pooled_frames: int = 2
+    """Frames averaged for HPSS and CNN; the mean spectrum needs them all."""
+    n_lags: int = 800
+    """Comb spacings that are heard, in bins: up to 2.15 kHz."""
+    whitening_bins: int = 64
+    n_pooled_bands: int = 8
+    dropout: float = 0.4
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the sizes as JSON types."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def _block(n_in: int, n_out: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class MaskUNet(nn.Module):
+    """A small UNet over patches of the log magnitude: how much of each cell to keep."""
+
+    def __init__(self, channels: tuple[int, ...], patch: tuple[int, int]) -> None:
+        super().__init__()
+        one, two, three = channels
+        self.patch = patch
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, one, patch, stride=patch, bias=False),
+            nn.BatchNorm2d(one),
+            nn.ReLU(inplace=True),
+            _block(one, one),
+        )
+        self.down_1 = nn.Sequential(_block(one, two, (2, 2)), _block(two, two))
+        self.down_2 = nn.Sequential(_block(two, three, (2, 1)), _block(three, three))
+        self.up_1 = _block(three + two, two)
+        self.up_2 = _block(two + one, one)
+        self.head = nn.Conv2d(one, patch[0] * patch[1], 1)
+        # Zero weights: the untrained mask is 0.25 everywhere, and changes nothing.
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, log_magnitude: Tensor) -> Tensor:
+        """Return the mask (batch, n_bins, n_frames), in [0, 0.5]."""
+        stem = self.stem(log_magnitude[:, None])
+        middle = self.down_1(stem)
+        bottom = self.down_2(middle)
+        up = nn.functional.interpolate(bottom, scale_factor=(2.0, 1.0), mode="nearest")
+        up = self.up_1(torch.cat([up, middle], 1))
+        up = nn.functional.interpolate(up, scale_factor=(2.0, 2.0), mode="nearest")
+        cells = self.head(self.up_2(torch.cat([up, stem], 1)))
+        bins, frames = self.patch
+        cells = cells.unflatten(1, (bins, frames)).permute(0, 3, 1, 4, 2)
+        return MASK_BOUND * torch.sigmoid(cells.flatten(3, 4).flatten(1, 2))
+
+
+def seven_channels(
+    residual: Tensor, harmonic: Tensor, percussive: Tensor, *, whitening_bins: int
+) -> Tensor:
+    """Return the CNN's input (batch, 7, n_bins, n_frames).
+
+    Log powers of residual, harmonic and percussive part under one 80-dB clamp, each
+    minus its mean over its block of ``whitening_bins`` bins; the residual's first and
+    second difference in time, harmonic minus percussive, and the size of the first
+    difference; in units of 10 dB. Whitened, a channel tells how a spectrum is built
+    up, and not what kind of music it is.
+    """
+    powers = torch.stack([residual, harmonic, percussive], 1).square()
+    levels = 10 * torch.log10(powers + POWER_FLOOR)
+    peak = levels.amax(dim=(1, 2, 3), keepdim=True)
+    levels = torch.maximum(levels, peak - DYNAMIC_RANGE_DB)
+    blocks = levels.unflatten(2, (-1, whitening_bins))
+    levels = (blocks - blocks.mean(3, keepdim=True)).flatten(2, 3) / 10
+    first = differences(levels[:, 0])
+    second = differences(first)
+    contrast = levels[:, 1] - levels[:, 2]
+    rest = torch.stack([first, second, contrast, first.abs()], 1)
+    return torch.cat([levels, rest], 1)
+
+
+class ResidualCNN(nn.Module):
+    """The CNN over the seven channels: one logit from what the mean spectrum lacks."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        first, *rest = config.cnn_channels
+        patch = (config.patch[0], config.patch[1] // config.pooled_frames)
+        self.stem = nn.Sequential(
+            nn.Conv2d(7, first, patch, stride=patch, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+        )
+        blocks, n_in = [], first
+        for n_out in rest:
+            blocks.append(_block(n_in, n_out, (2, 2)))
+            n_in = n_out
+        self.blocks = nn.Sequential(*blocks)
+        self.band_bins = config.n_bins // patch[0] // 2 ** len(rest) // config.n_pooled_bands
+        self.drop = nn.Dropout(config.dropout)
+        self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Return (batch,) logits of (batch, 7, n_bins, n_frames)."""
+        features = self.blocks(self.stem(channels)).mean(3)
+        bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
+        pooled = torch.cat([bands.flatten(1), features.amax(2)], 1)
+        return self.out(self.drop(pooled))[:, 0]
+
+
+class CombHead(nn.Module):
+    """One weight a spacing: how much of a comb stands in the residual, of which grid."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_bins: int, n_lags: int) -> None:
+        super().__init__()
+        self.autocorrelation = Autocorrelation(n_bins, n_lags)
+        self.register_buffer("mean", torch.zeros(n_lags))
+        self.register_buffer("scale", torch.ones(n_lags))
+        self.lags = nn.Linear(n_lags, 1)
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """Return (batch,) logits of the fine structure (batch, n_bins)."""
+        correlation = self.autocorrelation(fine)
+        return self.lags((correlation - self.mean) * self.scale)[:, 0]
+
+
+class ArtifactNetwork(nn.Module):
+    """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
+
+    fusion: Tensor
+
+    def __init__(self, config: NetworkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NetworkConfig()
+        c = self.config
+        self.magnitude = Magnitude(c.n_fft, c.hop_length, c.n_bins)
+        self.mask = MaskUNet(c.mask_channels, c.patch)
+        self.hpss = HarmonicPercussive(c.time_taps, c.frequency_taps)
+        self.cnn = ResidualCNN(c)
+        self._band = band(c.n_fft)
+        n_band = self._band.stop - self._band.start
+        self.bins = nn.Linear(n_band, 1)
+        self.comb = CombHead(n_band, c.n_lags)
+        self.register_buffer("fusion", torch.tensor([1.0, 1.0, 1.0]))
+
+    def set_heads(self, bins: Reference, comb: CombReference) -> None:
+        """Start the linear heads where the reference regressions ended."""
+        with torch.no_grad():
+            self.bins.weight.copy_(torch.tensor(bins.weights)[None])
+            self.bins.bias.fill_(bins.bias)
+            self.comb.lags.weight.copy_(torch.tensor(comb.weights)[None])
+            self.comb.lags.bias.fill_(comb.bias)
+            self.comb.mean.copy_(torch.tensor(comb.mean))
+            self.comb.scale.copy_(torch.tensor(comb.scale))
+
+    def residual(self, magnitude: Tensor) -> Tensor:
+        """Return mask x magnitude (batch, n_bins, n_frames), scaled to keep its level.
+
+        Divided by 0.25, the mask of an untrained UNet, so that the power floor means
+        the same before and after training.
+        """
+        log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
+        level = log_magnitude.mean(dim=(1, 2), keepdim=True)
+        mask = self.mask((log_magnitude - level) / 2)
+        return mask * magnitude * (2 / MASK_BOUND)
+
+    def branches(
+        self, magnitude: Tensor, *, bin_dropout: float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits of the per-bin head, the comb head and the CNN, (batch,) each.
+
+        Args:
+            magnitude: (batch, n_bins, n_frames).
+            bin_dropout: Share of bins that the per-bin head does without, in training.
+        """
+        residual = self.residual(magnitude)
+        spectrum = 10 * torch.log10(residual.square() + POWER_FLOOR).mean(2)
+        fine = fine_structure(spectrum)[:, self._band]
+        per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
+        pooled = residual.unflatten(2, (-1, self.config.pooled_frames)).mean(3)
+        channels = seven_channels(
+            pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
+        )
+        return per_bin, self.comb(fine), self.cnn(channels)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return (batch,) logits: the weighted sum of the three branches."""
+        return torch.stack(self.branches(self.magnitude(audio)), 1) @ self.fusion

@@ -1,0 +1,130 @@
+"""The reference that the network must beat: logistic regression on one spectrum.
+
+Per segment: the mean over time of the log power spectrum, minus its lower envelope,
+clipped to 0 to 5 dB: what stands out of the spectrum by a few hertz and stays. One
+weight a bin. It is the per-bin head of the network without mask, HPSS and CNN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
+from beetsplug.artifactnet.training.stages import Autocorrelation
+
+POWER_FLOOR = 4e-6
+"""Power of a Hann-windowed bin below which 16-bit quantisation noise drowns all."""
+ENVELOPE_BINS = 13
+CLIP_DB = 5.0
+BAND_HZ = (1_000.0, 16_000.0)
+
+
+def fine_structure(log_spectrum_db: Tensor) -> Tensor:
+    """Return how far each bin stands above its neighbourhood, 0 to :data:`CLIP_DB` dB.
+
+    Args:
+        log_spectrum_db: (batch, n_bins), mean over time, decibels.
+    """
+    half = ENVELOPE_BINS // 2
+    padded = nn.functional.pad(log_spectrum_db[:, None], (half, half), mode="replicate")
+    envelope = -nn.functional.max_pool1d(-padded, ENVELOPE_BINS, stride=1)[:, 0]
+    return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
+
+
+def band(n_fft: int) -> slice:
+    """Return the bins between 1 and 16 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
+    low, high = (round(hz * n_fft / SAMPLE_RATE) for hz in BAND_HZ)
+    return slice(low, high)
+
+
+@torch.no_grad()
+def reference_features(
+    samples: NDArray[np.int16] | NDArray[np.float32], *, n_fft: int = 16384, hop_length: int = 4096
+) -> NDArray[np.float32]:
+    """Return the fine structure of segments (n_segments, n_samples) in the band."""
+    window = torch.hann_window(n_fft)
+    rows = []
+    for first in range(0, len(samples), 16):
+        batch = torch.from_numpy(samples[first : first + 16].astype(np.float32))
+        if samples.dtype == np.int16:
+            batch /= 32767
+        spectrum = torch.stft(
+            batch, n_fft, hop_length=hop_length, window=window, return_complex=True
+        )
+        power_db = 10 * torch.log10(spectrum.abs().square() + POWER_FLOOR).mean(-1)
+        rows.append(fine_structure(power_db)[:, band(n_fft)].numpy())
+    return np.concatenate(rows)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A fitted logistic regression over the bins of the band."""
+
+    weights: NDArray[np.float64]
+    """(n_bins,), logit per decibel."""
+    bias: float
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (n_segments,) logits of :func:`reference_features`."""
+        return features @ self.weights + self.bias
+
+
+def fit_reference(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    sample_weight: NDArray[np.float64],
+    *,
+    inverse_penalty: float = 1e-4,
+) -> Reference:
+    """Return the regression fitted to these segments, L2-penalised."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=inverse_penalty, max_iter=500)
+    model.fit(features, labels, sample_weight=sample_weight)
+    return Reference(model.coef_[0].astype(np.float64), float(model.intercept_[0]))
+
+
+@dataclass(frozen=True)
+class CombReference:
+    """A fitted logistic regression over the autocorrelation of the fine structure."""
+
+    weights: NDArray[np.float64]
+    """(n_lags,), on standardised values."""
+    bias: float
+    mean: NDArray[np.float32]
+    """(n_lags,), of the clips it was fitted to."""
+    scale: NDArray[np.float32]
+    """(n_lags,), one over their standard deviation."""
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (n_segments,) logits of :func:`comb_features`."""
+        return ((features - self.mean) * self.scale) @ self.weights + self.bias
+
+
+@torch.no_grad()
+def comb_features(fine: NDArray[np.float32], *, n_lags: int = 800) -> NDArray[np.float32]:
+    """Return the autocorrelation (n_segments, n_lags) of fine structures."""
+    autocorrelation = Autocorrelation(fine.shape[1], n_lags)
+    batches = (torch.from_numpy(fine[i : i + 64]) for i in range(0, len(fine), 64))
+    return np.concatenate([autocorrelation(batch).numpy() for batch in batches])
+
+
+def fit_comb(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    sample_weight: NDArray[np.float64],
+    *,
+    inverse_penalty: float = 1e-3,
+) -> CombReference:
+    """Return the regression fitted to these segments' autocorrelations."""
+    mean = features.mean(0)
+    scale = (1 / np.maximum(features.std(0), 1e-6)).astype(np.float32)
+    fitted = fit_reference(
+        (features - mean) * scale, labels, sample_weight, inverse_penalty=inverse_penalty
+    )
+    return CombReference(fitted.weights, fitted.bias, mean, scale)

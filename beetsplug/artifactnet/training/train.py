@@ -1,0 +1,294 @@
+"""One training run: a dataset and a set of clips in, a network out, resumable.
+
+The two linear heads start where the reference regressions of the same clips ended;
+mask and CNN start from random weights and a mask of 0.25 everywhere. Each branch is
+trained on its own logit, so none can lean on another; how they are weighed against
+each other is decided on clips that none of them heard.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, SEGMENT_SAMPLES, Dataset
+from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
+from beetsplug.artifactnet.training.reference import (
+    CombReference,
+    Reference,
+    comb_features,
+    fit_comb,
+    fit_reference,
+    reference_features,
+)
+
+log = logging.getLogger(__name__)
+
+_NARROW_WEIGHT = 0.3
+"""Weight of all narrow-band crops of a class against all full-band ones."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The budget and the optimiser."""
+
+    n_segments: int = 16_000
+    """Segments seen in all, with repetition."""
+    batch_size: int = 32
+    learning_rate: float = 1.5e-3
+    head_learning_rate: float = 5e-5
+    """For the linear heads, which start fitted."""
+    weight_decay: float = 0.02
+    head_anchor: float = 2e-3
+    """Pull of the linear heads towards the references' weights."""
+    bin_dropout: float = 0.25
+    ema_decay: float = 0.985
+    gain_db: float = 6.0
+    seed: int = 0
+    checkpoint_steps: int = 50
+
+
+def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of drawing each row: classes even within each band.
+
+    A family's or source's share grows with the square root of its size, so that no
+    single page of demos and no long game score dominates.
+    """
+    crops = [dataset.crops[row] for row in rows]
+    clips = [dataset.clips[crop.clip] for crop in crops]
+    groups = [clip.family or clip.source for clip in clips]
+    sizes = Counter(groups)
+    weights = np.array([1 / math.sqrt(sizes[group]) for group in groups])
+    labels = np.array([clip.label for clip in clips])
+    full_band = np.array([crop.is_full_band for crop in crops])
+    for band in (True, False):
+        for label in (0, 1):
+            cell = (full_band == band) & (labels == label)
+            if cell.any():
+                weights[cell] *= (1.0 if band else _NARROW_WEIGHT) / weights[cell].sum()
+    return weights / weights.sum()
+
+
+@dataclass(frozen=True)
+class Features:
+    """The reference features of every crop of a dataset."""
+
+    fine: NDArray[np.float32]
+    """(n_crops, n_bins), decibels."""
+    comb: NDArray[np.float32]
+    """(n_crops, n_lags)."""
+
+
+@dataclass(frozen=True)
+class References:
+    """The two regressions that the network's linear heads start from."""
+
+    bins: Reference
+    comb: CombReference
+
+
+def cached_features(dataset: Dataset, folder: Path) -> Features:
+    """Return the reference features of every crop, from disk when they are there."""
+    fine_path, comb_path = folder / "features-fine.npy", folder / "features-comb.npy"
+    if not fine_path.exists():
+        # A segment's length from the start of the crop: as the detector reads.
+        np.save(fine_path, reference_features(dataset.samples[:, :SEGMENT_SAMPLES]))
+    fine = np.load(fine_path, mmap_mode="r")
+    if not comb_path.exists():
+        np.save(comb_path, comb_features(fine))
+    return Features(fine, np.load(comb_path, mmap_mode="r"))
+
+
+def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) -> References:
+    """Return the reference regressions of these clips, all variants."""
+    rows = dataset.rows(clips)
+    weights = sample_weights(dataset, rows) * len(rows)
+    labels = dataset.labels[rows]
+    return References(
+        fit_reference(features.fine[rows], labels, weights),
+        fit_comb(features.comb[rows], labels, weights),
+    )
+
+
+def train(
+    dataset: Dataset,
+    clips: Sequence[Clip],
+    references: References,
+    folder: Path,
+    config: TrainConfig | None = None,
+    network_config: NetworkConfig | None = None,
+) -> ArtifactNetwork:
+    """Return a network trained on these clips, with averaged weights, in eval mode.
+
+    A checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
+    is ``folder/log.jsonl``.
+    """
+    config = config or TrainConfig()
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(dataset, clips, references, config, network_config or NetworkConfig())
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        run.load(checkpoint)
+    while run.step < run.n_steps:
+        losses = [run.train_step() for _ in range(min(config.checkpoint_steps, run.n_steps))]
+        run.save(checkpoint)
+        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run.summary(losses)) + "\n")
+        log.info("%s: %s", folder.name, run.summary(losses))
+    return run.averaged()
+
+
+class _Run:
+    """The state of one training: weights, their average, optimiser, random numbers."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        clips: Sequence[Clip],
+        references: References,
+        config: TrainConfig,
+        network_config: NetworkConfig,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.dataset = config, dataset
+        self.rows = dataset.rows(clips)
+        self.weights = sample_weights(dataset, self.rows)
+        self.labels = dataset.labels
+        self.network = ArtifactNetwork(network_config)
+        self.network.set_heads(references.bins, references.comb)
+        self.heads = [self.network.bins, self.network.comb.lags]
+        self.anchors = [head.weight.detach().clone() for head in self.heads]
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.n_steps = math.ceil(config.n_segments / config.batch_size)
+        self.step = 0
+        self.started = time.monotonic()
+        heads = [p for head in self.heads for p in head.parameters()]
+        rest = [p for p in self.network.parameters() if not any(p is h for h in heads)]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": rest, "lr": config.learning_rate},
+                {"params": heads, "lr": config.head_learning_rate, "weight_decay": 0.0},
+            ],
+            weight_decay=config.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._pace)
+
+    def _pace(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / 40)
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Draw a batch; its random numbers depend on the step alone, so runs resume."""
+        rng = np.random.default_rng([self.config.seed, self.step])
+        rows = rng.choice(self.rows, self.config.batch_size, p=self.weights)
+        starts = rng.integers(0, CROP_SAMPLES - SEGMENT_SAMPLES, len(rows))
+        gains = 10 ** (rng.uniform(-self.config.gain_db, 0, len(rows)) / 20)
+        audio = np.stack(
+            [
+                self.dataset.samples[row, start : start + SEGMENT_SAMPLES] * np.float32(gain)
+                for row, start, gain in zip(rows, starts, gains, strict=True)
+            ]
+        )
+        labels = torch.tensor(self.labels[rows], dtype=torch.float32)
+        return torch.from_numpy(audio.astype(np.float32) / 32767), labels
+
+    def _magnitude(self, audio: Tensor) -> Tensor:
+        config = self.network.config
+        spectrum = torch.stft(
+            audio,
+            config.n_fft,
+            hop_length=config.hop_length,
+            window=self.network.magnitude.window,
+            return_complex=True,
+        )
+        return spectrum[:, : config.n_bins].abs()
+
+    def train_step(self) -> tuple[float, ...]:
+        """Take one step; return the losses of per-bin head, comb head and CNN."""
+        self.network.train()
+        audio, labels = self._batch()
+        branches = self.network.branches(
+            self._magnitude(audio), bin_dropout=self.config.bin_dropout
+        )
+        loss_of = nn.functional.binary_cross_entropy_with_logits
+        losses = [loss_of(logit, labels) for logit in branches]
+        drift = sum(
+            (head.weight - anchor).square().sum()
+            for head, anchor in zip(self.heads, self.anchors, strict=True)
+        )
+        total = sum(losses) + self.config.head_anchor * drift
+        self.optimiser.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        self._average()
+        return tuple(loss.item() for loss in losses)
+
+    def _average(self) -> None:
+        decay = min(self.config.ema_decay, self.step / (self.step + 10))
+        for name, value in self.network.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def averaged(self) -> ArtifactNetwork:
+        """Return the network with averaged weights, in eval mode."""
+        network = ArtifactNetwork(self.network.config)
+        network.load_state_dict(self.average)
+        return network.eval()
+
+    def summary(self, losses: Sequence[tuple[float, ...]]) -> dict[str, float]:
+        """Return where the run stands and the mean losses since the last summary."""
+        per_bin, comb, cnn = np.mean(losses, axis=0)
+        return {
+            "step": self.step,
+            "of": self.n_steps,
+            "loss_bins": round(float(per_bin), 4),
+            "loss_comb": round(float(comb), 4),
+            "loss_cnn": round(float(cnn), 4),
+            "minutes": round((time.monotonic() - self.started) / 60, 1),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "config": asdict(self.config),
+        }
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same configuration.
+
+        Raises:
+            ValueError: It belongs to another configuration.
+        """
+        state = torch.load(path, weights_only=True)
+        if state["config"] != asdict(self.config):
+            raise ValueError(f"{path} was trained with another configuration: remove it")
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
