@@ -130,7 +130,7 @@ class _Run:
 
     def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Options) -> None:
         self.plugin, self.lib, self.opts = plugin, lib, opts
-        self.log = plugin._log
+        self.log = plugin.log
         self.settings = plugin.settings()
         self.engine: Engine = make_engine(self.settings)
         if opts.threads is not None and opts.threads < 0:
@@ -159,7 +159,7 @@ class _Run:
         for item in items:
             state = library.state(item, self.engine.judge.model)
             if self.is_due(state):
-                plan.due.append((item.id, library.item_path(item)))
+                plan.due.append((int(item.id or 0), library.item_path(item)))
                 continue
             plan.n_stale += state is State.STALE
             plan.n_failed += state is State.FAILED
@@ -215,7 +215,9 @@ class _Run:
         progress.clear()
         ui.print_(_summary(tally, plan))
         if not tally.n_scored:
-            raise UserError(f"artifactnet: none of {_n(tally.n_failed, 'file')} could be scored")
+            raise UserError(
+                f"artifactnet: none of {_n(tally.n_failed, 'file')} could be scored"
+            )
 
     def store(
         self, item_id: int, result: TrackResult, tally: _Tally, progress: _Progress
@@ -292,8 +294,7 @@ def _summary(tally: _Tally, plan: _Plan) -> str:
     return (
         f"{tally.n_scored} scored, {plan.n_skipped} skipped, "
         f"{tally.n_ai} flagged as ai, {tally.n_unsure} unsure, "
-        f"{tally.n_failed} failed, {tally.per_minute():.0f} songs per minute"
-        + _hints(plan)
+        f"{tally.n_failed} failed, {tally.per_minute():.0f} songs per minute" + _hints(plan)
     )
 
 

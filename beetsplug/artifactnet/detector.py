@@ -41,8 +41,8 @@ class Detector:
         """Tell whether it was built for this model and these providers."""
         return self._model == model and self._providers == tuple(providers)
 
-    def open(self) -> None:
-        """Build the session, unless that was done.
+    def open(self) -> onnxruntime.InferenceSession:
+        """Return the session, built on the first call.
 
         Raises:
             ModelError: A file is missing, changed or broken, or the graph does not
@@ -55,6 +55,7 @@ class Detector:
                 session = _open_session(self._model, self._providers)
                 self._batch_size = _check_contract(session, self._model)
                 self._session = session
+            return self._session
 
     def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
         """Return P(AI) of each segment, (n_segments,), NaN where it is not finite.
@@ -65,23 +66,22 @@ class Detector:
         Raises:
             ModelError: As :meth:`open`, or the model failed to run.
         """
-        self.open()
+        session = self.open()
         size = self._batch_size
         values = [
-            self._run(batch.samples[first : first + size])
+            self._run(session, batch.samples[first : first + size])
             for first in range(0, len(batch.samples), size)
         ]
         return self._to_probability(np.concatenate(values))
 
-    def _run(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _run(
+        self, session: onnxruntime.InferenceSession, samples: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
         """Return the raw outputs for up to ``_batch_size`` segments."""
-        assert self._session is not None
         n_missing = self._batch_size - len(samples)
         full = np.pad(samples, ((0, n_missing), (0, 0)))
         try:
-            (output,) = self._session.run(
-                [self.card.output_name], {self.card.input_name: full}
-            )
+            (output,) = session.run([self.card.output_name], {self.card.input_name: full})
         except Exception as error:  # onnxruntime has no common base for its errors
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"

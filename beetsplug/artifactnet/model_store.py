@@ -100,8 +100,7 @@ def find_model(name: str, folders: Sequence[Path] = ()) -> Model:
         card = read_card(graph.with_name(_CARD))
         if next(iter(card.files)) != graph.name:
             raise ModelError(
-                f"{graph.with_name(_CARD)} describes {next(iter(card.files))}, "
-                f"not {graph.name}"
+                f"{graph.with_name(_CARD)} describes {next(iter(card.files))}, not {graph.name}"
             )
         return Model(card, graph.parent)
     model_id = DEFAULT_MODEL if name == "default" else name

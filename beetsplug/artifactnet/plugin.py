@@ -20,11 +20,13 @@ from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.settings import DEFAULTS, Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import ClassVar
 
+    from beets.events import EventType
     from beets.importer import ImportSession, ImportTask
     from beets.library import Album
+    from beets.logging import BeetsLogger
     from beets.ui import Subcommand
 
 
@@ -43,7 +45,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         self._fresh: set[int] = set()
         self._imported: set[int] = set()
         self._import_is_broken = False
-        for event, listener in (
+        listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
             ("write", self.before_write),
             ("after_write", self.after_write),
             ("before_item_moved", self.before_move),
@@ -55,7 +57,8 @@ class ArtifactNetPlugin(BeetsPlugin):
             ("database_change", self.follow_override),
             ("item_removed", self.after_removal),
             ("import", self.after_import),
-        ):
+        )
+        for event, listener in listeners:
             # Not by register_listener(): it wraps a listener so that it must not run
             # while another function of the plugin runs, and the import stage does,
             # in a thread of its own, while the importer writes, moves and stores.
@@ -64,6 +67,11 @@ class ArtifactNetPlugin(BeetsPlugin):
     def commands(self) -> list[Subcommand]:
         """Return ``beet artifactnet``."""
         return [artifactnet_command(self)]
+
+    @property
+    def log(self) -> BeetsLogger:
+        """The plugin's logger."""
+        return self._log
 
     def settings(self) -> Settings:
         """Return the options as they are now.
@@ -75,7 +83,7 @@ class ArtifactNetPlugin(BeetsPlugin):
 
     # At import.
 
-    def score_import(self, session: ImportSession, task: ImportTask) -> None:
+    def score_import(self, _session: ImportSession, task: ImportTask) -> None:
         """Score the items of an import task, and never stand in the import's way.
 
         An exception here would end the whole import and leave its files unmoved.
@@ -83,14 +91,14 @@ class ArtifactNetPlugin(BeetsPlugin):
         if self._import_is_broken or not self.config["auto"].get():
             return
         try:
-            self._score_task(session.lib, task)
+            self._score_task(task)
         except ArtifactNetError as error:
             self._import_is_broken = True
             self._log.error("nothing is scored in this import: {}", error)
-        except Exception as error:  # whatever it is, the import goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
             self._log.error("not scored: {!r}", error)
 
-    def _score_task(self, lib: Library, task: ImportTask) -> None:
+    def _score_task(self, task: ImportTask) -> None:
         from beetsplug.artifactnet.pipeline import Cancelled
 
         settings = self.settings()
@@ -103,7 +111,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             for place, result in results:
                 item = items[place]
                 library.store_result(item, result, engine.judge)
-                self._imported.add(item.id)
+                self._imported.add(int(item.id or 0))
                 self._tell(item, result, settings)
         except Cancelled:
             self._log.debug("import aborted, scoring stopped")

@@ -2,7 +2,7 @@
 
 FFmpeg's seek is not exact for several of these codecs, so a file is decoded from the
 start and the wanted ranges are cut out on the way. Its length comes first, from the
-packets' own durations, without decoding.
+packets' own timestamps, without decoding.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio.source import (
-    TRUNCATION_TOLERANCE,
     Range,
     Samples,
     cut_ranges,
     down_mix,
+    is_truncated,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
 
@@ -56,17 +56,14 @@ class PyavSource:
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
         """Yield each range out of one decode from the start."""
-        short = 0
+        announced_s = self.n_frames / self.sample_rate
         for (start, stop), samples in zip(
             ranges, cut_ranges(self._blocks(), ranges), strict=True
         ):
-            short = max(short, stop - start - len(samples))
-            if short > (1 - TRUNCATION_TOLERANCE) * self.n_frames:
-                decoded = stop - short
-                raise TruncatedError(
-                    decoded / self.sample_rate, self.n_frames / self.sample_rate
-                )
-            yield np.pad(samples, (0, stop - start - len(samples)))
+            end = start + len(samples)
+            if end < stop and is_truncated(end / self.sample_rate, announced_s):
+                raise TruncatedError(end / self.sample_rate, announced_s)
+            yield np.pad(samples, (0, stop - end))
 
     def close(self) -> None:
         """Do nothing: the file is open only while it is read."""
@@ -99,7 +96,10 @@ class _Opened:
         self._file = self._path.open("rb")
         try:
             self.container = av.open(
-                self._file, metadata_errors="ignore", options={"protocol_whitelist": "none"}
+                self._file,
+                mode="r",
+                metadata_errors="ignore",
+                options={"protocol_whitelist": "none"},
             )
         except (FFmpegError, ValueError, OverflowError) as error:
             self._file.close()
@@ -124,12 +124,12 @@ class _Opened:
             raise AudioError("encrypted")
         return stream
 
-    def packets(self) -> Iterator[Packet]:
-        """Yield the audio packets, without the empty one that flushes a decoder."""
+    def packets(self) -> Iterator[Packet[AudioStream]]:
+        """Yield the audio packets, and an empty one that flushes the decoder."""
         from av.error import FFmpegError
 
         try:
-            yield from (p for p in self.container.demux(self.stream))
+            yield from self.container.demux(self.stream)
         except FFmpegError as error:
             raise AudioError(f"reading stopped: {error.strerror}") from error
 
@@ -144,7 +144,7 @@ class _Opened:
         n_bad = 0
         for packet in self.packets():
             try:
-                yield [frame for frame in packet.decode()]
+                yield packet.decode()
             except FFmpegError as error:
                 n_bad += 1
                 if n_bad > tolerate:
@@ -152,12 +152,21 @@ class _Opened:
 
 
 def _n_demuxed_frames(opened: _Opened, sample_rate: int) -> int:
-    """Return the length that the packets add up to, in frames."""
+    """Return the length from the first packet to the end of the last, in frames.
+
+    Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
+    What lies before 0 is the encoder's delay, and the decoder drops it.
+    """
     time_base = opened.stream.time_base
     if time_base is None:
         raise AudioError("no audio in it")
-    ticks = sum(packet.duration or 0 for packet in opened.packets())
-    return round(ticks * time_base * sample_rate)
+    first: int | None = None
+    end = 0
+    for packet in opened.packets():
+        start = end if packet.pts is None else packet.pts
+        first = max(0, start) if first is None else first
+        end = max(end, start + (packet.duration or 0))
+    return round((end - (first or 0)) * time_base * sample_rate)
 
 
 def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
@@ -168,7 +177,7 @@ def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
     if _GUESSED_LENGTH & set(opened.container.format.name.split(",")):
         return
     announced = float(stream.duration * stream.time_base)
-    if n_frames / sample_rate < TRUNCATION_TOLERANCE * announced:
+    if is_truncated(n_frames / sample_rate, announced):
         raise TruncatedError(n_frames / sample_rate, announced)
 
 

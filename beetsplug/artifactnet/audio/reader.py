@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import soundfile
 import soxr
 
 from beetsplug.artifactnet.audio.pyav import PyavSource
-from beetsplug.artifactnet.audio.sndfile import SndfileSource
+from beetsplug.artifactnet.audio.sndfile import SndfileSource, UnknownLengthError
 from beetsplug.artifactnet.audio.source import Range, Samples, Source
 from beetsplug.artifactnet.errors import AudioError, MissingFileError
 
@@ -110,12 +109,13 @@ class AudioReader:
         cuts = [self._cut(start, n_samples, sample_rate) for start in starts]
         decoded = self._source.ranges([(first, last) for first, last, _ in cuts])
         for (_, _, offset), samples in zip(cuts, decoded, strict=True):
-            if sample_rate != self._source.sample_rate:
-                samples = soxr.resample(
-                    samples, self._source.sample_rate, sample_rate, quality=_QUALITY
-                )
-            span = samples[offset : offset + n_samples]
+            span = self._resample(samples, sample_rate)[offset : offset + n_samples]
             yield np.clip(np.pad(span, (0, n_samples - len(span))), -1.0, 1.0)
+
+    def _resample(self, samples: Samples, sample_rate: int) -> Samples:
+        if sample_rate == self._source.sample_rate:
+            return samples
+        return soxr.resample(samples, self._source.sample_rate, sample_rate, quality=_QUALITY)
 
     def _cut(self, start: int, n_samples: int, sample_rate: int) -> tuple[int, int, int]:
         """Return the frames to decode for a span, and where it starts among them.
@@ -146,14 +146,14 @@ class AudioReader:
 def _open_source(path: Path) -> Source:
     try:
         return SndfileSource(path)
-    except (soundfile.SoundFileError, TypeError):
+    except (soundfile.SoundFileError, UnknownLengthError, TypeError):
         # TypeError: libsndfile takes the suffix .raw for headerless samples.
         return PyavSource(path)
 
 
 def _refuse_odd_file(path: Path) -> None:
     """Raise for what would block, or is nothing, before a decoder sees it."""
-    status = os.stat(path)
+    status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise AudioError("not a regular file")
     if status.st_size == 0:

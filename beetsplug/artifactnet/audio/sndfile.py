@@ -1,9 +1,9 @@
 """Decoding with libsndfile: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3 and kin.
 
-Its seek is exact to the sample, so only the wanted ranges are decoded. The length
-that it reports is a guess for an MP3 without a Xing header; the tail is therefore
-read when a file is opened, and where it is missing the file is decoded once from
-start to end to learn its true length.
+Its seek is exact to the sample, so only the wanted ranges are decoded. The tail is
+read when a file is opened, and where it is missing the file is decoded once from start
+to end to learn its true length. An MP3 without a length tag is left to PyAV: libsndfile
+guesses its length from the first frame, and reads nothing beyond a guess too short.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import soundfile
 
 from beetsplug.artifactnet.audio.source import (
@@ -21,12 +20,13 @@ from beetsplug.artifactnet.audio.source import (
     Samples,
     cut_ranges,
     down_mix,
+    is_truncated,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
 
 _BLOCK_FRAMES = 1 << 16
 _TAIL_FRAMES = 1 << 12
-_CHUNK_SIZE_LINE = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
+_CHUNK_SIZE_LINE = re.compile(r"\n *(?:data|SSND) *: *(\d+) \(should be (\d+)\)")
 _STREAMED_CHUNK_SIZE = 0x7FFF0000
 """WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
 _OGG_LAST_PAGE_BYTES = 1 << 17
@@ -35,11 +35,16 @@ _OGG_N_LACING = 26
 _MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
 
 
+class UnknownLengthError(Exception):
+    """libsndfile reads the file, and only guesses how long it is."""
+
+
 class SndfileSource:
     """A file that libsndfile decodes.
 
     Raises:
         soundfile.SoundFileError: libsndfile does not read this file.
+        UnknownLengthError: It is an MP3 without a length tag.
         TruncatedError: The file ends before the audio that its header announces.
         AudioError: It opens, and cannot be decoded.
     """
@@ -51,6 +56,7 @@ class SndfileSource:
         self.n_frames = int(self._file.frames)
         self._seekable = True
         try:
+            _refuse_guessed_length(self._file, path)
             _refuse_truncated_chunk(self._file, self.sample_rate)
             if self._file.format == "OGG":
                 _refuse_truncated_ogg(path, self.n_frames / self.sample_rate)
@@ -61,7 +67,7 @@ class SndfileSource:
             raise
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
-        """Yield each range: by seeking, or in one pass where the length was a guess."""
+        """Yield each range: by seeking, or in one pass where the length was wrong."""
         if self._seekable:
             return (self._read(start, stop) for start, stop in ranges)
         return cut_ranges(self._blocks(), ranges)
@@ -81,11 +87,9 @@ class SndfileSource:
         """Decode from start to end and keep the length that was really there."""
         announced, self._seekable = self.n_frames, False
         self.n_frames = sum(len(block) for block in self._blocks())
-        length_is_a_guess = self._file.format == "MP3" and not _announces_length(self._path)
-        if not length_is_a_guess and self.n_frames < TRUNCATION_TOLERANCE * announced:
-            raise TruncatedError(
-                self.n_frames / self.sample_rate, announced / self.sample_rate
-            )
+        found_s, announced_s = self.n_frames / self.sample_rate, announced / self.sample_rate
+        if is_truncated(found_s, announced_s):
+            raise TruncatedError(found_s, announced_s)
 
     def _read(self, start: int, stop: int) -> Samples:
         try:
@@ -146,20 +150,23 @@ def _refuse_truncated_ogg(path: Path, found_s: float) -> None:
         raise AudioError(f"truncated: cut off after {found_s:.1f} s")
 
 
-def _announces_length(path: Path) -> bool:
-    """Tell whether an MP3's first frame carries a Xing, Info or VBRI tag.
+def _refuse_guessed_length(file: soundfile.SoundFile, path: Path) -> None:
+    """Raise for an MP3 whose first frame carries no Xing, Info or VBRI tag.
 
     A Xing or Info tag stands behind the frame's side information and a VBRI tag 32
     bytes behind its header: all within the first kilobyte after an ID3v2 tag.
     """
-    with path.open("rb") as file:
-        head = file.read(10)
+    if file.format != "MP3":
+        return
+    with path.open("rb") as stream:
+        head = stream.read(10)
         if head[:3] == b"ID3":
             size = 0
             for byte in head[6:10]:
                 size = size << 7 | byte & 0x7F
-            file.seek(10 + size)
+            stream.seek(10 + size)
         else:
-            file.seek(0)
-        frame = file.read(1024)
-    return any(tag in frame for tag in _MP3_LENGTH_TAGS)
+            stream.seek(0)
+        frame = stream.read(1024)
+    if not any(tag in frame for tag in _MP3_LENGTH_TAGS):
+        raise UnknownLengthError

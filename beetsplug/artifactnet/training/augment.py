@@ -87,7 +87,9 @@ def library_chain(samples: Samples, sample_rate: int, rng: np.random.Generator) 
     if rng.random() < 0.2:
         samples = np.tanh(samples).astype(np.float32)
     if rng.random() < 0.15:
-        samples = soxr.resample(soxr.resample(samples, sample_rate, 48_000), 48_000, sample_rate)
+        samples = soxr.resample(
+            soxr.resample(samples, sample_rate, 48_000), 48_000, sample_rate
+        )
     n_codecs = 1 + (rng.random() < 0.15)
     for _ in range(n_codecs):
         samples = _random_codec(np.clip(samples, -1, 1), sample_rate, rng)

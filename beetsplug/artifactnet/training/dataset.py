@@ -82,12 +82,15 @@ class Dataset:
 def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> Dataset:
     """Return the cached dataset of these clips, cutting what is not there yet.
 
-    Each clip's crops are one file, so an interrupted run goes on where it stopped.
+    Each clip's crops are one file, so an interrupted run goes on where it stopped. A
+    clip that cannot be decoded is left out.
+
+    Raises:
+        ValueError: The folder holds a dataset of other clips.
     """
     parts = folder / "crops"
     parts.mkdir(parents=True, exist_ok=True)
-    table = folder / "crops.npy"
-    index = folder / "crops.json"
+    table, index = folder / "crops.npy", folder / "crops.json"
     if not index.exists():
         with ProcessPoolExecutor(workers) as pool:
             done = pool.map(_cut_clip, clips, [parts] * len(clips), chunksize=8)
@@ -95,13 +98,22 @@ def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> D
                 if n_done % 200 == 0:
                     log.info("cut %d of %d clips", n_done, len(clips))
         _join([clip for clip in clips if _part(clip, parts).exists()], parts, table, index)
-    kept = tuple(clip for clip in clips if _part(clip, parts).exists())
-    crops = [Crop(*row) for row in json.loads(index.read_text(encoding="utf-8"))]
-    return Dataset(kept, tuple(crops), np.load(table, mmap_mode="r"))
+    stored = json.loads(index.read_text(encoding="utf-8"))
+    by_key = {_key(clip): clip for clip in clips}
+    if not set(stored["clips"]) <= set(by_key):
+        raise ValueError(f"{folder} was made of other clips: remove it")
+    kept = tuple(by_key[key] for key in stored["clips"])
+    crops = tuple(Crop(*row) for row in stored["crops"])
+    return Dataset(kept, crops, np.load(table, mmap_mode="r"))
+
+
+def _key(clip: Clip) -> str:
+    """Return what a clip is known by, wherever its folder lies."""
+    return f"{clip.source}|{clip.track}|{clip.path.name}"
 
 
 def _part(clip: Clip, parts: Path) -> Path:
-    return parts / f"{zlib.crc32(str(clip.path).encode()):08x}-{clip.path.stem[:40]}.npz"
+    return parts / f"{zlib.crc32(_key(clip).encode()):08x}-{clip.path.stem[:40]}.npz"
 
 
 def _cut_clip(clip: Clip, parts: Path) -> None:
@@ -156,7 +168,8 @@ def _join(clips: Sequence[Clip], parts: Path, table: Path, index: Path) -> None:
             joined[row : row + len(part["crops"])] = part["crops"]
             row += len(part["crops"])
     joined.flush()
-    index.write_text(json.dumps(rows), encoding="utf-8")
+    stored = {"clips": [_key(clip) for clip in clips], "crops": rows}
+    index.write_text(json.dumps(stored), encoding="utf-8")
 
 
 def write_manifest(clips: Sequence[Clip], path: Path) -> None:

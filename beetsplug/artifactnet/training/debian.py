@@ -62,7 +62,11 @@ def list_tracks(folder: Path) -> list[Clip]:
     """Return the music of the unpacked packages: one clip a track, sorted by path."""
     clips: dict[str, Clip] = {}
     for path in sorted(folder.rglob("*")):
-        if "downloads" in path.parts or path.suffix.lower() not in _AUDIO_SUFFIXES or not path.is_file():
+        if (
+            "downloads" in path.parts
+            or path.suffix.lower() not in _AUDIO_SUFFIXES
+            or not path.is_file()
+        ):
             continue
         try:
             with open_audio(path) as reader:

@@ -86,8 +86,12 @@ def summary(judged: Sequence[Judged]) -> dict[str, float]:
     real = logits[labels == 0]
     return {
         "auc": round(float(roc_auc_score(labels, logits)), 4),
-        "tpr_at_fpr_5": round(float(np.mean(logits[labels == 1] >= threshold_at(real, 0.05))), 4),
-        "tpr_at_fpr_1": round(float(np.mean(logits[labels == 1] >= threshold_at(real, 0.01))), 4),
+        "tpr_at_fpr_5": round(
+            float(np.mean(logits[labels == 1] >= threshold_at(real, 0.05))), 4
+        ),
+        "tpr_at_fpr_1": round(
+            float(np.mean(logits[labels == 1] >= threshold_at(real, 0.01))), 4
+        ),
         "n_ai": int(np.sum(labels == 1)),
         "n_real": int(np.sum(labels == 0)),
     }
@@ -106,3 +110,34 @@ def by_family(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
 def full_band(judged: Sequence[Judged]) -> list[Judged]:
     """Return the clips whose file carries the whole audible band."""
     return [j for j in judged if j.clip.is_full_band]
+
+
+def fit_fusion(branches: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the weight of each branch's logit, none negative, summing to 1.
+
+    Args:
+        branches: (n_clips, n_branches), of clips that no branch was trained on.
+        labels: (n_clips,).
+
+    The weights minimise the balanced logistic loss; their common scale says nothing
+    about verdicts and is dropped.
+    """
+    from scipy.optimize import minimize
+
+    balance = np.where(labels == 1, 0.5 / (labels == 1).sum(), 0.5 / (labels == 0).sum())
+    signs = np.where(labels == 1, 1.0, -1.0)
+
+    def loss(values: NDArray[np.float64]) -> float:
+        margins = signs * (branches @ values[:-1] + values[-1])
+        return float(np.sum(balance * np.logaddexp(0, -margins)))
+
+    n_branches = branches.shape[1]
+    start = np.append(np.full(n_branches, 0.3), 0.0)
+    bounds = [(0.0, None)] * n_branches + [(None, None)]
+    weights = minimize(loss, start, bounds=bounds).x[:-1]
+    return weights / weights.sum()
+
+
+def probability(logit: float, threshold: float) -> float:
+    """Return the probability that the exported model gives for a logit."""
+    return 1 / (1 + math.exp(-(logit - threshold)))

@@ -85,9 +85,8 @@ class MaskUNet(nn.Module):
         self.up_2 = _block(two + one, one)
         self.head = nn.Conv2d(one, patch[0] * patch[1], 1)
         # Zero weights: the untrained mask is 0.25 everywhere, and changes nothing.
-        nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
         """Return the mask (batch, n_bins, n_frames), in [0, 0.5]."""

@@ -44,7 +44,10 @@ def band(n_fft: int) -> slice:
 
 @torch.no_grad()
 def reference_features(
-    samples: NDArray[np.int16] | NDArray[np.float32], *, n_fft: int = 16384, hop_length: int = 4096
+    samples: NDArray[np.int16] | NDArray[np.float32],
+    *,
+    n_fft: int = 16384,
+    hop_length: int = 4096,
 ) -> NDArray[np.float32]:
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
     window = torch.hann_window(n_fft)

@@ -7,6 +7,7 @@ HPSS.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -25,11 +26,19 @@ class TwoStepDFT(nn.Module):
         n_bins: Bins to compute, from 0 up; a multiple of ``sqrt(n)``.
     """
 
+    first: Tensor
+    twiddle_re: Tensor
+    twiddle_im: Tensor
+    second_re: Tensor
+    second_im: Tensor
+
     def __init__(self, n: int, n_bins: int) -> None:
         super().__init__()
         root = math.isqrt(n)
         if root * root != n or n_bins % root or not 0 < n_bins <= n:
-            raise ValueError(f"n={n} must be a square and n_bins={n_bins} a multiple of its root")
+            raise ValueError(
+                f"n={n} must be a square and n_bins={n_bins} a multiple of its root"
+            )
         self.root, self.n_rows = root, n_bins // root
         k = np.arange(root)
         first = np.exp(-2j * np.pi * np.outer(k, k) / root)
@@ -51,7 +60,9 @@ class TwoStepDFT(nn.Module):
         turned_im = re * self.twiddle_im + im * self.twiddle_re
         # Bin k + root * m stands in row k and column m.
         spectrum = (turned_re @ self.second_re + turned_im @ self.second_im).transpose(2, 3)
-        return spectrum[:, :, : self.n_rows].flatten(2), spectrum[:, :, self.n_rows :].flatten(2)
+        return spectrum[:, :, : self.n_rows].flatten(2), spectrum[:, :, self.n_rows :].flatten(
+            2
+        )
 
 
 def constant(module: nn.Module, name: str, values: np.ndarray) -> None:
@@ -68,6 +79,8 @@ class Magnitude(nn.Module):
         hop_length: Samples between frames; divides ``n_fft``.
         n_bins: Bins to compute, from 0 Hz up; at most ``n_fft // 2``.
     """
+
+    window: Tensor
 
     def __init__(self, n_fft: int, hop_length: int, n_bins: int) -> None:
         super().__init__()
@@ -134,19 +147,18 @@ def median_network(n: int) -> list[tuple[int, int]]:
     return kept[::-1]
 
 
-def _batcher(n: int) -> list[tuple[int, int]]:
-    pairs = []
+def _batcher(n: int) -> Iterator[tuple[int, int]]:
+    """Yield the comparators of the merge sort of ``n`` values, ``n`` a power of two."""
     p = 1
     while p < n:
         k = p
         while k >= 1:
             for j in range(k % p, n - k, 2 * k):
-                for i in range(min(k, n - j - k)):
-                    if (i + j) // (2 * p) == (i + j + k) // (2 * p):
-                        pairs.append((i + j, i + j + k))
+                for i in range(j, min(j + k, n - k)):
+                    if i // (2 * p) == (i + k) // (2 * p):
+                        yield i, i + k
             k //= 2
         p *= 2
-    return pairs
 
 
 def sliding_median(values: Tensor, taps: int, dim: int) -> Tensor:
@@ -198,4 +210,3 @@ class HarmonicPercussive(nn.Module):
 def differences(values: Tensor) -> Tensor:
     """Return the difference of each frame to the one before it; the first is zero."""
     return nn.functional.pad(values[..., 1:] - values[..., :-1], (1, 0))
-

@@ -224,11 +224,11 @@ class _Run:
         )
         loss_of = nn.functional.binary_cross_entropy_with_logits
         losses = [loss_of(logit, labels) for logit in branches]
-        drift = sum(
+        drifts = [
             (head.weight - anchor).square().sum()
             for head, anchor in zip(self.heads, self.anchors, strict=True)
-        )
-        total = sum(losses) + self.config.head_anchor * drift
+        ]
+        total = torch.stack(losses).sum() + self.config.head_anchor * torch.stack(drifts).sum()
         self.optimiser.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

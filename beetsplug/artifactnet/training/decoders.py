@@ -1,0 +1,127 @@
+"""A small neural decoder of our own: real music in, the same music re-synthesised out.
+
+It leaves in its output what the detector listens for, a comb at multiples of the frame
+rate (sample rate / product of strides), on a piece whose human original is at hand.
+The demo clip is made with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.training.dataset import Dataset
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shape and budget of one autoencoder."""
+
+    strides: tuple[int, ...] = (4, 4, 4, 4)
+    """Their product is the hop: 256 samples, 172 frames a second at 44.1 kHz."""
+    channels: int = 24
+    n_latents: int = 48
+    n_steps: int = 1_200
+    batch_size: int = 8
+    crop_samples: int = 16_384
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+
+class Autoencoder(nn.Module):
+    """Strided convolutions down to a latent, transposed convolutions back up."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        widths = [min(config.channels << i, 192) for i in range(len(config.strides) + 1)]
+        down: list[nn.Module] = [nn.Conv1d(1, widths[0], 7, padding=3)]
+        up: list[nn.Module] = []
+        for n_in, n_out, stride in zip(widths, widths[1:], config.strides, strict=False):
+            down += [nn.ELU(), nn.Conv1d(n_in, n_out, 2 * stride, stride, stride // 2)]
+            up = [
+                nn.ConvTranspose1d(n_out, n_in, 2 * stride, stride, stride // 2),
+                nn.ELU(),
+                *up,
+            ]
+        self.hop = math.prod(config.strides)
+        self.encoder = nn.Sequential(
+            *down, nn.ELU(), nn.Conv1d(widths[-1], config.n_latents, 3, padding=1)
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv1d(config.n_latents, widths[-1], 3, padding=1),
+            nn.ELU(),
+            *up,
+            nn.Conv1d(widths[0], 1, 7, padding=3),
+        )
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return re-synthesised audio (batch, n_samples); its length a multiple of the hop."""
+        latent = torch.tanh(self.encoder(audio[:, None]))
+        return self.decoder(latent)[:, 0]
+
+
+def spectral_loss(found: Tensor, expected: Tensor) -> Tensor:
+    """Return the L1 distance of log and plain magnitudes at three resolutions."""
+    total = torch.zeros(())
+    for n_fft in (512, 1024, 2048):
+        window = torch.hann_window(n_fft)
+        a, b = (
+            torch.stft(x, n_fft, n_fft // 4, window=window, return_complex=True).abs() + 1e-5
+            for x in (found, expected)
+        )
+        total = total + (a - b).abs().mean() + (a.log() - b.log()).abs().mean()
+    return total
+
+
+def train_decoder(
+    dataset: Dataset, rows: NDArray[np.int64], path: Path, config: DecoderConfig | None = None
+) -> Autoencoder:
+    """Return an autoencoder trained on these rows, from ``path`` when it is there."""
+    config = config or DecoderConfig()
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    model = Autoencoder(config)
+    if path.exists():
+        model.load_state_dict(torch.load(path, weights_only=True))
+        return model.eval()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    for step in range(config.n_steps):
+        last = dataset.samples.shape[1] - config.crop_samples
+        starts = rng.integers(0, last, config.batch_size)
+        audio = np.stack(
+            [
+                dataset.samples[row, start : start + config.crop_samples]
+                for row, start in zip(rng.choice(rows, config.batch_size), starts, strict=True)
+            ]
+        )
+        expected = torch.from_numpy(audio.astype(np.float32) / 32767)
+        found = model(expected)
+        loss = spectral_loss(found, expected) + (found - expected).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if step % 100 == 0:
+            log.info("decoder step %d of %d: loss %.3f", step, config.n_steps, loss.item())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), path)
+    return model.eval()
+
+
+@torch.no_grad()
+def resynthesise(model: Autoencoder, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a clip (n_samples,) through the autoencoder, at its own length and level."""
+    padding = -len(samples) % model.hop
+    audio = torch.from_numpy(np.pad(samples, (0, padding)))[None]
+    found = model(audio)[0, : len(samples)].numpy()
+    level = np.sqrt(np.mean(samples**2) / max(float(np.mean(found**2)), 1e-12))
+    return np.clip(found * np.float32(level), -1, 1)
