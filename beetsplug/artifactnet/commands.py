@@ -214,7 +214,7 @@ class _Run:
                 close()
         progress.clear()
         ui.print_(_summary(tally, plan))
-        if not tally.n_scored:
+        if tally.n_failed and not tally.n_scored:
             raise UserError(
                 f"artifactnet: none of {_n(tally.n_failed, 'file')} could be scored"
             )
@@ -234,7 +234,7 @@ class _Run:
         tally.count(result, verdict)
         if result.outcome is not Outcome.SCORED:
             progress.clear()
-            self.log.warning("not scored: {.filepath}: {}", item, result.detail)
+            self.log.warning("not scored: {}: {}", str(item.filepath), result.detail)
         elif verdict != Verdict.REAL.value and not self.quiet:
             progress.clear()
             score = library.own(item, Field.SCORE)
@@ -254,7 +254,7 @@ class _Progress:
 
     def show(self, tally: _Tally) -> None:
         now = time.monotonic()
-        if not self.enabled or now - self.shown_at < self._EVERY_S:
+        if not (self.enabled and tally.n_done) or now - self.shown_at < self._EVERY_S:
             return
         self.shown_at = now
         self.clear()

@@ -158,8 +158,8 @@ def redecide(item: Item, judge: Judge) -> bool:
     before = own(item, Field.VERDICT), own(item, Field.SHARE)
     word, score = override(item), own(item, Field.SCORE)
     is_ours = own(item, Field.MODEL) == judge.model
-    if is_ours:
-        segments = parse_timeline(str(own(item, Field.TIMELINE)))
+    segments = _segments(item) if is_ours else ()
+    if segments:
         _put(item, Field.SHARE, ai_share(segments, judge.thresholds))
     if word is not None:
         item[Field.VERDICT] = word.value
@@ -168,6 +168,14 @@ def redecide(item: Item, judge: Judge) -> bool:
     elif is_ours or before[0] is None:
         item[Field.VERDICT] = decide(score, judge.thresholds).value
     return (own(item, Field.VERDICT), own(item, Field.SHARE)) != before
+
+
+def _segments(item: Item) -> tuple[SegmentScore, ...]:
+    """Return the segments of an item's score, none where somebody spoilt the timeline."""
+    try:
+        return parse_timeline(str(own(item, Field.TIMELINE)))
+    except ValueError:
+        return ()
 
 
 def override(item: Item) -> Verdict | None:
@@ -201,6 +209,11 @@ def update_album(album: Album) -> None:
     ``inherit=False`` keeps beets from writing them over the tracks' own values.
     """
     items = list(album.items())
+    for item in items:
+        # On a reimport beets itself hands an album's values down to its tracks.
+        handed_down = [_put(item, name, None) for name in ALBUM_TYPES]
+        if any(handed_down):
+            item.store()
     scores = [s for s in (own(item, Field.SCORE) for item in items) if isinstance(s, float)]
     verdicts = [own(item, Field.VERDICT) for item in items]
     n_flagged = verdicts.count(Verdict.AI.value)

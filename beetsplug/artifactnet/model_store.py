@@ -133,7 +133,7 @@ def read_card(path: Path) -> ModelCard:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}; a model needs its card") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from error
     return parse_card(values, str(path))
 
@@ -236,5 +236,5 @@ class _Fields:
         value = self.mapping(key)
         try:
             return Thresholds(ai=float(value["ai"]), unsure=float(value["unsure"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._bad(key, value, "0 < unsure <= ai <= 1") from error

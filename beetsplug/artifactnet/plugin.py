@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import beets
+import confuse
 from beets.dbcore import types
 from beets.library import Item, Library, parse_query_string
 from beets.plugins import BeetsPlugin
@@ -88,20 +89,24 @@ class ArtifactNetPlugin(BeetsPlugin):
 
         An exception here would end the whole import and leave its files unmoved.
         """
-        if self._import_is_broken or not self.config["auto"].get():
+        if self._import_is_broken:
             return
         try:
-            self._score_task(task)
+            settings = self.settings()
+            if settings.auto:
+                self._score_task(task, settings)
+            if task.is_album:
+                # Tracks that were scored before may have come to a new album.
+                library.update_album(task.album)
         except ArtifactNetError as error:
             self._import_is_broken = True
             self._log.error("nothing is scored in this import: {}", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
             self._log.error("not scored: {!r}", error)
 
-    def _score_task(self, task: ImportTask) -> None:
+    def _score_task(self, task: ImportTask, settings: Settings) -> None:
         from beetsplug.artifactnet.pipeline import Cancelled
 
-        settings = self.settings()
         engine = make_engine(settings)
         items = self._due_at_import(task, settings, engine)
         results = engine.score(
@@ -133,11 +138,10 @@ class ArtifactNetPlugin(BeetsPlugin):
         quiet = settings.quiet or beets.config["import"]["quiet"].get(bool)
         verdict = library.own(item, Field.VERDICT)
         if result.outcome is not Outcome.SCORED:
-            self._log.warning("not scored: {.filepath}: {}", item, result.detail)
+            self._log.warning("not scored: {}: {}", str(item.filepath), result.detail)
         elif verdict != Verdict.REAL.value and not quiet:
-            self._log.warning(
-                "{} {:.4f} {.filepath}", verdict, library.own(item, Field.SCORE), item
-            )
+            score = library.own(item, Field.SCORE)
+            self._log.warning("{} {:.4f} {}", verdict, score, str(item.filepath))
 
     def after_import(self, lib: Library, **_: object) -> None:
         """Take what the import did to its files for known, other plugins' work included."""
@@ -179,6 +183,9 @@ class ArtifactNetPlugin(BeetsPlugin):
         stamp = library.own(item, Field.FILE)
         if stamp is not None and stamp == library.file_stamp(_path(path)):
             self._fresh.add(id(item))
+        else:
+            # A write or move that failed may have left this one, or another at its place.
+            self._fresh.discard(id(item))
 
     def _restamp_remembered(self, item: Item, path: bytes) -> None:
         if id(item) in self._fresh:
@@ -188,7 +195,11 @@ class ArtifactNetPlugin(BeetsPlugin):
     def _exports_to_tags(self) -> bool:
         if self.export_to_tags is not None:
             return self.export_to_tags
-        return self.config["write"].get() is True
+        try:
+            return self.config["write"].get() is True
+        except confuse.ConfigError:
+            # `beet write` must work with a broken section.
+            return False
 
     # Consistency.
 
@@ -235,13 +246,13 @@ def _import_was_aborted() -> bool:
 
 def _parse_query(text: str) -> Any:
     """Return the query of ``auto_ignore``, None where there is none."""
-    from beets.dbcore import InvalidQueryError
+    from beets.dbcore.query import ParsingError
 
     if not text.strip():
         return None
     try:
         return parse_query_string(text, Item)[0]
-    except InvalidQueryError as error:
+    except ParsingError as error:
         raise ConfigError(f"artifactnet.auto_ignore: {error}") from error
 
 
@@ -263,7 +274,8 @@ def _add_media_fields() -> None:
     import mediafile
 
     for name, kind in ((Field.SCORE, float), (Field.VERDICT, str)):
-        if hasattr(mediafile.MediaFile, name):
+        # Not by hasattr(): a MediaField has no value on the class.
+        if name in vars(mediafile.MediaFile):
             continue
         tag = name.upper()
         mediafile.MediaFile.add_field(

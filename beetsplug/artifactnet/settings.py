@@ -37,6 +37,8 @@ _MAX_THREADS = 512
 class Settings:
     """What the user wants."""
 
+    auto: bool
+    """Whether tracks are scored at import."""
     auto_ignore: str
     """A beets query: items that are not scored at import."""
     model: str
@@ -87,12 +89,16 @@ def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
     Raises:
         ConfigError: An option is unknown, or has a value that it cannot have.
     """
-    unknown = sorted(set(config.keys()) - set(DEFAULTS))
+    try:
+        unknown = sorted(set(config.keys()) - set(DEFAULTS))
+    except confuse.ConfigError as error:
+        raise ConfigError(f"the section {error}") from error
     if unknown:
         raise ConfigError(
             f"artifactnet.{unknown[0]} is no option; there are {', '.join(DEFAULTS)}"
         )
     return Settings(
+        auto=_flag(config, "auto"),
         auto_ignore=_text(config, "auto_ignore"),
         model=_text(config, "model"),
         segments=_segments(config),

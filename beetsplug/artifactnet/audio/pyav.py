@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 """Formats without a length in a header: FFmpeg derives one from the bit rate."""
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's packed sample formats in NumPy's words."""
 _N_BAD_PACKETS = 8
 """Undecodable packets after which a file is corrupt rather than merely scratched."""
 
@@ -183,9 +185,14 @@ def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
 
 def _as_float32(frame: AudioFrame) -> NDArray[np.float32]:
     """Return a frame's samples as ``(n_frames, n_channels)``, nominal [-1, 1]."""
-    values = frame.to_ndarray()
     n_channels = frame.layout.nb_channels
-    frames = values.T if frame.format.is_planar else values.reshape(-1, n_channels)
+    n_planes = n_channels if frame.format.is_planar else 1
+    dtype, count = _DTYPES[frame.format.packed.name], frame.samples * n_channels // n_planes
+    # Not frame.to_ndarray(): of eight planes it reads a ninth, and crashes (PyAV 18).
+    planes = [
+        np.frombuffer(memoryview(plane), dtype, count) for plane in frame.planes[:n_planes]
+    ]
+    frames = np.stack(planes, axis=1) if n_planes > 1 else planes[0].reshape(-1, n_channels)
     if frames.dtype == np.uint8:
         return (frames.astype(np.float32) - 128) / np.float32(128)
     if np.issubdtype(frames.dtype, np.signedinteger):

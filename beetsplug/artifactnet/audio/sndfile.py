@@ -1,13 +1,15 @@
 """Decoding with libsndfile: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3 and kin.
 
-Its seek is exact to the sample, so only the wanted ranges are decoded. The tail is
-read when a file is opened, and where it is missing the file is decoded once from start
-to end to learn its true length. An MP3 without a length tag is left to PyAV: libsndfile
-guesses its length from the first frame, and reads nothing beyond a guess too short.
+Its seek is exact to the sample, but for Vorbis, where it may land 20 ms off; so only
+the wanted ranges are decoded. The tail is read when a file is opened, and where it is
+missing the file is decoded once from start to end to learn its true length. An MP3
+without a length tag is left to PyAV: libsndfile guesses its length from the first
+frame, and reads nothing beyond a guess too short.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +28,8 @@ from beetsplug.artifactnet.errors import AudioError, TruncatedError
 
 _BLOCK_FRAMES = 1 << 16
 _TAIL_FRAMES = 1 << 12
+_LEAD_IN_FRAMES = 1 << 12
+"""Decoded ahead of a range and dropped: after a seek MP3 and Vorbis start garbled."""
 _CHUNK_SIZE_LINE = re.compile(r"\n *(?:data|SSND) *: *(\d+) \(should be (\d+)\)")
 _STREAMED_CHUNK_SIZE = 0x7FFF0000
 """WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
@@ -51,7 +55,7 @@ class SndfileSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = soundfile.SoundFile(path)
+        self._file = _open(path)
         self.sample_rate = int(self._file.samplerate)
         self.n_frames = int(self._file.frames)
         self._seekable = True
@@ -93,14 +97,16 @@ class SndfileSource:
 
     def _read(self, start: int, stop: int) -> Samples:
         try:
-            self._file.seek(start)
-            return down_mix(self._file.read(stop - start, dtype="float32", always_2d=True))
+            first = max(0, start - _LEAD_IN_FRAMES)
+            self._file.seek(first)
+            frames = self._file.read(stop - first, dtype="float32", always_2d=True)
+            return down_mix(frames[start - first :])
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise AudioError(f"decoding stopped: {_reason(error)}") from error
 
     def _blocks(self) -> Iterator[Samples]:
         """Yield the file in blocks; an undecodable rest ends it, as the end would."""
-        with soundfile.SoundFile(self._path) as file:
+        with _open(self._path) as file:
             while True:
                 try:
                     block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
@@ -109,6 +115,14 @@ class SndfileSource:
                 if not len(block):
                     return
                 yield down_mix(block)
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    """Open a file, whatever bytes its name is made of.
+
+    soundfile encodes names strictly, except on Windows, where they are text.
+    """
+    return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
 
 
 def _reason(error: Exception) -> str:

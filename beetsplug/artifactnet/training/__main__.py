@@ -63,8 +63,10 @@ def main() -> None:
         np.concatenate([fold.song_branches() for fold in folds]),
         np.concatenate([fold.song_labels() for fold in folds]),
     )
+    log.info("fusion weights: %s", np.round(fusion, 3).tolist())
     held_out = held_out_report(folds, fusion)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
+    (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
     make_final(dataset, features, fusion, held_out, work, arguments.out)
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
 
@@ -175,16 +177,22 @@ def make_final(
         )
         for variant in (0, 1)
     }
-    real = [j.logit for j in judged[0]]
-    ai, unsure = (evaluate.threshold_at(real, fpr) for fpr in (AI_FPR, UNSURE_FPR))
+    real, again = ([j.logit for j in judged[variant]] for variant in (0, 1))
+    # Both as the tracks are and recoded: a library holds either.
+    ai, unsure = (
+        max(evaluate.threshold_at(logits, fpr) for logits in (real, again))
+        for fpr in (AI_FPR, UNSURE_FPR)
+    )
     thresholds = Thresholds(ai=0.5, unsure=round(evaluate.probability(unsure, ai), 4))
-    again = [j.logit for j in judged[1]]
     rates = {
         "calibration_tracks": len(real),
         "calibration_sources": len({j.clip.source for j in judged[0]}),
         "false_positive_rate_ai": round(float(np.mean(np.array(real) >= ai)), 4),
         "false_positive_rate_unsure": round(float(np.mean(np.array(real) >= unsure)), 4),
         "false_positive_rate_ai_recoded": round(float(np.mean(np.array(again) >= ai)), 4),
+        "false_positive_rate_unsure_recoded": round(
+            float(np.mean(np.array(again) >= unsure)), 4
+        ),
         "held_out_families": held_out["network, as they are"]["all"],
     }
     card = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,14 +114,13 @@ def full_band(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def fit_fusion(branches: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the weight of each branch's logit, none negative, summing to 1.
+    """Return the weight of each branch's logit, none negative.
 
     Args:
         branches: (n_clips, n_branches), of clips that no branch was trained on.
         labels: (n_clips,).
 
-    The weights minimise the balanced logistic loss; their common scale says nothing
-    about verdicts and is dropped.
+    The weights minimise the balanced logistic loss, so their sum is a logit again.
     """
     from scipy.optimize import minimize
 
@@ -134,10 +134,34 @@ def fit_fusion(branches: NDArray[np.float64], labels: NDArray[np.int64]) -> NDAr
     n_branches = branches.shape[1]
     start = np.append(np.full(n_branches, 0.3), 0.0)
     bounds = [(0.0, None)] * n_branches + [(None, None)]
-    weights = minimize(loss, start, bounds=bounds).x[:-1]
-    return weights / weights.sum()
+    fitted: NDArray[np.float64] = minimize(loss, start, bounds=bounds).x
+    return fitted[:-1]
 
 
 def probability(logit: float, threshold: float) -> float:
     """Return the probability that the exported model gives for a logit."""
     return 1 / (1 + math.exp(-(logit - threshold)))
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return a held-out report as two tables: detectors, and families of the network."""
+    lines = [
+        "| detector | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold |",
+        "|---|---|---|---|---|",
+    ]
+    for name, part in report.items():
+        whole = part["all"]
+        folds = ", ".join(f"{fold['auc']:.3f}" for fold in part["folds"])
+        lines.append(
+            f"| {name} | {whole['auc']:.3f} | {whole['tpr_at_fpr_5']:.3f} "
+            f"| {whole['tpr_at_fpr_1']:.3f} | {folds} |"
+        )
+    plain, reference = report["network, as they are"], report["reference, as they are"]
+    lines += ["", "| held-out family | clips | network | reference |", "|---|---|---|---|"]
+    for family, rates in plain["families"].items():
+        other = reference["families"][family]
+        lines.append(
+            f"| {family} | {rates['n_ai']} | {rates['auc']:.3f} / {rates['tpr_at_fpr_5']:.2f} "
+            f"| {other['auc']:.3f} / {other['tpr_at_fpr_5']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"

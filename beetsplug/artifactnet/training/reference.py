@@ -113,7 +113,7 @@ class CombReference:
 def comb_features(fine: NDArray[np.float32], *, n_lags: int = 800) -> NDArray[np.float32]:
     """Return the autocorrelation (n_segments, n_lags) of fine structures."""
     autocorrelation = Autocorrelation(fine.shape[1], n_lags)
-    batches = (torch.from_numpy(fine[i : i + 64]) for i in range(0, len(fine), 64))
+    batches = (torch.tensor(fine[i : i + 64]) for i in range(0, len(fine), 64))
     return np.concatenate([autocorrelation(batch).numpy() for batch in batches])
 
 

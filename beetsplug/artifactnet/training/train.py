@@ -273,6 +273,7 @@ class _Run:
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
             "config": asdict(self.config),
         }
         torch.save(state, partial)
@@ -288,6 +289,7 @@ class _Run:
         if state["config"] != asdict(self.config):
             raise ValueError(f"{path} was trained with another configuration: remove it")
         self.step = state["step"]
+        torch.set_rng_state(state["random"])
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])

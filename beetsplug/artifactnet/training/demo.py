@@ -1,0 +1,79 @@
+"""The demo clips: an excerpt of a human-made song, and the same through our decoder.
+
+``python -m beetsplug.artifactnet.training.demo --corpus DIR --work DIR --out docs/demo``,
+after the training, whose caches it uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import mediafile
+import numpy as np
+import soundfile
+
+from beetsplug.artifactnet.audio import read_waveform
+from beetsplug.artifactnet.training import corpus, debian
+from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, build_dataset
+from beetsplug.artifactnet.training.decoders import resynthesise, train_decoder
+
+SONG = "Feelings"
+ARTIST = "Sectoid"
+START_S, DURATION_S = 40, 24
+_FADE_S = 0.05
+
+
+def main() -> None:
+    """Make both clips, training the decoder first where that was not done."""
+    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.demo")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--debian", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    packages = arguments.debian or arguments.work / "debian"
+    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    dataset = build_dataset(clips, arguments.work)
+    music = [
+        clip
+        for clip in dataset.clips
+        if not clip.label and clip.is_full_band and clip.source != corpus.DEMO_SOURCE
+    ]
+    decoder = train_decoder(
+        dataset, dataset.rows(music, plain=True), arguments.work / "decoder.pt"
+    )
+    song = _excerpt(packages / corpus.DEMO_SOURCE.removeprefix("debian:"))
+    _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
+    _write(
+        arguments.out / "resynthesised.ogg",
+        resynthesise(decoder, song),
+        f"{SONG} (excerpt, re-synthesised)",
+    )
+
+
+def _excerpt(package: Path) -> np.ndarray:
+    """Return the song's tracks mixed, mono, from the middle."""
+    (folder,) = package.rglob(SONG)
+    tracks = [read_waveform(path, SAMPLE_RATE).samples for path in sorted(folder.glob("*.ogg"))]
+    n_samples = min(len(track) for track in tracks)
+    mix = np.sum([track[:n_samples] for track in tracks], axis=0)
+    cut = mix[START_S * SAMPLE_RATE : (START_S + DURATION_S) * SAMPLE_RATE]
+    fade = np.minimum(1, np.arange(len(cut)) / (_FADE_S * SAMPLE_RATE))
+    return (cut / np.abs(cut).max() * 0.9 * fade * fade[::-1]).astype(np.float32)
+
+
+def _write(path: Path, samples: np.ndarray, title: str) -> None:
+    # 44.1 kHz Ogg Vorbis at quality 6, both alike.
+    soundfile.write(
+        path, samples, SAMPLE_RATE, format="OGG", subtype="VORBIS", compression_level=0.4
+    )
+    tags = mediafile.MediaFile(path)
+    tags.update({"title": title, "artist": ARTIST})
+    tags.save()
+
+
+if __name__ == "__main__":
+    main()
