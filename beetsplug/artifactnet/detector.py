@@ -95,6 +95,7 @@ class Detector:
         return values[: len(samples)]
 
     def _to_probability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.where(np.isfinite(values), values, np.nan)
         if self.card.output_kind == "logit":
             # exp of a large positive number overflows; of a negative one it does not.
             small = np.exp(-np.abs(values))
@@ -104,7 +105,7 @@ class Detector:
                 f"model {self.card.label} gave {np.nanmax(np.abs(values)):g} where its card "
                 f"says probability; is it a logit?"
             )
-        return np.where(np.isfinite(values), values, np.nan)
+        return values
 
 
 def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.InferenceSession:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ def find_model(name: str, folders: Sequence[Path] = ()) -> Model:
         ModelError: There is no such model, or its card is not valid.
     """
     if name.endswith(".onnx"):
-        graph = Path(name).expanduser()
+        graph = Path(os.path.expanduser(name))  # noqa: PTH111 - leaves an unknown ~user
         card = read_card(graph.with_name(_CARD))
         if next(iter(card.files)) != graph.name:
             raise ModelError(
@@ -234,7 +235,10 @@ class _Fields:
 
     def thresholds(self, key: str) -> Thresholds:
         value = self.mapping(key)
+        ai, unsure = value.get("ai"), value.get("unsure")
         try:
-            return Thresholds(ai=float(value["ai"]), unsure=float(value["unsure"]))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if not all(type(number) in (int, float) for number in (ai, unsure)):
+                raise TypeError
+            return Thresholds(ai=float(ai or 0), unsure=float(unsure or 0))
+        except (TypeError, ValueError, OverflowError) as error:
             raise self._bad(key, value, "0 < unsure <= ai <= 1") from error

@@ -1,0 +1,1 @@
+"""Tests of the training code; they need torch and are skipped without it."""

@@ -1,0 +1,103 @@
+"""The network as a whole: what an untrained one is, and that ONNX gives the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from beetsplug.artifactnet.detector import Detector  # noqa: E402
+from beetsplug.artifactnet.model_store import find_model  # noqa: E402
+from beetsplug.artifactnet.results import Thresholds  # noqa: E402
+from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
+from beetsplug.artifactnet.training.export import Scaled, export_model  # noqa: E402
+from beetsplug.artifactnet.training.network import ArtifactNetwork  # noqa: E402
+from beetsplug.artifactnet.training.reference import (  # noqa: E402
+    CombReference,
+    Reference,
+    comb_features,
+    reference_features,
+)
+
+SEGMENT_SAMPLES = 176_400
+
+
+def segments(n: int, seed: int = 0) -> np.ndarray:
+    """Return noisy chords (n, 176400) whose spectra differ from one another."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(SEGMENT_SAMPLES) / 44_100
+    audio = rng.normal(0, 0.02, (n, SEGMENT_SAMPLES))
+    tones_hz = rng.uniform(100, 9_000, (n, 12, 1))
+    audio += 0.03 * np.sin(2 * np.pi * tones_hz * time_s).sum(1)
+    return audio.astype(np.float32)
+
+
+def network(seed: int = 0) -> ArtifactNetwork:
+    """Return an untrained network whose heads hold known regressions."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    made = ArtifactNetwork().eval()
+    n_bins, n_lags = made.bins.in_features, made.comb.lags.in_features
+    made.set_heads(
+        Reference(rng.normal(0, 1e-2, n_bins), 0.25),
+        CombReference(
+            rng.normal(0, 1e-1, n_lags),
+            -0.5,
+            rng.normal(0, 0.1, n_lags).astype(np.float32),
+            rng.uniform(0.5, 2, n_lags).astype(np.float32),
+        ),
+    )
+    return made
+
+
+def test_an_untrained_network_hears_what_the_references_hear() -> None:
+    """With the mask at 0.25 everywhere both linear heads equal their regressions."""
+    audio, made = segments(3), network()
+    fine = reference_features(audio)
+    rng = np.random.default_rng(0)
+    bin_weights = rng.normal(0, 1e-2, made.bins.in_features)
+    with torch.no_grad():
+        per_bin, comb, _ = made.branches(made.magnitude(torch.from_numpy(audio)))
+    np.testing.assert_allclose(per_bin, fine @ bin_weights + 0.25, atol=2e-3)
+    weights = made.comb.lags.weight.detach().numpy()[0]
+    standard = (comb_features(fine) - made.comb.mean.numpy()) * made.comb.scale.numpy()
+    np.testing.assert_allclose(comb, standard @ weights - 0.5, atol=2e-3)
+
+
+def test_a_segments_logit_does_not_depend_on_its_batch() -> None:
+    """Scored alone or among others, a segment gets the same logit to 1e-5."""
+    audio, made = torch.from_numpy(segments(4)), network()
+    with torch.no_grad():
+        together = made(audio)
+        alone = torch.cat([made(row[None]) for row in audio])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_exported_network_is_a_model_that_the_plugin_scores_with(tmp_path: Path) -> None:
+    """Torch and the ONNX graph behind a detector agree to 1e-5, at any batch size."""
+    audio, scaled = segments(3), Scaled(network(), 0.3, 1.5)
+    card = {"model_id": "test", "version": "1", "licence": "MIT"}
+    export_model(scaled, tmp_path / "test", card, Thresholds(0.5, 0.2))
+    detector = Detector(find_model("test", [tmp_path]))
+    found = detector.probabilities(SegmentBatch(audio, np.zeros(3)))
+    with torch.no_grad():
+        expected = scaled(torch.from_numpy(audio)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    session = onnxruntime.InferenceSession(str(tmp_path / "test" / "model.onnx"))
+    np.testing.assert_allclose(session.run(None, {"audio": audio})[0], expected, atol=1e-5)
+
+
+def test_the_graph_carries_its_card(tmp_path: Path) -> None:
+    """The metadata of the ONNX file holds the card, the file's own hash aside."""
+    card = {"model_id": "test", "version": "1", "licence": "MIT"}
+    export_model(Scaled(network(), 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2))
+    graph = onnx.load(str(tmp_path / "model.onnx"))
+    (prop,) = graph.metadata_props
+    assert prop.key == "card"
+    assert '"model_id": "test"' in prop.value
+    assert '"segment_samples": 176400' in prop.value

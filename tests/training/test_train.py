@@ -1,0 +1,177 @@
+"""The training, end to end, on a handful of clips that the test makes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from beetsplug.artifactnet.training import evaluate  # noqa: E402
+from beetsplug.artifactnet.training.augment import (  # noqa: E402
+    aac,
+    library_chain,
+    mp3,
+    narrow,
+    opus,
+    vorbis,
+)
+from beetsplug.artifactnet.training.corpus import read_manifest  # noqa: E402
+from beetsplug.artifactnet.training.dataset import Dataset, build_dataset  # noqa: E402
+from beetsplug.artifactnet.training.train import (  # noqa: E402
+    TrainConfig,
+    cached_features,
+    fit_references,
+    sample_weights,
+    train,
+)
+from tests.audio_files import music  # noqa: E402
+
+COLUMNS = (
+    *("file", "label", "kind", "generator", "family", "track", "source"),
+    *("sample_rate", "skip_s", "seconds"),
+)
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a corpus of six clips: the AI ones carry a comb at 172 Hz."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = []
+    for number in range(6):
+        label = "ai" if number % 2 else "real"
+        samples = music(4.6, seed=number)[:, 0]
+        if label == "ai":
+            samples[::256] += 0.05
+        name = f"{number}.flac"
+        soundfile.write(folder / name, samples, 44_100)
+        family = f"family {number}" if label == "ai" else "real"
+        values = (name, label, label, "", family, f"t{number}", f"s/{number}", 44_100, 0.1, 4.6)
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return the cached crops of the corpus."""
+    return build_dataset(read_manifest(corpus_folder), tmp_path_factory.mktemp("work"))
+
+
+def test_every_clip_gives_a_plain_crop_and_its_variants(dataset: Dataset) -> None:
+    """Six clips give 24 crops, a quarter of them plain, none of them silent."""
+    assert len(dataset.crops) == 24
+    assert sum(crop.variant == 0 for crop in dataset.crops) == 6
+    assert (np.abs(dataset.samples).max(axis=1) > 300).all()
+
+
+def test_both_classes_are_drawn_alike(dataset: Dataset) -> None:
+    """Within a band the two classes have the same weight."""
+    rows = np.arange(len(dataset.crops))
+    weights = sample_weights(dataset, rows)
+    full_band = np.array([crop.is_full_band for crop in dataset.crops])
+    ai, real = (weights[full_band & (dataset.labels == label)].sum() for label in (1, 0))
+    assert ai == pytest.approx(real)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_an_interrupted_training_goes_on_where_it_stopped(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """Two steps in one sitting and in two give the same network, to the last bit."""
+    features = cached_features(dataset, tmp_path)
+    references = fit_references(dataset, features, dataset.clips)
+    config = TrainConfig(n_segments=8, batch_size=4, checkpoint_steps=2)
+    whole = train(dataset, dataset.clips, references, tmp_path / "whole", config)
+    halves = replace(config, checkpoint_steps=1)
+    first = tmp_path / "halves"
+    with pytest.raises(KeyboardInterrupt):
+        train(_StopsAfter(dataset, 1), dataset.clips, references, first, halves)
+    resumed = train(dataset, dataset.clips, references, first, halves)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+class _StopsAfter(Dataset):
+    """A dataset whose samples cannot be read after some batches: a run that is stopped."""
+
+    def __init__(self, dataset: Dataset, n_batches: int) -> None:
+        samples = _Interrupting(dataset.samples, n_batches * 4)
+        super().__init__(dataset.clips, dataset.crops, samples)  # type: ignore[arg-type]
+
+
+class _Interrupting:
+    def __init__(self, samples: np.ndarray, n_reads: int) -> None:
+        self.samples, self.n_left = samples, n_reads
+
+    def __getitem__(self, key: object) -> np.ndarray:
+        if self.n_left == 0:
+            raise KeyboardInterrupt
+        self.n_left -= 1
+        return self.samples[key]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "round_trip",
+    [
+        lambda x: mp3(x, 44_100, level=0.3),
+        lambda x: vorbis(x, 44_100, level=0.3),
+        lambda x: opus(x, 44_100, level=0.7),
+        lambda x: aac(x, 44_100, bit_rate=128_000),
+    ],
+    ids=["mp3", "vorbis", "opus", "aac"],
+)
+def test_a_codec_round_trip_is_still_the_music(round_trip: object) -> None:
+    """What comes back correlates with what went in, at the delay that a codec has."""
+    samples = music(1.5)[:, 0]
+    back = round_trip(samples)  # type: ignore[operator]
+    n = min(len(back), len(samples)) // 2
+    spectrum = np.fft.rfft(back[:n], 4 * n) * np.conj(np.fft.rfft(samples[:n], 4 * n))
+    peak = np.fft.irfft(spectrum).max()
+    energy = np.sqrt(np.sum(back[:n] ** 2) * np.sum(samples[:n] ** 2))
+    assert peak / energy > 0.9
+
+
+def test_the_library_chain_keeps_the_length_and_is_seeded() -> None:
+    """Same seed, same audio; whatever is drawn, the length stays."""
+    samples = music(1.0)[:, 0]
+    for seed in range(8):
+        once, again = (
+            library_chain(samples, 44_100, np.random.default_rng(seed)) for _ in range(2)
+        )
+        np.testing.assert_array_equal(once, again)
+        assert len(once) == len(samples)
+
+
+def test_narrowing_removes_what_the_band_cannot_hold() -> None:
+    """Through 16 kHz nothing is left above 8 kHz."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(narrow(noise, 44_100, 16_000)))
+    assert spectrum[8_500:].max() < 1e-2 * spectrum[:7_000].mean()
+
+
+def test_the_threshold_lets_through_what_the_rate_allows() -> None:
+    """At 1 % of 300 real tracks three are flagged, at 5 % fifteen, at 0 none."""
+    logits = np.random.default_rng(0).permutation(np.arange(300)).astype(float)
+    for rate, n_flagged in ((0.01, 3), (0.05, 15), (0.0, 0)):
+        threshold = evaluate.threshold_at(list(logits), rate)
+        assert int(np.sum(logits >= threshold)) == n_flagged
+
+
+def test_fusion_trusts_the_branch_that_knows() -> None:
+    """A branch that tells the classes apart outweighs one that is noise."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 200)
+    knowing = np.where(labels == 1, 1.0, -1.0) + rng.normal(0, 1, 400)
+    weights = evaluate.fit_fusion(np.stack([knowing, rng.normal(0, 1, 400)], 1), labels)
+    assert (weights >= 0).all()
+    assert weights[0] > 5 * weights[1]
