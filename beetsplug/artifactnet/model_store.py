@@ -235,10 +235,14 @@ class _Fields:
 
     def thresholds(self, key: str) -> Thresholds:
         value = self.mapping(key)
-        ai, unsure = value.get("ai"), value.get("unsure")
         try:
-            if not all(type(number) in (int, float) for number in (ai, unsure)):
-                raise TypeError
-            return Thresholds(ai=float(ai or 0), unsure=float(unsure or 0))
-        except (TypeError, ValueError, OverflowError) as error:
+            return Thresholds(ai=_number(value.get("ai")), unsure=_number(value.get("unsure")))
+        except (ValueError, OverflowError) as error:
             raise self._bad(key, value, "0 < unsure <= ai <= 1") from error
+
+
+def _number(value: object) -> float:
+    """Return a JSON number; anything else counts as 0, which no threshold can be."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    return float(value)

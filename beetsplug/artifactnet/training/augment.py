@@ -63,7 +63,9 @@ def aac(samples: Samples, sample_rate: int, *, bit_rate: int) -> Samples:
     with av.open(buffer, "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=sample_rate, layout="mono")
         stream.bit_rate = bit_rate
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples)[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples)[None], format="fltp", layout="mono"
+        )
         frame.sample_rate = sample_rate
         frame.pts = 0
         fifo = av.AudioFifo()

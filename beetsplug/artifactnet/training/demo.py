@@ -66,10 +66,12 @@ def _excerpt(package: Path) -> np.ndarray:
 
 
 def _write(path: Path, samples: np.ndarray, title: str) -> None:
-    # 44.1 kHz Ogg Vorbis at quality 6, both alike.
-    soundfile.write(
-        path, samples, SAMPLE_RATE, format="OGG", subtype="VORBIS", compression_level=0.4
-    )
+    # 44.1 kHz Ogg Vorbis at quality 6, both alike. libsndfile crashes on long writes.
+    with soundfile.SoundFile(
+        path, "w", SAMPLE_RATE, 1, "VORBIS", format="OGG", compression_level=0.4
+    ) as file:
+        for first in range(0, len(samples), SAMPLE_RATE):
+            file.write(samples[first : first + SAMPLE_RATE])
     tags = mediafile.MediaFile(path)
     tags.update({"title": title, "artist": ARTIST})
     tags.save()
