@@ -78,6 +78,9 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
             _Run(plugin, lib, opts).run(args)
         except ArtifactNetError as error:
             raise UserError(f"artifactnet: {error}") from error
+        except KeyboardInterrupt:
+            # beets would end with status 0, as if all had been done.
+            sys.exit(INTERRUPTED)
 
     command.func = run
     return command

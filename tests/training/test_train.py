@@ -113,11 +113,11 @@ class _Interrupting:
     def __init__(self, samples: np.ndarray, n_reads: int) -> None:
         self.samples, self.n_left = samples, n_reads
 
-    def __getitem__(self, key: object) -> np.ndarray:
+    def __getitem__(self, key: tuple[int, slice]) -> np.ndarray:
         if self.n_left == 0:
             raise KeyboardInterrupt
         self.n_left -= 1
-        return self.samples[key]  # type: ignore[index]
+        return self.samples[key]
 
 
 @pytest.mark.parametrize(
