@@ -151,6 +151,7 @@ def parse_card(values: object, origin: str) -> ModelCard:
     """
     card = _Fields(values, origin)
     given, expected = card.section("input"), card.section("output")
+    card.aggregation("aggregation")
     return ModelCard(
         model_id=card.name("model_id"),
         version=card.text("version"),
@@ -213,6 +214,11 @@ class _Fields:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self._bad(key, value, f"a whole number from {low} to {high}")
         return value
+
+    def aggregation(self, key: str) -> None:
+        value = self._get(key, "median")
+        if value != "median":
+            raise self._bad(key, value, "'median'")
 
     def kind(self, key: str) -> OutputKind:
         value = self._get(key)
