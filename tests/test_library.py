@@ -71,12 +71,22 @@ class TestApplyResult(ArtifactNetHelper):
         assert self.rows(item).keys() == SCORE_FIELDS
         assert item.ai_score == 0.6
         assert item.ai_verdict == "ai"
-        assert item.ai_share == pytest.approx(2 / 3)
+        assert item.ai_share == 0.6667
         assert item.ai_segments == 3
         assert item.ai_timeline == "0.0:0.1000 4.0:0.6000 8.0:0.9500"
         assert item.ai_model == "loudness-1.0"
         assert before - 1 <= item.ai_scored <= time.time() + 1
         assert item.ai_file == f"{status.st_size}-{status.st_mtime_ns}"
+
+    @pytest.mark.parametrize("n_flagged", range(8))
+    def test_a_share_of_sevenths_survives_the_database(self, n_flagged: int) -> None:
+        """What was just stored is not decided anew, whatever digits SQLite keeps."""
+        item = self.add_track("Song")
+        probabilities = [0.9] * n_flagged + [0.1] * (7 - n_flagged)
+
+        store_result(item, scored(*probabilities), JUDGE)
+
+        assert not redecide(self.get("Song"), JUDGE)
 
     def test_the_database_has_no_blob_and_no_null(self) -> None:
         """Every value is one that SQLite and beets read back, though NumPy gave it."""

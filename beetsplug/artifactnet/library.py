@@ -160,7 +160,8 @@ def redecide(item: Item, judge: Judge) -> bool:
     is_ours = own(item, Field.MODEL) == judge.model
     segments = _segments(item) if is_ours else ()
     if segments:
-        _put(item, Field.SHARE, ai_share(segments, judge.thresholds))
+        # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
+        _put(item, Field.SHARE, round(ai_share(segments, judge.thresholds), 4))
     if word is not None:
         item[Field.VERDICT] = word.value
     elif not isinstance(score, float):

@@ -13,6 +13,7 @@ from pathlib import Path
 import mediafile
 import numpy as np
 import soundfile
+import soxr
 
 from beetsplug.artifactnet.audio import read_waveform
 from beetsplug.artifactnet.training import corpus, debian
@@ -22,6 +23,8 @@ from beetsplug.artifactnet.training.decoders import resynthesise, train_decoder
 SONG = "Feelings"
 ARTIST = "Sectoid"
 START_S, DURATION_S = 40, 24
+DECODER_RATE = 48_000
+"""Hz; the decoder's 240 samples a frame then make a comb at 200 Hz, as many generators'."""
 _FADE_S = 0.05
 
 
@@ -47,9 +50,11 @@ def main() -> None:
     )
     song = _excerpt(packages / corpus.DEMO_SOURCE.removeprefix("debian:"))
     _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
+    at_decoder_rate = soxr.resample(song, SAMPLE_RATE, DECODER_RATE)
+    again = soxr.resample(resynthesise(decoder, at_decoder_rate), DECODER_RATE, SAMPLE_RATE)
     _write(
         arguments.out / "resynthesised.ogg",
-        resynthesise(decoder, song),
+        again[: len(song)],
         f"{SONG} (excerpt, re-synthesised)",
     )
 
