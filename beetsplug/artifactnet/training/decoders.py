@@ -62,9 +62,10 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return re-synthesised audio (batch, n_samples); its length a multiple of the hop."""
-        latent = torch.tanh(self.encoder(audio[:, None]))
-        return self.decoder(latent)[:, 0]
+        """Return re-synthesised audio (batch, n_samples), of the same length."""
+        whole = nn.functional.pad(audio[:, None], (0, -audio.shape[1] % self.hop))
+        latent = torch.tanh(self.encoder(whole))
+        return self.decoder(latent)[:, 0, : audio.shape[1]]
 
 
 def spectral_loss(found: Tensor, expected: Tensor) -> Tensor:
@@ -118,8 +119,6 @@ def train_decoder(
 @torch.no_grad()
 def resynthesise(model: Autoencoder, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a clip (n_samples,) through the autoencoder, at its own length and level."""
-    padding = -len(samples) % model.hop
-    audio = torch.from_numpy(np.pad(samples, (0, padding)))[None]
-    found = model(audio)[0, : len(samples)].numpy()
+    found = model(torch.from_numpy(samples)[None])[0].numpy()
     level = np.sqrt(np.mean(samples**2) / max(float(np.mean(found**2)), 1e-12))
     return np.clip(found * np.float32(level), -1, 1)

@@ -18,13 +18,11 @@ import soxr
 from beetsplug.artifactnet.audio import read_waveform
 from beetsplug.artifactnet.training import corpus, debian
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, build_dataset
-from beetsplug.artifactnet.training.decoders import resynthesise, train_decoder
+from beetsplug.artifactnet.training.decoders import DecoderConfig, resynthesise, train_decoder
 
 SONG = "Feelings"
 ARTIST = "Sectoid"
 START_S, DURATION_S = 40, 24
-DECODER_RATE = 48_000
-"""Hz; the decoder's 240 samples a frame then make a comb at 200 Hz, as many generators'."""
 _FADE_S = 0.05
 
 
@@ -35,6 +33,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--debian", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--strides",
+        type=int,
+        nargs="+",
+        default=DecoderConfig().strides,
+        help="outermost first",
+    )
+    parser.add_argument("--rate", type=int, default=48_000, help="Hz that the decoder runs at")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     packages = arguments.debian or arguments.work / "debian"
@@ -45,13 +51,18 @@ def main() -> None:
         for clip in dataset.clips
         if not clip.label and clip.is_full_band and clip.source != corpus.DEMO_SOURCE
     ]
+    name = "-".join(str(stride) for stride in arguments.strides)
     decoder = train_decoder(
-        dataset, dataset.rows(music, plain=True), arguments.work / "decoder.pt"
+        dataset,
+        dataset.rows(music, plain=True),
+        arguments.work / f"decoder-{name}.pt",
+        DecoderConfig(strides=tuple(arguments.strides)),
     )
+    # At 48 kHz, 240 samples a frame make a comb at 200 Hz, as many generators'.
     song = _excerpt(packages / corpus.DEMO_SOURCE.removeprefix("debian:"))
     _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
-    at_decoder_rate = soxr.resample(song, SAMPLE_RATE, DECODER_RATE)
-    again = soxr.resample(resynthesise(decoder, at_decoder_rate), DECODER_RATE, SAMPLE_RATE)
+    at_decoder_rate = soxr.resample(song, SAMPLE_RATE, arguments.rate)
+    again = soxr.resample(resynthesise(decoder, at_decoder_rate), arguments.rate, SAMPLE_RATE)
     _write(
         arguments.out / "resynthesised.ogg",
         again[: len(song)],
