@@ -21,7 +21,7 @@ import onnx.helper
 import onnx.numpy_helper
 import pytest
 from beets.library import Album, Item
-from beets.test.helper import ImportHelper, IOMixin, PluginTestHelper
+from beets.test.helper import ImportHelper, IOMixin, PluginTestHelper, TestHelper
 from mediafile import MediaFile
 
 from tests.audio_files import encode, tone
@@ -136,6 +136,13 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
     db_on_disk: ClassVar[bool] = True
     """Import stages run in threads, and each thread has its own connection."""
 
+    @property
+    def folder(self) -> Path:
+        """The test's own folder, by the name that this beets has for it."""
+        name = "temp_path" if hasattr(TestHelper, "temp_path") else "temp_dir_path"
+        folder: Path = getattr(self, name)
+        return folder
+
     def create_temp_dir(self, **kwargs: Any) -> str:
         """Return a folder in memory where there is one: SQLite waits for disks."""
         in_memory = MEMORY if os.access(MEMORY, os.W_OK) else None
@@ -145,7 +152,7 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
         super().setup_beets()
         self.config["verbose"] = 0
         self.options: dict[str, Any] = {}
-        self.model_folder = write_model(self.temp_path / "model")
+        self.model_folder = write_model(self.folder / "model")
         self.configure(model=str(self.model_folder / "model.onnx"))
 
     def configure(self, **options: object) -> None:
@@ -218,7 +225,7 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
             **sections,
         }
         # JSON is YAML, too.
-        (self.temp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
+        (self.folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
 
     def beet(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own, output to pipes."""

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+# First: beets.test, up to 2.12, lets the namespace hold nothing but beets' own plugins.
+import beetsplug.artifactnet  # noqa: F401  isort: skip
 from beets.test._common import DummyIO
 from beets.util import cached_classproperty
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import mediafile
 import mutagen.id3
 import numpy as np
 import pytest
@@ -529,3 +530,14 @@ def test_silence_stays_silent(tmp_path: Path) -> None:
     silence: Samples = np.zeros((44_100, 2), np.float32)
     path = encode(tmp_path / "a.flac", silence, 44_100)
     assert not read_waveform(path, 16_000).samples.any()
+
+
+def test_tags_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> None:
+    """An M4A whose title is Latin-1 decodes as with any other title."""
+    path = encode(tmp_path / "title.m4a", music(2.0), 44_100, "m4a")
+    tags = mediafile.MediaFile(path)
+    tags.title = "Bjork sings"
+    tags.save()
+    path.write_bytes(path.read_bytes().replace(b"Bjork sings", b"Bj\xf6rk sings"))
+    with open_audio(path) as reader:
+        assert reader.duration_s == pytest.approx(2.0, abs=0.05)

@@ -170,7 +170,7 @@ class TestChoices(ArtifactNetHelper):
         """After a change of the model old scores stay until they are asked to go."""
         self.add_track("One")
         self.run_command("artifactnet")
-        folder = write_model(self.temp_path / "newer", version="2.0")
+        folder = write_model(self.folder / "newer", version="2.0")
         self.configure(model=str(folder / "model.onnx"))
 
         reported = self.run_lines("artifactnet")
@@ -390,7 +390,7 @@ class TestBadInput(ArtifactNetHelper):
     @pytest.mark.parametrize("name", ["日本.flac", "a'b\"c.flac", b"\xff\xfe.flac"])
     def test_names_of_files(self, name: str | bytes) -> None:
         """Names in any script, and such that are no text at all, are scored."""
-        source = write_track(self.temp_path / "source.flac")
+        source = write_track(self.folder / "source.flac")
         path = self.lib_path / os.fsdecode(name)
         path.write_bytes(source.read_bytes())
         item = self.add_file(path)
@@ -490,7 +490,7 @@ class TestQueries(ArtifactNetHelper):
         """``beet splupdate`` writes the flagged tracks into a playlist, the new one too."""
         self.config["smartplaylist"].set(
             {
-                "playlist_dir": str(self.temp_path),
+                "playlist_dir": str(self.folder),
                 "relative_to": str(self.lib_path),
                 "playlists": [{"name": "suspects.m3u", "query": "ai_verdict:ai"}],
             }
@@ -502,7 +502,7 @@ class TestQueries(ArtifactNetHelper):
         # By itself, on a change of the database, beets 2.14.1 updates no playlist.
         self.run_command("splupdate")
 
-        playlist = (self.temp_path / "suspects.m3u").read_text(encoding="utf-8")
+        playlist = (self.folder / "suspects.m3u").read_text(encoding="utf-8")
         assert sorted(playlist.split("\n")) == ["", "Suspect.flac", "Track 1.flac"]
 
     def test_a_removed_track_counts_no_more(self) -> None:
@@ -657,7 +657,7 @@ class TestProcess(ArtifactNetHelper):
     def test_ctrl_c_keeps_what_is_done(self) -> None:
         """The run ends with 130 within seconds; a second one scores the rest."""
         quick = str(self.model_folder / "model.onnx")
-        slow = write_model(self.temp_path / "slow")
+        slow = write_model(self.folder / "slow")
         slow_down(slow)
         self.add_tracks()
         self.configure(model=str(slow / "model.onnx"), threads=1, segments=2)

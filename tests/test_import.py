@@ -219,9 +219,9 @@ class TestOptions(ImportHelper):
         """A broken model ends the scoring of one import, and not of the next."""
         self.write_tracks("ai")
         model = self.model_folder / "model.onnx"
-        model.rename(self.temp_path / "away.onnx")
+        model.rename(self.folder / "away.onnx")
         self.beet_import()
-        (self.temp_path / "away.onnx").rename(model)
+        (self.folder / "away.onnx").rename(model)
 
         self.beet_import(duplicate_action="keep")
 
@@ -472,7 +472,7 @@ class TestFreshness(ImportHelper):
         """Writing tags and moving files is no change of the audio."""
         self.beet_import()
         if "elsewhere" in command:
-            elsewhere = self.temp_path / "elsewhere"
+            elsewhere = self.folder / "elsewhere"
             elsewhere.mkdir()
             command = (*command[:-1], str(elsewhere))
 
@@ -499,7 +499,7 @@ class TestFreshness(ImportHelper):
         """Tags that go into another file than the item's leave its score fresh."""
         self.beet_import()
         item = self.get("Tag Track 1")
-        copy = Path(shutil.copy2(item.filepath, self.temp_path / "copy.flac"))
+        copy = Path(shutil.copy2(item.filepath, self.folder / "copy.flac"))
 
         item.write(os.fsencode(copy), {"comments": "much longer than the padding" * 1_000})
         item.store()

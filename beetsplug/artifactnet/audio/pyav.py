@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 """FFmpeg's packed sample formats in NumPy's words."""
+_N_PLANES = 8
+"""Planes that an FFmpeg frame holds in itself; further ones lie elsewhere."""
 _N_BAD_PACKETS = 8
 """Undecodable packets after which a file is corrupt rather than merely scratched."""
 
@@ -100,8 +102,8 @@ class _Opened:
             self.container = av.open(
                 self._file,
                 mode="r",
-                metadata_errors="ignore",
                 options={"protocol_whitelist": "none"},
+                **_lenient_tags(av.__version__),
             )
         except (FFmpegError, ValueError, OverflowError) as error:
             self._file.close()
@@ -183,12 +185,19 @@ def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
         raise TruncatedError(n_frames / sample_rate, announced)
 
 
+def _lenient_tags(pyav_version: str) -> dict[str, Any]:
+    """Return what makes PyAV accept tags that are not UTF-8, which 19 does by itself."""
+    is_older = int(pyav_version.split(".", maxsplit=1)[0]) < 19
+    return {"metadata_errors": "ignore"} if is_older else {}
+
+
 def _as_float32(frame: AudioFrame) -> NDArray[np.float32]:
     """Return a frame's samples as ``(n_frames, n_channels)``, nominal [-1, 1]."""
     n_channels = frame.layout.nb_channels
+    if frame.format.is_planar and n_channels >= _N_PLANES:
+        frame = _packed(frame)
     n_planes = n_channels if frame.format.is_planar else 1
     dtype, count = _DTYPES[frame.format.packed.name], frame.samples * n_channels // n_planes
-    # Not frame.to_ndarray(): of eight planes it reads a ninth, and crashes (PyAV 18).
     planes = [
         np.frombuffer(memoryview(plane), dtype, count) for plane in frame.planes[:n_planes]
     ]
@@ -199,3 +208,14 @@ def _as_float32(frame: AudioFrame) -> NDArray[np.float32]:
         full_scale = -float(np.iinfo(frames.dtype).min)
         return (frames / full_scale).astype(np.float32)
     return frames.astype(np.float32)
+
+
+def _packed(frame: AudioFrame) -> AudioFrame:
+    """Return a frame with its channels interleaved.
+
+    Of eight planes PyAV reads a ninth: 18 crashes in ``to_ndarray``, 19 raises.
+    """
+    from av.audio.resampler import AudioResampler
+
+    (packed,) = AudioResampler(frame.format.packed.name).resample(frame)
+    return packed
