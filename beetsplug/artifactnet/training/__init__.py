@@ -4,3 +4,21 @@
 from the audio to the model folder; each step is kept in the work folder and not
 repeated.
 """
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from beetsplug.artifactnet.errors import MissingPackageError
+
+
+@contextmanager
+def train_extra() -> Iterator[None]:
+    """End the program with one line where an import finds a package missing."""
+    try:
+        yield
+    except ImportError as error:
+        package = error.name or str(error)
+        sys.exit(f"error: {MissingPackageError(package, 'beets-artifactnet[train]')}")

@@ -16,9 +16,15 @@ import soundfile
 import soxr
 
 from beetsplug.artifactnet.audio import read_waveform
-from beetsplug.artifactnet.training import corpus, debian
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, build_dataset
-from beetsplug.artifactnet.training.decoders import DecoderConfig, resynthesise, train_decoder
+from beetsplug.artifactnet.training import corpus, debian, train_extra
+
+with train_extra():
+    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, build_dataset
+    from beetsplug.artifactnet.training.decoders import (
+        DecoderConfig,
+        resynthesise,
+        train_decoder,
+    )
 
 SONG = "Feelings"
 ARTIST = "Sectoid"

@@ -1,0 +1,212 @@
+"""Make the bundled model: every step, from the audio to the model folder.
+
+Each step keeps what it made in the work folder and is not repeated, so an interrupted
+run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.model_store import BUNDLED_MODELS, DEFAULT_MODEL
+from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.training import corpus, debian, evaluate
+from beetsplug.artifactnet.training.corpus import Clip, Split
+from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
+from beetsplug.artifactnet.training.evaluate import Judged
+from beetsplug.artifactnet.training.export import Scaled, export_model
+from beetsplug.artifactnet.training.train import (
+    Features,
+    References,
+    TrainConfig,
+    cached_features,
+    fit_references,
+    train,
+)
+
+log = logging.getLogger(__name__)
+
+VERSION = "1.0"
+FOLD_CONFIG = TrainConfig(n_segments=8_000)
+FINAL_CONFIG = TrainConfig(n_segments=16_000)
+AI_FPR, UNSURE_FPR = 0.01, 0.05
+Logits = NDArray[np.float64]
+
+
+def main() -> None:
+    """Run every step that has not been run yet."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(arguments.threads)
+    started = time.monotonic()
+    work: Path = arguments.work
+    packages = arguments.debian or work / "debian"
+    debian.fetch_packages(arguments.corpus, packages)
+    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    dataset = build_dataset(clips, work, workers=arguments.threads)
+    features = cached_features(dataset, work)
+    folds = [
+        judge_fold(dataset, features, split, work / f"fold-{i}")
+        for i, split in enumerate(corpus.split_folds(dataset.clips))
+    ]
+    fusion = evaluate.fit_fusion(
+        np.concatenate([fold.song_branches() for fold in folds]),
+        np.concatenate([fold.song_labels() for fold in folds]),
+    )
+    log.info("fusion weights: %s", np.round(fusion, 3).tolist())
+    held_out = held_out_report(folds, fusion)
+    (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
+    (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
+    make_final(dataset, features, fusion, held_out, work, arguments.out)
+    log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training")
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help="folder with manifest.csv and the clips"
+    )
+    parser.add_argument("--work", type=Path, required=True, help="caches and checkpoints")
+    parser.add_argument(
+        "--debian", type=Path, help="unpacked Debian packages (default: WORK/debian)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=BUNDLED_MODELS / DEFAULT_MODEL, help="model folder"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+class Fold:
+    """The held-out clips of one fold and every detector's logits on their crops."""
+
+    def __init__(self, dataset: Dataset, split: Split, rows: NDArray[np.int64]) -> None:
+        self.dataset, self.split, self.rows = dataset, split, rows
+        self.places = {int(row): place for place, row in enumerate(rows)}
+        self.branches: Logits = np.empty((len(rows), 3))
+        self.reference: Logits = np.empty(len(rows))
+
+    def judge(self, logits: Logits, variant: int = 0) -> list[Judged]:
+        """Return the held-out clips with their median logits on one variant."""
+
+        def of_rows(rows: NDArray[np.int64]) -> Logits:
+            return logits[[self.places[int(row)] for row in rows]]
+
+        return evaluate.judge(self.dataset, self.split.test, of_rows, variant=variant)
+
+    def song_branches(self) -> Logits:
+        """Return (n_clips, 3): each branch's median logit, full-band clips alone."""
+        judged = [evaluate.full_band(self.judge(b)) for b in self.branches.T]
+        return np.array([[j.logit for j in branch] for branch in judged]).T
+
+    def song_labels(self) -> NDArray[np.int64]:
+        """Return (n_clips,), in the order of :meth:`song_branches`."""
+        judged = evaluate.full_band(self.judge(self.branches[:, 0]))
+        return np.array([j.clip.label for j in judged])
+
+
+def judge_fold(dataset: Dataset, features: Features, split: Split, folder: Path) -> Fold:
+    """Return one fold judged: trained without its families and sources."""
+    references = fit_references(dataset, features, split.train)
+    fold = Fold(dataset, split, dataset.rows(split.test))
+    cache = folder / "branches.npy"
+    if not cache.exists():
+        network = train(dataset, split.train, references, folder, FOLD_CONFIG)
+        np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
+    fold.branches = np.load(cache)
+    fold.reference = references.bins.logits(features.fine[fold.rows])
+    return fold
+
+
+def held_out_report(folds: list[Fold], fusion: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the figures on families and sources that a fold's training never saw."""
+    report: dict[str, Any] = {}
+    detectors: dict[str, Callable[[Fold], Logits]] = {
+        "reference": lambda fold: fold.reference,
+        "per-bin head": lambda fold: fold.branches[:, 0],
+        "comb head": lambda fold: fold.branches[:, 1],
+        "cnn": lambda fold: fold.branches[:, 2],
+        "network": lambda fold: fold.branches @ fusion,
+    }
+    for variant, how in ((0, "as they are"), (1, "through a library codec chain")):
+        for name, logits_of in detectors.items():
+            judged = [evaluate.full_band(f.judge(logits_of(f), variant)) for f in folds]
+            together = [j for fold in judged for j in fold]
+            report[f"{name}, {how}"] = {
+                "all": evaluate.summary(together),
+                "folds": [evaluate.summary(fold) for fold in judged],
+                "families": evaluate.by_family(together),
+            }
+    return report
+
+
+def make_final(
+    dataset: Dataset,
+    features: Features,
+    fusion: NDArray[np.float64],
+    held_out: dict[str, Any],
+    work: Path,
+    out: Path,
+) -> None:
+    """Train on everything but the calibration sources, calibrate on those, export."""
+    clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
+    calibration = corpus.calibration_clips(clips)
+    training = _without_sources(clips, calibration)
+    references: References = fit_references(dataset, features, training)
+    network = train(dataset, training, references, work / "final", FINAL_CONFIG)
+    network.fusion.copy_(torch.tensor(fusion, dtype=torch.float32))
+    rows = dataset.rows(calibration)
+    places = {int(row): place for place, row in enumerate(rows)}
+    logits = evaluate.branch_logits(network, dataset.samples[rows]) @ fusion
+    judged = {
+        variant: evaluate.judge(
+            dataset,
+            calibration,
+            lambda rows: logits[[places[int(row)] for row in rows]],
+            variant=variant,
+        )
+        for variant in (0, 1)
+    }
+    real, again = ([j.logit for j in judged[variant]] for variant in (0, 1))
+    # Both as the tracks are and recoded: a library holds either.
+    ai, unsure = (
+        max(evaluate.threshold_at(logits, fpr) for logits in (real, again))
+        for fpr in (AI_FPR, UNSURE_FPR)
+    )
+    thresholds = Thresholds(ai=0.5, unsure=round(evaluate.probability(unsure, ai), 4))
+    rates = {
+        "calibration_tracks": len(real),
+        "calibration_sources": len({j.clip.source for j in judged[0]}),
+        "false_positive_rate_ai": round(float(np.mean(np.array(real) >= ai)), 4),
+        "false_positive_rate_unsure": round(float(np.mean(np.array(real) >= unsure)), 4),
+        "false_positive_rate_ai_recoded": round(float(np.mean(np.array(again) >= ai)), 4),
+        "false_positive_rate_unsure_recoded": round(
+            float(np.mean(np.array(again) >= unsure)), 4
+        ),
+        "held_out_families": held_out["network, as they are"]["all"],
+    }
+    card = {
+        "model_id": DEFAULT_MODEL,
+        "version": VERSION,
+        "licence": "MIT",
+        "error_rates": rates,
+        "network": network.config.as_dict(),
+    }
+    export_model(Scaled(network, ai, 1.0), out, card, thresholds)
+    write_manifest(training, out / "training-manifest.csv")
+    log.info("exported to %s: %s", out, json.dumps(rates))
+
+
+def _without_sources(clips: list[Clip], held_out: list[Clip]) -> list[Clip]:
+    sources = {clip.source for clip in held_out}
+    return [clip for clip in clips if clip.source not in sources]
