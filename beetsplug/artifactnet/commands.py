@@ -184,9 +184,7 @@ class _Run:
         if not library.redecide(item, self.engine.judge):
             return False
         item.store()
-        album = item.get_album()
-        if album is not None:
-            library.update_album(album)
+        library.update_album_of(item)
         return True
 
     def pretend(self, plan: _Plan) -> None:

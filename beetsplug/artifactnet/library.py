@@ -230,6 +230,11 @@ def store_result(item: Item, result: TrackResult, judge: Judge) -> None:
     """Put a result on an item and store it, and its album's summary, at once."""
     apply_result(item, result, judge)
     item.store()
+    update_album_of(item)
+
+
+def update_album_of(item: Item) -> None:
+    """Store the summary of an item's album, where it has one."""
     album = item.get_album()
     if album is not None:
         update_album(album)

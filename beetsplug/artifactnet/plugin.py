@@ -217,17 +217,12 @@ class ArtifactNetPlugin(BeetsPlugin):
             return
         if changed:
             model.store()
-            self._update_album(model)
+            library.update_album_of(model)
 
     def after_removal(self, item: Item) -> None:
         """Count an album's flagged tracks again when one of its tracks goes."""
         if library.own(item, Field.VERDICT) is not None:
-            self._update_album(item)
-
-    def _update_album(self, item: Item) -> None:
-        album = item.get_album()
-        if album is not None:
-            library.update_album(album)
+            library.update_album_of(item)
 
 
 def _path(path: bytes) -> Path:

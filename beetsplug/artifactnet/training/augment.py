@@ -8,7 +8,6 @@ noise destroy the cue and are measured apart.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import numpy as np
 import soundfile
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import signal
 
 Samples = NDArray[np.float32]
-Codec = Callable[[Samples, int], Samples]
 
 
 def mp3(samples: Samples, sample_rate: int, *, level: float) -> Samples:

@@ -26,16 +26,6 @@ class Judged:
     logit: float
 
 
-@torch.no_grad()
-def network_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
-    """Return the (n_segments,) logits of int16 crops, their first 4 s."""
-    rows = []
-    for first in range(0, len(samples), 16):
-        audio = samples[first : first + 16, :SEGMENT_SAMPLES].astype(np.float32) / 32767
-        rows.append(network(torch.from_numpy(audio)).numpy())
-    return np.concatenate(rows).astype(np.float64)
-
-
 def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
     """Return (n_segments, 3): the logits of per-bin head, comb head and CNN."""
     rows = []
