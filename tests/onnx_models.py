@@ -2,21 +2,25 @@
 
 The default model measures loudness: its probability is the mean absolute sample of a
 segment times :data:`GAIN`, at most 1. A square wave of ±0.05 therefore scores 0.5.
+The others keep to the contracts of known systems: several inputs, one call a song,
+external data.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from beetsplug.artifactnet.model_store import Model, read_card
+from beetsplug.artifactnet.model_card import read_card
+from beetsplug.artifactnet.model_store import Model
 
 GAIN = 10.0
 AI_THRESHOLD, UNSURE_THRESHOLD = 0.5, 0.3
@@ -26,7 +30,7 @@ NAN_ABOVE = 0.9
 """The rule ``nan_if_hot`` answers NaN for a segment whose first sample is above this."""
 SAMPLE_RATE, SEGMENT_SAMPLES = 8_000, 8_000
 
-Rule = Literal["loudness", "nan_if_hot", "all_nan", "out_of_range"]
+Rule = Literal["loudness", "nan_if_hot", "all_nan", "out_of_range", "rounded"]
 OutputShape = Literal["batch", "batch1", "one"]
 
 
@@ -64,41 +68,237 @@ def write_model(
         segment_samples: Length of a segment.
         card: Fields that replace the card's own, to make it wrong.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(
         [*_rule_nodes(rule), *_output_nodes(kind, output_shape, dtype)],
         "loudness",
-        [
-            helper.make_tensor_value_info(
-                "audio", TensorProto.FLOAT, [batch or "batch", segment_samples]
-            )
-        ],
-        [
-            helper.make_tensor_value_info(
-                "score", _onnx_type(dtype), _shape(batch, output_shape)
-            )
-        ],
+        [_value("audio", [batch or "batch", segment_samples])],
+        [_value("score", _shape(batch, output_shape), _onnx_type(dtype))],
         [_constant(name, value) for name, value in _CONSTANTS.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    data = model.SerializeToString()
-    (folder / "model.onnx").write_bytes(data)
     values: dict[str, Any] = {
         "model_id": model_id,
         "version": version,
-        "licence": "MIT",
-        "files": {"model.onnx": hashlib.sha256(data).hexdigest()},
         "input": {
             "name": "audio",
             "sample_rate": sample_rate,
             "segment_samples": segment_samples,
         },
         "output": {"name": "score", "kind": kind},
-        "thresholds": {"ai": AI_THRESHOLD, "unsure": UNSURE_THRESHOLD},
     }
-    (folder / "card.json").write_text(json.dumps({**values, **(card or {})}), encoding="utf-8")
+    return _save(folder, graph, {**values, **(card or {})})
+
+
+def song_loudness(segments: NDArray[np.float32]) -> float:
+    """Return what the song model gives for all segments of a song, (n, length).
+
+    The loudest sample of the song is the measure, so no segment can be judged alone.
+    """
+    sizes = np.abs(segments.astype(np.float64))
+    return float("nan") if sizes.max() > NAN_ABOVE else float(sizes.mean() / sizes.max())
+
+
+def write_song_model(
+    folder: Path,
+    *,
+    max_segments: int = 15,
+    batch: int | None = None,
+    n_outputs: int = 1,
+    sample_rate: int = SAMPLE_RATE,
+    segment_samples: int = SEGMENT_SAMPLES,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a model that hears a whole song in one call: ``p_ai`` float64 [1].
+
+    Args:
+        folder: Made where it is missing.
+        max_segments: As on the card.
+        batch: The graph's fixed number of segments; ``None`` takes any.
+        n_outputs: How often the answer is given; more than once breaks the contract.
+        sample_rate: Hz.
+        segment_samples: Length of a segment.
+        card: Fields that replace the card's own.
+    """
+    nodes = [
+        helper.make_node("Abs", ["audio_chunks"], ["absolute"]),
+        helper.make_node("ReduceMean", ["absolute"], ["mean"], keepdims=0),
+        helper.make_node("ReduceMax", ["absolute"], ["peak"], keepdims=0),
+        helper.make_node("Div", ["mean", "peak"], ["relative"]),
+        helper.make_node("Greater", ["peak", "hot"], ["is_hot"]),
+        helper.make_node("Where", ["is_hot", "nan", "relative"], ["answer"]),
+        helper.make_node("Concat", ["answer"] * n_outputs, ["answers"], axis=0),
+        helper.make_node("Cast", ["answers"], ["p_ai"], to=TensorProto.DOUBLE),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "song",
+        [_value("audio_chunks", [batch or "n_segments", segment_samples])],
+        [_value("p_ai", [n_outputs], TensorProto.DOUBLE)],
+        [_constant(name, _CONSTANTS[name]) for name in ("hot", "nan")],
+    )
+    values: dict[str, Any] = {
+        "model_id": "song",
+        "input": {
+            "name": "audio_chunks",
+            "sample_rate": sample_rate,
+            "segment_samples": segment_samples,
+        },
+        "output": {"name": "p_ai", "kind": "probability"},
+        "call": "song",
+        "max_segments": max_segments,
+    }
+    return _save(folder, graph, {**values, **(card or {})})
+
+
+TWO_INPUTS = {"fine": (24_000, 24_000), "coarse": (16_000, 16_000)}
+"""Name -> sample rate in Hz and segment length of the model with two inputs: 1 s each."""
+
+
+def inputs_loudness(segments: Sequence[NDArray[np.float32]]) -> float:
+    """Return what the model with several inputs gives for one segment of each.
+
+    Each input counts one more than the one before, so that none stands for another.
+    """
+    means = [np.abs(segment.astype(np.float64)).mean() for segment in segments]
+    weights = np.arange(1, len(means) + 1) / sum(range(1, len(means) + 1))
+    return float(min(1.0, GAIN * float(weights @ np.array(means))))
+
+
+def write_inputs_model(
+    folder: Path,
+    *,
+    inputs: Mapping[str, tuple[int, int]] = TWO_INPUTS,
+    batches: Sequence[int | None] = (None, None),
+    max_segments: int = 3,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a model that hears a segment at several rates at once: ``score`` float32 [batch].
+
+    Args:
+        folder: Made where it is missing.
+        inputs: Name -> sample rate in Hz and segment length.
+        batches: The fixed batch size of each input; ``None`` takes any.
+        max_segments: As on the card.
+        card: Fields that replace the card's own.
+    """
+    total = sum(range(1, len(inputs) + 1))
+    nodes, constants = [], [_constant("one", _CONSTANTS["one"])]
+    for place, name in enumerate(inputs):
+        nodes += [
+            helper.make_node("Abs", [name], [f"absolute_{name}"]),
+            helper.make_node(
+                "ReduceMean", [f"absolute_{name}"], [f"mean_{name}"], axes=[1], keepdims=0
+            ),
+            helper.make_node("Mul", [f"mean_{name}", f"weight_{name}"], [f"part_{name}"]),
+        ]
+        weight = np.array([GAIN * (place + 1) / total], np.float32)
+        constants.append(_constant(f"weight_{name}", weight))
+    nodes += [
+        helper.make_node("Sum", [f"part_{name}" for name in inputs], ["sum"]),
+        helper.make_node("Min", ["sum", "one"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "inputs",
+        [
+            _value(name, [batch or "batch", length])
+            for (name, (_, length)), batch in zip(inputs.items(), batches, strict=True)
+        ],
+        [_value("score", ["batch"])],
+        constants,
+    )
+    values: dict[str, Any] = {
+        "model_id": "inputs",
+        "inputs": [
+            {"name": name, "sample_rate": rate, "segment_samples": length}
+            for name, (rate, length) in inputs.items()
+        ],
+        "output": {"name": "score", "kind": "probability"},
+        "max_segments": max_segments,
+    }
+    return _save(folder, graph, {**values, **(card or {})})
+
+
+V94_GRAPH, V94_DATA = "artifactnet_v94_full.onnx", "artifactnet_v94_full.onnx.data"
+V94_SAMPLES = 176_400
+
+
+def write_v94_shaped(folder: Path, output_name: str = "p_ai") -> tuple[str, str]:
+    """Write a graph and its external data in the shape of the official v9.4, without a card.
+
+    It hears ``audio`` float32 ["batch", 176400] and gives the loudness of a segment as
+    :func:`loudness` does, in float32 [batch, 1].
+
+    Returns:
+        The names of the two files: graph, data (705,600 bytes).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Unlike bytes all over: a piece that is lost or moved is seen.
+    ripple = np.random.default_rng(94).uniform(0.5, 1.5, V94_SAMPLES).astype(np.float32)
+    window = _constant("window", ripple)
+    gain = _constant("gain", np.array([GAIN], np.float32))
+    nodes = [
+        # Weighted and weighted back: the answer is loudness, the data needed all the same.
+        helper.make_node("Mul", ["audio", "window"], ["weighted"]),
+        helper.make_node("Div", ["weighted", "window"], ["plain"]),
+        helper.make_node("Abs", ["plain"], ["absolute"]),
+        helper.make_node("ReduceMean", ["absolute"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["mean", "gain"], ["scaled"]),
+        helper.make_node("Min", ["scaled", "one"], [output_name]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "v94",
+        [_value("audio", ["batch", V94_SAMPLES])],
+        [_value(output_name, ["batch", 1])],
+        [window, gain, _constant("one", _CONSTANTS["one"])],
+    )
+    model = _to_model(graph)
+    (folder / V94_DATA).write_bytes(move_out(model, V94_DATA, "window"))
+    (folder / V94_GRAPH).write_bytes(model.SerializeToString())
+    return V94_GRAPH, V94_DATA
+
+
+def move_out(model: onnx.ModelProto, location: str, name: str = "gain") -> bytes:
+    """Make an initializer external data at ``location``, and return its bytes."""
+    (tensor,) = [given for given in model.graph.initializer if given.name == name]
+    data = bytes(tensor.raw_data)
+    external_data_helper.set_external_data(tensor, location, offset=0, length=len(data))
+    tensor.ClearField("raw_data")
+    return data
+
+
+def write_external_model(
+    folder: Path, location: str = "weights.bin", *, is_named: bool = True
+) -> Path:
+    """Write the loudness model with its gain in external data.
+
+    Args:
+        folder: Made where it is missing.
+        location: As in the graph; the data are written there, where that is possible.
+        is_named: Whether the card names the data.
+    """
+    write_model(folder)
+    path = folder / "model.onnx"
+    model = onnx.load(str(path))
+    data = move_out(model, location)
+    (folder / location).parent.mkdir(parents=True, exist_ok=True)
+    (folder / location).write_bytes(data)
+    path.write_bytes(model.SerializeToString())
+    named = [location] if is_named else []
+    change_card(folder, files=checksums(folder, "model.onnx", *named))
     return folder
+
+
+def checksums(folder: Path, *names: str) -> dict[str, str]:
+    """Return the field ``files`` of a card."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def change_card(folder: Path, **fields: object) -> None:
+    """Replace fields of the card in a folder."""
+    path = folder / "card.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, **fields}), encoding="utf-8")
 
 
 def load_model(folder: Path) -> Model:
@@ -113,12 +313,39 @@ _CONSTANTS: dict[str, NDArray[Any]] = {
     "hot": np.array([NAN_ABOVE], np.float32),
     "nan": np.array([np.nan], np.float32),
     "far": np.array([7.0], np.float32),
+    "nearly_nothing": np.array([2.5e-7], np.float32),
     "row": np.array([-1], np.int64),
     "column": np.array([-1, 1], np.int64),
     "begin": np.array([0], np.int64),
     "end": np.array([1], np.int64),
     "axis": np.array([1], np.int64),
 }
+
+
+def _save(folder: Path, graph: onnx.GraphProto, card: dict[str, Any]) -> Path:
+    """Write a graph as ``model.onnx`` with its card, and return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = _to_model(graph)
+    onnx.checker.check_model(model)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    values: dict[str, Any] = {
+        "version": "1.0",
+        "licence": "MIT",
+        "files": checksums(folder, "model.onnx"),
+        "thresholds": {"ai": AI_THRESHOLD, "unsure": UNSURE_THRESHOLD},
+    }
+    (folder / "card.json").write_text(json.dumps({**values, **card}), encoding="utf-8")
+    return folder
+
+
+def _to_model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _value(
+    name: str, shape: Sequence[int | str], onnx_type: int = TensorProto.FLOAT
+) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, onnx_type, shape)
 
 
 def _constant(name: str, value: NDArray[Any]) -> onnx.TensorProto:
@@ -145,7 +372,8 @@ def _rule_nodes(rule: Rule) -> list[onnx.NodeProto]:
         ]
     if rule == "all_nan":
         return [*nodes, helper.make_node("Add", ["loudness", "nan"], ["probability"])]
-    return [*nodes, helper.make_node("Add", ["loudness", "far"], ["probability"])]
+    by = "far" if rule == "out_of_range" else "nearly_nothing"
+    return [*nodes, helper.make_node("Add", ["loudness", by], ["probability"])]
 
 
 def _output_nodes(

@@ -47,7 +47,7 @@ def test_a_batch_gives_each_segment_the_same_answer(detector: Detector) -> None:
     audio = np.stack([make() for make in SIGNALS.values()])
     session = detector.open()
     (together,) = session.run(["probability"], {"audio": audio})
-    alone = detector.probabilities(SegmentBatch(audio, np.zeros(len(audio))))
+    alone = detector.probabilities(SegmentBatch((audio,), np.zeros(len(audio))))
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
@@ -73,7 +73,7 @@ def test_a_tracks_level_hardly_matters(detector: Detector) -> None:
     """Six decibels less move no seeded signal by more than 0.1."""
     audio = np.stack([make() for name, make in SIGNALS.items() if name != "silence"])
     loud, quiet = (
-        detector.probabilities(SegmentBatch(gain * audio, np.zeros(len(audio))))
+        detector.probabilities(SegmentBatch((gain * audio,), np.zeros(len(audio))))
         for gain in (np.float32(1.0), np.float32(0.5))
     )
     assert np.abs(loud - quiet).max() < 0.1
@@ -82,10 +82,10 @@ def test_a_tracks_level_hardly_matters(detector: Detector) -> None:
 def test_a_segment_is_scored_in_well_under_a_second(detector: Detector) -> None:
     """The fastest of five runs takes less than 0.3 s, on a busy machine too."""
     audio = next(iter(SIGNALS.values()))()[None]
-    detector.probabilities(SegmentBatch(audio, np.zeros(1)))
+    detector.probabilities(SegmentBatch((audio,), np.zeros(1)))
     took_s = []
     for _ in range(5):
         started = time.perf_counter()
-        detector.probabilities(SegmentBatch(audio, np.zeros(1)))
+        detector.probabilities(SegmentBatch((audio,), np.zeros(1)))
         took_s.append(time.perf_counter() - started)
     assert min(took_s) < 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +16,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from beetsplug.artifactnet.detector import CPU, Detector, shared_detector
-from beetsplug.artifactnet.errors import ConfigError, ModelError
+from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.segments import SegmentBatch
 from tests.onnx_models import (
     LEVELS,
     NAN_ABOVE,
     SEGMENT_SAMPLES,
+    TWO_INPUTS,
+    V94_SAMPLES,
     OutputShape,
+    change_card,
+    checksums,
+    inputs_loudness,
     load_model,
     loudness,
+    song_loudness,
+    write_external_model,
+    write_inputs_model,
     write_model,
+    write_song_model,
+    write_v94_shaped,
 )
 
 
@@ -35,14 +47,14 @@ def batch_of(levels: list[float]) -> SegmentBatch:
     rng = np.random.default_rng(len(levels))
     noise = rng.uniform(-1, 1, (len(levels), SEGMENT_SAMPLES))
     samples = (noise * np.array(levels)[:, None]).astype(np.float32)
-    return SegmentBatch(samples, np.arange(len(levels), dtype=np.float64))
+    return SegmentBatch((samples,), np.arange(len(levels), dtype=np.float64))
 
 
 BATCH = batch_of([0.01, 0.05, 0.1, 0.15, 0.08, 0.02, 0.12])
 
 
 def expected_of(batch: SegmentBatch) -> NDArray[np.float64]:
-    return np.array([loudness(segment) for segment in batch.samples])
+    return np.array([loudness(segment) for segment in batch.samples[0]])
 
 
 def refuse(folder: Path, providers: tuple[str, ...] = (CPU,)) -> str:
@@ -92,9 +104,9 @@ def test_not_finite_is_nan(
 ) -> None:
     """A segment without a finite answer is NaN, and its neighbours keep theirs."""
     folder = write_model(tmp_path, kind=kind, batch=batch, rule="nan_if_hot")
-    samples = BATCH.samples.copy()
+    samples = BATCH.samples[0].copy()
     samples[[1, 5], 0] = NAN_ABOVE + 0.05
-    hot = SegmentBatch(samples, BATCH.starts_s)
+    hot = SegmentBatch((samples,), BATCH.starts_s)
     expected = expected_of(hot)
     expected[[1, 5]] = np.nan
     found = Detector(load_model(folder)).probabilities(hot)
@@ -108,7 +120,7 @@ def test_all_nan(kind: Literal["probability", "logit"], tmp_path: Path) -> None:
     folder = write_model(tmp_path, kind=kind, rule="all_nan")
     found = Detector(load_model(folder)).probabilities(BATCH)
     assert np.isnan(found).all()
-    assert len(BATCH.samples) == len(found)
+    assert len(BATCH.starts_s) == len(found)
 
 
 def test_logit_that_claims_probability(tmp_path: Path) -> None:
@@ -148,13 +160,20 @@ def test_wrong_segment_length(tmp_path: Path) -> None:
     assert "its card says float32 [batch, 4000]" in message
 
 
-def test_not_onnx(tmp_path: Path) -> None:
-    """A graph that onnxruntime does not read is refused in one line."""
-    data = b"no graph at all\n" * 20
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no graph at all\n" * 20, "model.onnx is no ONNX file, or a damaged one"),
+        (b"\x08\x08", "model loudness-1.0 cannot be loaded: "),
+    ],
+    ids=["text", "no graph in it"],
+)
+def test_not_onnx(data: bytes, message: str, tmp_path: Path) -> None:
+    """A graph that cannot be read is refused in one line."""
     files = {"model.onnx": hashlib.sha256(data).hexdigest()}
     folder = write_model(tmp_path, card={"files": files})
     (folder / "model.onnx").write_bytes(data)
-    assert refuse(folder).startswith("model loudness-1.0 cannot be loaded: ")
+    assert message in refuse(folder)
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -183,11 +202,214 @@ def test_changed_second_file(tmp_path: Path) -> None:
     assert "weights.bin is not the file" in refuse(folder)
 
 
-def test_unknown_provider(tmp_path: Path) -> None:
-    """A provider that is not installed is an error of the configuration."""
-    detector = Detector(load_model(write_model(tmp_path)), ("NoSuchProvider",))
-    with pytest.raises(ConfigError, match=f"NoSuchProvider is not installed.*{CPU}"):
-        detector.open()
+@pytest.mark.parametrize(
+    "providers", [("NoSuchProvider",), ("NoSuchProvider", CPU), (CPU, "NoSuchProvider")]
+)
+def test_missing_provider(providers: tuple[str, ...], tmp_path: Path) -> None:
+    """A provider that is not there is named, and the CPU's own scores come out."""
+    model = load_model(write_model(tmp_path))
+    detector = Detector(model, providers)
+    assert detector.missing_providers() == ["NoSuchProvider"]
+    expected = Detector(model).probabilities(BATCH)
+    np.testing.assert_array_equal(expected, detector.probabilities(BATCH))
+    assert Detector(model).missing_providers() == []
+
+
+def test_nearly_a_probability(tmp_path: Path) -> None:
+    """What float32 rounds to a little above 1 is 1."""
+    folder = write_model(tmp_path, rule="rounded")
+    assert Detector(load_model(folder)).probabilities(batch_of([0.5])).tolist() == [1.0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_extreme_logits(tmp_path: Path) -> None:
+    """The largest logits are 0 and 1 without a warning, and those between lie between."""
+    values = Detector(load_model(write_model(tmp_path, kind="logit")))._to_probability(
+        np.array([-1e308, -800.0, -50.0, 0.0, 50.0, 800.0, 1e308])
+    )
+    assert values[0] == 0.0
+    assert values[3] == 0.5
+    assert values[-1] == 1.0
+    assert (np.diff(values) >= 0).all()
+    assert values[1] < values[2] < 1e-20
+
+
+def two_inputs() -> SegmentBatch:
+    rng = np.random.default_rng(5)
+    lengths = [length for _, length in TWO_INPUTS.values()]
+    samples = tuple(
+        rng.uniform(-0.1, 0.1, (3, length)).astype(np.float32)
+        * np.array([[0.2], [1.0], [0.5]], np.float32)
+        for length in lengths
+    )
+    return SegmentBatch(samples, np.arange(3.0))
+
+
+@pytest.mark.parametrize("batches", [(None, None), (1, 1), (4, 4), (None, 2)])
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_several_inputs(
+    batches: tuple[int | None, ...], is_swapped: bool, tmp_path: Path
+) -> None:
+    """Each input gets its own samples by name, in whatever order the card has them."""
+    folder = write_inputs_model(tmp_path, batches=batches)
+    batch = two_inputs()
+    expected = [inputs_loudness(segments) for segments in zip(*batch.samples, strict=True)]
+    if is_swapped:
+        card = json.loads((folder / "card.json").read_text())
+        change_card(folder, inputs=card["inputs"][::-1])
+        batch = SegmentBatch(batch.samples[::-1], batch.starts_s)
+    found = Detector(load_model(folder)).probabilities(batch)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_song_in_one_call(tmp_path: Path) -> None:
+    """All segments of a song are heard together, and none of them alone."""
+    detector = Detector(load_model(write_song_model(tmp_path)))
+    found = detector.probabilities(BATCH)
+    assert found.tolist() == [pytest.approx(song_loudness(BATCH.samples[0]), abs=1e-6)]
+    alone = [song_loudness(segment[None]) for segment in BATCH.samples[0]]
+    assert min(abs(found[0] - np.array(alone))) > 0.01
+    assert abs(found[0] - np.median(alone)) > 0.01
+
+
+def test_a_song_of_one_segment(tmp_path: Path) -> None:
+    """A graph that takes one segment suits a song that has no more than one."""
+    detector = Detector(load_model(write_song_model(tmp_path, batch=1, max_segments=1)))
+    one = batch_of([0.05])
+    expected = pytest.approx(song_loudness(one.samples[0]), abs=1e-6)
+    assert detector.probabilities(one).tolist() == [expected]
+
+
+def test_song_model_with_many_answers(tmp_path: Path) -> None:
+    """A model that gives more than one answer for a song is refused."""
+    detector = Detector(load_model(write_song_model(tmp_path, n_outputs=3)))
+    with pytest.raises(ModelError, match=r"^model song-1\.0 gave 3 values in a call for 1$"):
+        detector.probabilities(BATCH)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_song_model_of_a_fixed_size(batch: int, tmp_path: Path) -> None:
+    """A song has any number of segments, so a graph of a fixed number is refused."""
+    assert refuse(write_song_model(tmp_path, batch=batch)) == (
+        f"model song-1.0 takes {batch} segments at a time; "
+        f"one that is called once a song must take any number"
+    )
+
+
+def test_inputs_of_different_batches(tmp_path: Path) -> None:
+    """Inputs that take different numbers of segments are refused."""
+    message = refuse(write_inputs_model(tmp_path, batches=(1, 4)))
+    assert message == "model inputs-1.0 has inputs of different batch sizes"
+
+
+def test_wrong_inputs(tmp_path: Path) -> None:
+    """A card with fewer inputs, or another length of one, is refused with both."""
+    folder = write_inputs_model(tmp_path)
+    fine, coarse = json.loads((folder / "card.json").read_text())["inputs"]
+    change_card(folder, inputs=[fine])
+    assert refuse(folder) == (
+        "model inputs-1.0 has the inputs fine, coarse; its card names fine"
+    )
+    # Twice the rate and twice the samples are the same seconds.
+    change_card(
+        folder, inputs=[fine, {**coarse, "sample_rate": 32_000, "segment_samples": 32_000}]
+    )
+    assert refuse(folder) == (
+        "model inputs-1.0 takes tensor(float) ['batch', 16000] as coarse; "
+        "its card says float32 [batch, 32000]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("onnx_type", "shape"),
+    [
+        (TensorProto.DOUBLE, ["batch", SEGMENT_SAMPLES]),
+        (TensorProto.FLOAT16, ["batch", SEGMENT_SAMPLES]),
+        (TensorProto.FLOAT, [SEGMENT_SAMPLES]),
+        (TensorProto.FLOAT, ["batch", 1, SEGMENT_SAMPLES]),
+    ],
+)
+def test_wrong_type_or_rank(onnx_type: int, shape: list[int | str], tmp_path: Path) -> None:
+    """An input that is not float32 [batch, samples] is refused with what it is."""
+    message = refuse(replace_graph(tmp_path, "Identity", onnx_type, shape))
+    assert message.startswith("model loudness-1.0 takes tensor(")
+    assert message.endswith(f"as audio; its card says float32 [batch, {SEGMENT_SAMPLES}]")
+
+
+def replace_graph(
+    folder: Path, operator: str, onnx_type: int, shape: list[int | str], domain: str = ""
+) -> Path:
+    """Write a model of one node; its card is that of the loudness model."""
+    write_model(folder)
+    audio = helper.make_tensor_value_info("audio", onnx_type, shape)
+    score = helper.make_tensor_value_info("score", onnx_type, None)
+    node = helper.make_node(operator, ["audio"], ["score"], domain=domain)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own.domain", 1)]
+    graph = helper.make_graph([node], "one", [audio], [score])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    change_card(folder, files=checksums(folder, "model.onnx"))
+    return folder
+
+
+def test_free_segment_length(tmp_path: Path) -> None:
+    """A graph that takes any number of samples takes those of the card."""
+    folder = replace_graph(tmp_path, "Identity", TensorProto.FLOAT, ["batch", "samples"])
+    detector = Detector(load_model(folder))
+    detector.open()
+    with pytest.raises(ModelError, match=f"gave {SEGMENT_SAMPLES} values in a call for 1"):
+        detector.probabilities(batch_of([0.1]))
+
+
+def test_custom_operator(tmp_path: Path) -> None:
+    """A graph with an operator that onnxruntime lacks is refused in one line."""
+    shape: list[int | str] = ["batch", SEGMENT_SAMPLES]
+    folder = replace_graph(tmp_path, "Magic", TensorProto.FLOAT, shape, "own.domain")
+    message = refuse(folder)
+    assert message.startswith("model loudness-1.0 cannot be loaded: ")
+    assert "Magic" in message or "own.domain" in message
+
+
+def test_external_data(tmp_path: Path) -> None:
+    """External data beside the model are read, and only where the card names them."""
+    named = load_model(write_external_model(tmp_path / "named"))
+    np.testing.assert_allclose(
+        Detector(named).probabilities(BATCH), expected_of(BATCH), atol=1e-5
+    )
+    message = refuse(write_external_model(tmp_path / "unnamed", is_named=False))
+    assert "needs 'weights.bin', which its card does not name" in message
+
+
+def test_the_official_shape(tmp_path: Path) -> None:
+    """A model in the shape of the official one gives a probability a segment."""
+    folder = write_model(
+        tmp_path,
+        sample_rate=44_100,
+        segment_samples=V94_SAMPLES,
+        card={"output": {"name": "p_ai", "kind": "probability"}},
+    )
+    change_card(folder, files=checksums(folder, *write_v94_shaped(folder)))
+    noise = np.random.default_rng(4).uniform(-0.1, 0.1, (2, V94_SAMPLES)).astype(np.float32)
+    batch = SegmentBatch((noise,), np.array([0.0, 4.0]))
+    found = Detector(load_model(folder)).probabilities(batch)
+    np.testing.assert_allclose(found, expected_of(batch), atol=1e-5)
+
+
+def test_processes_agree(tmp_path: Path) -> None:
+    """Another process gets bit-equal answers from a detector that was sent to it."""
+    detector = Detector(load_model(write_model(tmp_path, kind="logit")))
+    (tmp_path / "work").write_bytes(pickle.dumps((detector, BATCH)))
+    code = (
+        "import pickle, sys; detector, batch = pickle.load(open(sys.argv[1], 'rb')); "
+        "print(detector.probabilities(batch).tobytes().hex())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "work")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == detector.probabilities(BATCH).tobytes().hex()
 
 
 @pytest.mark.parametrize("batch", [None, 4])
@@ -211,11 +433,14 @@ def test_grouping_does_not_matter(cuts: set[int], batch: int | None, tmp_path: P
     detector = shared_detector(load_model(folder), (CPU,))
     expected = detector.probabilities(BATCH)
     groups = zip(
-        np.split(BATCH.samples, sorted(cuts)),
+        np.split(BATCH.samples[0], sorted(cuts)),
         np.split(BATCH.starts_s, sorted(cuts)),
         strict=True,
     )
-    found = [detector.probabilities(SegmentBatch(*group)) for group in groups]
+    found = [
+        detector.probabilities(SegmentBatch((samples,), starts_s))
+        for samples, starts_s in groups
+    ]
     np.testing.assert_array_equal(expected, np.concatenate(found))
 
 
@@ -226,7 +451,7 @@ def test_levels_give_their_verdict(tmp_path: Path) -> None:
     samples = np.repeat(
         np.array(list(LEVELS.values()), np.float32)[:, None], SEGMENT_SAMPLES, 1
     )
-    ai, unsure, real = detector.probabilities(SegmentBatch(samples, np.arange(3.0)))
+    ai, unsure, real = detector.probabilities(SegmentBatch((samples,), np.arange(3.0)))
     assert ai > limits.ai > unsure > limits.unsure > real
 
 
@@ -237,7 +462,8 @@ def test_onnxruntime_comes_on_first_use(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_store import Model, read_card
+from beetsplug.artifactnet.model_card import read_card
+from beetsplug.artifactnet.model_store import Model
 folder = Path({str(folder)!r})
 detector = Detector(Model(read_card(folder / "card.json"), folder))
 before = "onnxruntime" in sys.modules

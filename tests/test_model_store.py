@@ -1,193 +1,23 @@
-"""Finding a model by name or path, and reading its card."""
+"""Finding a model by name or path, and making sure of its files."""
 
 from __future__ import annotations
 
-import copy
-import json
+import shutil
 from pathlib import Path
-from typing import Any
 
+import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_store import ModelCard, find_model, parse_card, read_card
-from beetsplug.artifactnet.results import Thresholds
-from tests.onnx_models import write_model
-
-SHA256 = "0123456789abcdef" * 4
-CARD: dict[str, Any] = {
-    "model_id": "loudness",
-    "version": "1.0",
-    "licence": "MIT",
-    "url": "https://example.org/loudness",
-    "files": {"model.onnx": SHA256, "weights.bin": SHA256},
-    "input": {"name": "audio", "sample_rate": 16_000, "segment_samples": 64_000},
-    "output": {"name": "score", "kind": "logit"},
-    "thresholds": {"ai": 0.5, "unsure": 0.3},
-    "error_rates": {"ai": 0.01},
-}
-OPTIONAL = ("url", "error_rates")
-REQUIRED = (
-    "model_id",
-    "version",
-    "licence",
-    "files",
-    "input",
-    "input.name",
-    "input.sample_rate",
-    "input.segment_samples",
-    "output",
-    "output.name",
-    "output.kind",
-    "thresholds",
+from beetsplug.artifactnet.model_store import BUNDLED_MODELS, DEFAULT_MODEL, find_model
+from tests.onnx_models import (
+    change_card,
+    checksums,
+    load_model,
+    write_external_model,
+    write_model,
+    write_v94_shaped,
 )
-
-
-def changed(field: str, value: object) -> dict[str, Any]:
-    """Return the card with one field, given by its dotted name, replaced."""
-    card = copy.deepcopy(CARD)
-    *sections, key = field.split(".")
-    place = card
-    for section in sections:
-        place = place[section]
-    place[key] = value
-    return card
-
-
-def test_card() -> None:
-    """Every field of a card arrives in the field that it belongs to."""
-    assert parse_card(CARD, "card.json") == ModelCard(
-        model_id="loudness",
-        version="1.0",
-        licence="MIT",
-        files={"model.onnx": SHA256, "weights.bin": SHA256},
-        input_name="audio",
-        sample_rate=16_000,
-        segment_samples=64_000,
-        output_name="score",
-        output_kind="logit",
-        thresholds=Thresholds(ai=0.5, unsure=0.3),
-        url="https://example.org/loudness",
-        error_rates={"ai": 0.01},
-    )
-
-
-def test_label() -> None:
-    """The label is id and version in one word."""
-    assert parse_card(CARD, "card.json").label == "loudness-1.0"
-
-
-@pytest.mark.parametrize("field", OPTIONAL)
-def test_optional_fields(field: str) -> None:
-    """URL and error rates may be left out, and are empty then."""
-    card = {key: value for key, value in CARD.items() if key != field}
-    assert not getattr(parse_card(card, "card.json"), field)
-
-
-@pytest.mark.parametrize("field", REQUIRED)
-def test_missing_field(field: str) -> None:
-    """A missing field is named, with the card that it is missing from."""
-    with pytest.raises(ModelError) as caught:
-        parse_card(changed(field, None), "here/card.json")
-    assert str(caught.value) == f"here/card.json: {field} is missing"
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("model_id", "Loudness"),
-        ("model_id", "a/b"),
-        ("model_id", "../up"),
-        ("model_id", ""),
-        ("model_id", 3),
-        ("version", ""),
-        ("version", 1.0),
-        ("licence", ["MIT"]),
-        ("url", 5),
-        ("files", {}),
-        ("files", ["model.onnx"]),
-        ("input.name", ""),
-        ("input.sample_rate", 0),
-        ("input.sample_rate", 44_100.0),
-        ("input.sample_rate", "44100"),
-        ("input.sample_rate", True),
-        ("input.segment_samples", 0),
-        ("input.segment_samples", -1),
-        ("input.segment_samples", 1 << 40),
-        ("output.name", {}),
-        ("output.kind", "score"),
-        ("output.kind", ["logit"]),
-        ("thresholds", 0.5),
-        ("thresholds", {}),
-        ("thresholds", {"ai": 0.5}),
-        ("thresholds", {"ai": 0.3, "unsure": 0.5}),
-        ("thresholds", {"ai": 1.5, "unsure": 0.5}),
-        ("thresholds", {"ai": "high", "unsure": 0.5}),
-        ("thresholds", {"ai": float("nan"), "unsure": 0.5}),
-        ("thresholds", {"ai": 10**400, "unsure": 0.5}),
-        ("error_rates", "low"),
-    ],
-)
-def test_wrong_field(field: str, value: object) -> None:
-    """A field with a value that it cannot have is named, with the value."""
-    with pytest.raises(ModelError) as caught:
-        parse_card(changed(field, value), "card.json")
-    assert str(caught.value).startswith(f"card.json: {field} is {value!r}, it must be ")
-
-
-@pytest.mark.parametrize("field", ["input", "output"])
-def test_section_that_is_none(field: str) -> None:
-    """A section must be an object."""
-    with pytest.raises(ModelError, match=rf"^card\.json: {field} must be an object"):
-        parse_card(changed(field, "audio"), "card.json")
-
-
-@pytest.mark.parametrize(
-    "name", ["../model.onnx", "/etc/passwd", "a/b.onnx", "..", ".", "", "models/"]
-)
-def test_files_lie_in_the_folder(name: str) -> None:
-    """A file name that leads out of the model's folder is refused."""
-    with pytest.raises(ModelError, match=r"files is .* file names without a folder"):
-        parse_card(changed("files", {name: SHA256}), "card.json")
-
-
-@pytest.mark.parametrize("sha256", ["", SHA256[:-1], SHA256.upper(), f"{SHA256}\n", 7, None])
-def test_checksums(sha256: object) -> None:
-    """A checksum that is no sha256 in lower-case hex is refused with its file's name."""
-    with pytest.raises(ModelError, match=r"files\.model\.onnx is .* 64 hex digits"):
-        parse_card(changed("files", {"model.onnx": sha256}), "card.json")
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["logit", SHA256]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(json_values)
-def test_any_json(values: object) -> None:
-    """Whatever JSON holds, a card is read or refused as a broken model."""
-    with pytest.raises(ModelError, match=r"^card\.json: "):
-        parse_card(values, "card.json")
-
-
-@given(st.sampled_from([*REQUIRED, *OPTIONAL, "thresholds.ai", "files.x"]), json_values)
-def test_any_field(field: str, value: object) -> None:
-    """Whatever one field holds, a card is read or refused with a message that names it."""
-    message = ""
-    try:
-        parse_card(changed(field, value), "card.json")
-    except ModelError as error:
-        message = str(error)
-    assert message == "" or message.startswith(f"card.json: {field.partition('.')[0]}")
 
 
 def test_find_by_id(tmp_path: Path) -> None:
@@ -244,26 +74,92 @@ def test_unknown_name(name: str, tmp_path: Path) -> None:
     assert "loudness" in message
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2", "\x00"])
-def test_card_that_is_no_json(text: str, tmp_path: Path) -> None:
-    """A card that is no JSON is refused with its path."""
-    path = tmp_path / "card.json"
-    path.write_text(text)
-    with pytest.raises(ModelError, match="is not valid JSON"):
-        read_card(path)
+def test_an_installed_model_cannot_stand_for_a_bundled_one(tmp_path: Path) -> None:
+    """A folder with a bundled model's id is passed over, by its id and as the default."""
+    write_model(tmp_path / DEFAULT_MODEL, model_id=DEFAULT_MODEL, version="666")
+    for name in ("default", DEFAULT_MODEL):
+        model = find_model(name, [tmp_path])
+        assert model.folder == BUNDLED_MODELS / DEFAULT_MODEL
+        assert model.is_bundled
+    assert not find_model(str(tmp_path / DEFAULT_MODEL / "model.onnx")).is_bundled
 
 
-def test_card_in_another_encoding(tmp_path: Path) -> None:
-    """A card that is not UTF-8 is refused with its path."""
-    path = tmp_path / "card.json"
-    path.write_bytes(json.dumps(CARD).encode("utf-16"))
-    with pytest.raises(ModelError, match="is not valid JSON"):
-        read_card(path)
+def refuse(folder: Path) -> str:
+    """Return the message that the files of a model are refused with; it is one line."""
+    with pytest.raises(ModelError) as caught:
+        load_model(folder).verify()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
 
 
-def test_deep_card(tmp_path: Path) -> None:
-    """A card nested beyond what a parser holds is refused, not a crash."""
-    path = tmp_path / "card.json"
-    path.write_text("[" * 100_000)
-    with pytest.raises(ModelError, match="is not valid JSON"):
-        read_card(path)
+def test_external_data_on_the_card(tmp_path: Path) -> None:
+    """External data beside the graph and on the card are part of the model."""
+    load_model(write_external_model(tmp_path)).verify()
+
+
+def test_external_data_that_the_card_does_not_name(tmp_path: Path) -> None:
+    """Without a checksum, external data are refused, though they are there."""
+    folder = write_external_model(tmp_path, is_named=False)
+    assert refuse(folder).endswith("needs 'weights.bin', which its card does not name")
+
+
+@pytest.mark.parametrize("how", ["missing", "changed"])
+def test_external_data_that_are_wrong(how: str, tmp_path: Path) -> None:
+    """Missing or changed external data are named."""
+    data = write_external_model(tmp_path) / "weights.bin"
+    data.unlink() if how == "missing" else data.write_bytes(b"\0\0\0\0")
+    message = refuse(tmp_path)
+    assert str(data) in message
+    assert message.endswith("reinstall it")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["../weights.bin", "nested/weights.bin", "./weights.bin", "/tmp/w.bin", "..", "a\\b", ""],
+)
+def test_external_data_elsewhere(location: str, tmp_path: Path) -> None:
+    """Data by a path that is not a plain name are refused, whether they exist or not."""
+    folder = tmp_path / "model"
+    (tmp_path / "weights.bin").write_bytes(b"elsewhere")
+    write_external_model(folder)
+    relocate(folder / "model.onnx", location)
+    change_card(folder, files=checksums(folder, "model.onnx"))
+    expected = f"reads {location!r}; external data must lie in the folder of its model"
+    assert refuse(folder).endswith(expected)
+
+
+def relocate(graph: Path, location: str) -> None:
+    model = onnx.load(str(graph), load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+    graph.write_bytes(model.SerializeToString())
+
+
+def test_the_official_shape(tmp_path: Path) -> None:
+    """Graph and data in the shape of the official model pass with a card, not without one."""
+    folder = write_model(tmp_path)
+    names = write_v94_shaped(folder)
+    change_card(folder, files=checksums(folder, *names))
+    load_model(folder).verify()
+    change_card(folder, files=checksums(folder, names[0]))
+    assert names[1] in refuse(folder)
+
+
+def test_a_moved_model_is_the_same(tmp_path: Path) -> None:
+    """A model's files are found beside its card, wherever the folder goes."""
+    folder = shutil.copytree(write_external_model(tmp_path / "a"), tmp_path / "b")
+    shutil.rmtree(tmp_path / "a")
+    load_model(folder).verify()
+
+
+def test_path_that_passes_for_the_bundled_model(tmp_path: Path) -> None:
+    """Other files under the bundled model's id and version are refused."""
+    card = find_model("default").card
+    folder = write_model(tmp_path, model_id=card.model_id, version=card.version)
+    with pytest.raises(ModelError, match="has the id and version of the bundled model"):
+        find_model(str(folder / "model.onnx"))
+    folder = write_model(tmp_path, model_id=card.model_id, version=f"{card.version}.1")
+    assert find_model(str(folder / "model.onnx")).card.version == f"{card.version}.1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beetsplug.artifactnet.errors import ModelOutputError
+from beetsplug.artifactnet.model_card import Aggregation
 from beetsplug.artifactnet.results import (
     Outcome,
     SegmentScore,
@@ -31,9 +33,18 @@ thresholds = (
 )
 
 
-def track(values: list[float]) -> TrackScore:
+aggregations = st.sampled_from(get_args(Aggregation))
+
+
+def track(values: list[float], aggregation: Aggregation = "median") -> TrackScore:
     starts_s = [4.0 * place for place in range(len(values))]
-    return score_track(values, starts_s, duration_s=4.0 * len(values), model="loudness-1.0")
+    return score_track(
+        values,
+        starts_s,
+        duration_s=4.0 * len(values),
+        model="loudness-1.0",
+        aggregation=aggregation,
+    )
 
 
 @given(probabilities)
@@ -42,18 +53,26 @@ def test_score_is_the_median(values: list[float]) -> None:
     assert pytest.approx(float(np.median(values)), abs=1e-15) == track(values).probability
 
 
-@given(st.data())
-def test_order_does_not_matter(data: st.DataObject) -> None:
+@given(probabilities)
+def test_other_aggregations(values: list[float]) -> None:
+    """A card may ask for the mean or the highest of the segments instead."""
+    assert track(values, "mean").probability == pytest.approx(float(np.mean(values)), abs=1e-15)
+    assert track(values, "max").probability == max(values)
+
+
+@given(st.data(), aggregations)
+def test_order_does_not_matter(data: st.DataObject, aggregation: Aggregation) -> None:
     """Segments in any order give the same score."""
     values = data.draw(probabilities)
     shuffled = data.draw(st.permutations(values))
-    assert track(values).probability == track(shuffled).probability
+    expected = track(values, aggregation).probability
+    assert expected == track(shuffled, aggregation).probability
 
 
-@given(probabilities)
-def test_score_lies_between_its_segments(values: list[float]) -> None:
+@given(probabilities, aggregations)
+def test_score_lies_between_its_segments(values: list[float], aggregation: Aggregation) -> None:
     """The score is between the lowest and the highest segment."""
-    assert min(values) <= track(values).probability <= max(values)
+    assert min(values) <= track(values, aggregation).probability <= max(values)
 
 
 @given(probabilities, st.data())
@@ -66,17 +85,36 @@ def test_a_minority_of_segments_has_no_bound_on_it(
     assert min(values) <= track(values + others).probability <= max(values)
 
 
-@given(st.lists(st.one_of(finite, not_finite), min_size=1, max_size=40))
-def test_not_finite_segments_are_left_out(values: list[float]) -> None:
+@given(st.lists(st.one_of(finite, not_finite), min_size=1, max_size=40), aggregations)
+def test_not_finite_segments_are_left_out(
+    values: list[float], aggregation: Aggregation
+) -> None:
     """NaN segments are dropped while more than half are finite, and refused otherwise."""
     kept = [(4.0 * place, p) for place, p in enumerate(values) if math.isfinite(p)]
     if 2 * len(kept) > len(values):
-        score = track(values)
+        score = track(values, aggregation)
         assert kept == [(segment.start_s, segment.probability) for segment in score.segments]
-        assert math.isfinite(score.probability)
+        assert score.probability == track([p for _, p in kept], aggregation).probability
     else:
         with pytest.raises(ModelOutputError):
-            track(values)
+            track(values, aggregation)
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"), [("median", 0.3), ("mean", 0.4), ("max", 0.9)]
+)
+def test_not_finite_segments_by_hand(aggregation: Aggregation, expected: float) -> None:
+    """Of [0.1, NaN, 0.2, inf, 0.4, -inf, 0.9] four are finite, and they decide."""
+    values = [0.1, math.nan, 0.2, math.inf, 0.4, -math.inf, 0.9]
+    assert track(values, aggregation).probability == pytest.approx(expected)
+    with pytest.raises(ModelOutputError):
+        track([math.nan, *values], aggregation)
+
+
+def test_no_segments() -> None:
+    """No probabilities at all are a failure, too."""
+    with pytest.raises(ModelOutputError, match="0 of 0 segments"):
+        track([])
 
 
 def test_four_of_seven() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import AudioReader, open_audio
 from beetsplug.artifactnet.errors import AudioError, TooShortError
+from beetsplug.artifactnet.model_card import Call, Crop, ModelCard, ModelInput, Padding
+from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.segments import (
     SegmentBatch,
     SegmentCount,
@@ -28,12 +33,20 @@ segment_lengths = st.integers(1, 400_000)
 counts = st.one_of(st.integers(1, 40), st.just("all"))
 
 
-def cut(reader: AudioReader, count: SegmentCount) -> list[SegmentBatch]:
-    return list(
-        cut_segments(
-            reader, sample_rate=SAMPLE_RATE, segment_samples=SEGMENT_SAMPLES, count=count
-        )
-    )
+CARD = ModelCard(
+    model_id="any",
+    version="1",
+    licence="MIT",
+    files={},
+    inputs=(ModelInput("audio", SAMPLE_RATE, SEGMENT_SAMPLES),),
+    output_name="score",
+    output_kind="probability",
+    thresholds=Thresholds(ai=0.5, unsure=0.3),
+)
+
+
+def cut(reader: AudioReader, count: SegmentCount, card: ModelCard = CARD) -> list[SegmentBatch]:
+    return list(cut_segments(reader, card, count))
 
 
 def write_track(path: Path, n_samples: int) -> Path:
@@ -102,7 +115,7 @@ def test_cut_around_a_boundary(extra: int, count: SegmentCount, tmp_path: Path) 
     padded = np.pad(track, (0, SEGMENT_SAMPLES))
     starts = segment_starts(len(track), SEGMENT_SAMPLES, count)
     expected = np.stack([padded[start : start + SEGMENT_SAMPLES] for start in starts])
-    np.testing.assert_array_equal(expected, batch.samples)
+    np.testing.assert_array_equal(expected, batch.samples[0])
     np.testing.assert_array_equal(np.array(starts) / SAMPLE_RATE, batch.starts_s)
 
 
@@ -111,9 +124,10 @@ def test_short_track_is_padded(tmp_path: Path) -> None:
     path = write_track(tmp_path / "a.wav", 2 * SAMPLE_RATE)
     with open_audio(path) as reader:
         (batch,) = cut(reader, 7)
-    assert batch.samples.shape == (1, SEGMENT_SAMPLES)
-    assert batch.samples[0, : 2 * SAMPLE_RATE].any()
-    assert not batch.samples[0, 2 * SAMPLE_RATE :].any()
+    (samples,) = batch.samples
+    assert samples.shape == (1, SEGMENT_SAMPLES)
+    assert samples[0, : 2 * SAMPLE_RATE].any()
+    assert not samples[0, 2 * SAMPLE_RATE :].any()
 
 
 def test_shortest_track(tmp_path: Path) -> None:
@@ -133,12 +147,12 @@ def test_batches_are_bounded(n_segments: int, tmp_path: Path) -> None:
     path = write_track(tmp_path / "a.wav", n_segments * SEGMENT_SAMPLES)
     with open_audio(path) as reader:
         batches = cut(reader, "all")
-    sizes = [len(batch.samples) for batch in batches]
+    sizes = [len(batch.samples[0]) for batch in batches]
     assert sum(sizes) == n_segments
     assert max(sizes) <= MOST_SEGMENTS
     assert all(size == MOST_SEGMENTS for size in sizes[:-1])
     track = music(4.0 * n_segments, SAMPLE_RATE, 1)[:, 0]
-    joined = np.concatenate([batch.samples.reshape(-1) for batch in batches])
+    joined = np.concatenate([batch.samples[0].reshape(-1) for batch in batches])
     np.testing.assert_array_equal(track, joined)
 
 
@@ -148,10 +162,8 @@ def test_long_track_is_cut_on_the_way(tmp_path: Path) -> None:
     samples[20 * SEGMENT_SAMPLES] = np.nan
     path = encode(tmp_path / "a.wav", samples, SAMPLE_RATE, "wav_float")
     with open_audio(path) as reader:
-        batches = cut_segments(
-            reader, sample_rate=SAMPLE_RATE, segment_samples=SEGMENT_SAMPLES, count="all"
-        )
-        assert len(next(batches).samples) == MOST_SEGMENTS
+        batches = cut_segments(reader, CARD, "all")
+        assert len(next(batches).samples[0]) == MOST_SEGMENTS
         with pytest.raises(AudioError, match="NaN"):
             next(batches)
 
@@ -159,7 +171,7 @@ def test_long_track_is_cut_on_the_way(tmp_path: Path) -> None:
 def batch_of(peak: float) -> SegmentBatch:
     samples = np.zeros((2, 100), np.float32)
     samples[1, 50] = peak
-    return SegmentBatch(samples, np.array([0.0, 4.0]))
+    return SegmentBatch((samples,), np.array([0.0, 4.0]))
 
 
 @pytest.mark.parametrize(
@@ -169,3 +181,165 @@ def batch_of(peak: float) -> SegmentBatch:
 def test_silence(peak: float, is_silent: bool) -> None:
     """A batch is silent where no sample of any segment reaches -80 dBFS."""
     assert is_silent == batch_of(peak).is_silent
+
+
+def test_silence_of_several_inputs() -> None:
+    """Sound in any of the inputs is sound."""
+    quiet, loud = batch_of(0.0).samples[0], batch_of(0.5).samples[0]
+    assert SegmentBatch((quiet, quiet), np.array([0.0, 4.0])).is_silent
+    assert not SegmentBatch((quiet, loud), np.array([0.0, 4.0])).is_silent
+
+
+crops = st.sampled_from(["even", "centre", "start"])
+limits = st.integers(1, 40)
+
+
+@given(lengths, segment_lengths, counts, crops, limits)
+def test_segments_within_a_limit(
+    n_samples: int, length: int, count: SegmentCount, crop: Crop, limit: int
+) -> None:
+    """With any crop: ascending, in bounds, at least one segment and at most the limit."""
+    starts = segment_starts(n_samples, length, count, crop, limit)
+    assert sorted(starts) == starts
+    assert 1 <= len(starts) <= limit
+    assert min(starts) >= 0
+    assert max(starts) + length <= max(n_samples, length)
+    assert starts == [0] or n_samples > length
+
+
+@given(lengths, segment_lengths, counts, st.sampled_from(["centre", "start"]), limits)
+def test_end_to_end(
+    n_samples: int, length: int, count: SegmentCount, crop: Crop, limit: int
+) -> None:
+    """Centre and start lay as many whole segments end to end as there is room for."""
+    starts = segment_starts(n_samples, length, count, crop, limit)
+    assert set(np.diff(starts)) <= {length}
+    assert len(starts) == max(1, min(limit, n_samples // length))
+    if crop == "start":
+        assert starts[0] == 0
+
+
+@given(lengths, segment_lengths, limits)
+def test_centre(n_samples: int, length: int, limit: int) -> None:
+    """As much of the track lies before the segments as behind them, to a sample."""
+    starts = segment_starts(n_samples, length, 7, "centre", limit)
+    behind = n_samples - (starts[-1] + length)
+    assert n_samples <= length or 0 <= behind - starts[0] <= 1
+
+
+@given(lengths, segment_lengths, counts, limits)
+def test_even_with_a_limit(
+    n_samples: int, length: int, count: SegmentCount, limit: int
+) -> None:
+    """A limit that is not reached changes nothing; one that is spaces its segments evenly."""
+    free = segment_starts(n_samples, length, count)
+    limited = segment_starts(n_samples, length, count, "even", limit)
+    if len(free) <= limit:
+        assert limited == free
+    else:
+        assert limited == segment_starts(n_samples, length, limit)
+
+
+def whole_track(n_samples: int) -> NDArray[np.float32]:
+    return music(n_samples / SAMPLE_RATE, SAMPLE_RATE, 1)[:, 0]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("crop", ["even", "centre", "start"])
+@pytest.mark.parametrize("limit", [1, 3, 20])
+def test_cut_where_the_card_says(crop: Crop, limit: int, at_once: bool, tmp_path: Path) -> None:
+    """The samples of a batch are the track's, at the places of the card's crop."""
+    n_samples = 20 * SEGMENT_SAMPLES + 777
+    path = write_track(tmp_path / "a.wav", n_samples)
+    call: Call = "song" if at_once else "segment"
+    card = replace(CARD, crop=crop, max_segments=limit, call=call)
+    with open_audio(path) as reader:
+        batches = cut(reader, 18, card)
+    starts = segment_starts(n_samples, SEGMENT_SAMPLES, 18, crop, limit)
+    assert len(batches) == (1 if at_once or len(starts) <= MOST_SEGMENTS else 2)
+    track = whole_track(n_samples)
+    expected = [track[start : start + SEGMENT_SAMPLES] for start in starts]
+    found = np.concatenate([batch.samples[0] for batch in batches])
+    np.testing.assert_array_equal(np.stack(expected), found)
+    found_s = np.concatenate([batch.starts_s for batch in batches])
+    np.testing.assert_array_equal(np.array(starts) / SAMPLE_RATE, found_s)
+
+
+@pytest.mark.parametrize("minimum_s", [0.25, 3.0, 10.0])
+def test_minimum_of_the_card(minimum_s: float, tmp_path: Path) -> None:
+    """The card says how short a track may be, longer than a segment or shorter."""
+    card = replace(CARD, minimum_s=minimum_s)
+    n_samples = int(minimum_s * SAMPLE_RATE)
+    with open_audio(write_track(tmp_path / "long.wav", n_samples)) as reader:
+        assert len(cut(reader, 1, card)) == 1
+    with (
+        open_audio(write_track(tmp_path / "short.wav", n_samples - 1)) as reader,
+        pytest.raises(TooShortError, match=f"at least {minimum_s:g} s are needed"),
+    ):
+        cut(reader, 1, card)
+
+
+@pytest.mark.parametrize("padding", ["zero", "repeat"])
+@pytest.mark.parametrize("missing", [1, 100, SEGMENT_SAMPLES // 2, SEGMENT_SAMPLES - 8_000])
+def test_padding(padding: Padding, missing: int, tmp_path: Path) -> None:
+    """Behind a short track's end come zeros, or the track again from its start."""
+    n_samples = SEGMENT_SAMPLES - missing
+    path = write_track(tmp_path / "a.wav", n_samples)
+    with open_audio(path) as reader:
+        (batch,) = cut(reader, 7, replace(CARD, padding=padding))
+    track = whole_track(n_samples)
+    again = np.tile(track, 5) if padding == "repeat" else np.pad(track, (0, SEGMENT_SAMPLES))
+    np.testing.assert_array_equal(again[None, :SEGMENT_SAMPLES], batch.samples[0])
+
+
+def test_no_padding_within_a_track(tmp_path: Path) -> None:
+    """A track of a segment or more is never filled, whatever the padding."""
+    path = write_track(tmp_path / "a.wav", SEGMENT_SAMPLES + 1)
+    found = []
+    for padding in get_args(Padding):
+        with open_audio(path) as reader:
+            found += cut(reader, "all", replace(CARD, padding=padding))
+    np.testing.assert_array_equal(found[0].samples[0], found[1].samples[0])
+
+
+TWO_RATES = replace(
+    CARD,
+    inputs=(ModelInput("fine", 24_000, 48_000), ModelInput("coarse", 16_000, 32_000)),
+    crop="centre",
+    max_segments=3,
+)
+"""Two inputs that hear the same two seconds."""
+
+
+@pytest.mark.parametrize("source_rate", [24_000, 44_100])
+@pytest.mark.parametrize("crop", ["even", "centre", "start"])
+def test_inputs_hear_the_same_seconds(crop: Crop, source_rate: int, tmp_path: Path) -> None:
+    """A click lies in the same segment at the same moment, at every rate."""
+    click_s = 6.37
+    track = np.zeros((round(13.7 * source_rate), 1), np.float32)
+    at = round(click_s * source_rate)
+    track[at : at + source_rate // 1_000] = 0.9
+    path = encode(tmp_path / "a.wav", track, source_rate, "wav_float")
+    card = replace(TWO_RATES, crop=crop, max_segments=6)
+    with open_audio(path) as reader:
+        (batch,) = cut(reader, 6, card)
+    assert [heard.shape for heard in batch.samples] == [(6, 48_000), (6, 32_000)]
+    found_s = []
+    for heard, samples in zip(card.inputs, batch.samples, strict=True):
+        segment, place = np.unravel_index(np.abs(samples).argmax(), samples.shape)
+        found_s.append(batch.starts_s[segment] + place / heard.sample_rate)
+    assert found_s == pytest.approx([click_s, click_s], abs=1.5e-3)
+
+
+@pytest.mark.parametrize("padding", ["zero", "repeat"])
+def test_short_track_for_several_inputs(padding: Padding, tmp_path: Path) -> None:
+    """Each input of a short track is filled at its own rate."""
+    path = encode(tmp_path / "a.wav", music(1.5, 48_000, 1), 48_000, "wav_float")
+    with open_audio(path) as reader:
+        (batch,) = cut(reader, 6, replace(TWO_RATES, padding=padding))
+    for heard, (samples,) in zip(TWO_RATES.inputs, batch.samples, strict=True):
+        n_samples = round(1.5 * heard.sample_rate)
+        rest = samples[n_samples:]
+        again = samples[: len(rest)] if padding == "repeat" else np.zeros(len(rest))
+        np.testing.assert_array_equal(again, rest)
+        assert samples[:n_samples].any()

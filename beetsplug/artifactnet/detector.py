@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.errors import ConfigError, ModelError
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.model_card import ModelInput
 from beetsplug.artifactnet.model_store import Model
-from beetsplug.artifactnet.segments import SegmentBatch
+from beetsplug.artifactnet.segments import Samples, SegmentBatch
 
 if TYPE_CHECKING:
     import onnxruntime
 
 CPU = "CPUExecutionProvider"
+_ROUNDING = 1e-6
+"""How far beyond [0, 1] a probability that was summed in float32 may lie."""
 _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     # The default search picks algorithms by speed of the moment: other scores each run.
     "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
@@ -37,6 +40,10 @@ class Detector:
         self._session: onnxruntime.InferenceSession | None = None
         self._batch_size = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a name for that process's own detector."""
+        return shared_detector, (self._model, self._providers)
+
     def is_for(self, model: Model, providers: Sequence[str]) -> bool:
         """Tell whether it was built for this model and these providers."""
         return self._model == model and self._providers == tuple(providers)
@@ -47,7 +54,6 @@ class Detector:
         Raises:
             ModelError: A file is missing, changed or broken, or the graph does not
                 have the inputs and outputs that the card names.
-            ConfigError: An execution provider is not installed.
         """
         with self._lock:
             if self._session is None:
@@ -57,66 +63,89 @@ class Detector:
                 self._session = session
             return self._session
 
+    def missing_providers(self) -> list[str]:
+        """Return which of the wanted providers the session does without.
+
+        One that is installed but finds no device is missing all the same.
+
+        Raises:
+            ModelError: As :meth:`open`.
+        """
+        used = self.open().get_providers()
+        return [name for name in self._providers if name not in used]
+
     def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
         """Return P(AI) of each segment, (n_segments,), NaN where it is not finite.
 
+        A model that is called once a song gives one for all of them, (1,).
+
         Args:
-            batch: ``samples`` of shape (n_segments, card.segment_samples).
+            batch: ``samples`` of one array for each of the card's inputs, in its order.
 
         Raises:
             ModelError: As :meth:`open`, or the model failed to run.
         """
         session = self.open()
+        if self.card.call == "song":
+            return self._to_probability(self._run(session, batch.samples, 1))
         size = self._batch_size
         values = [
-            self._run(session, batch.samples[first : first + size])
-            for first in range(0, len(batch.samples), size)
+            self._run_segments(
+                session, [given[first : first + size] for given in batch.samples]
+            )
+            for first in range(0, len(batch.starts_s), size)
         ]
         return self._to_probability(np.concatenate(values))
 
-    def _run(
-        self, session: onnxruntime.InferenceSession, samples: NDArray[np.float32]
+    def _run_segments(
+        self, session: onnxruntime.InferenceSession, samples: Sequence[Samples]
     ) -> NDArray[np.float64]:
         """Return the raw outputs for up to ``_batch_size`` segments."""
-        n_missing = self._batch_size - len(samples)
-        full = np.pad(samples, ((0, n_missing), (0, 0)))
+        n_segments = len(samples[0])
+        missing = ((0, self._batch_size - n_segments), (0, 0))
+        full = [np.pad(given, missing) for given in samples]
+        return self._run(session, full, self._batch_size)[:n_segments]
+
+    def _run(
+        self,
+        session: onnxruntime.InferenceSession,
+        samples: Sequence[Samples],
+        n_expected: int,
+    ) -> NDArray[np.float64]:
+        """Return the raw outputs of one call, (n_expected,)."""
+        names = [given.name for given in self.card.inputs]
+        outputs = [self.card.output_name or session.get_outputs()[0].name]
         try:
-            (output,) = session.run([self.card.output_name], {self.card.input_name: full})
+            (output,) = session.run(outputs, dict(zip(names, samples, strict=True)))
         except Exception as error:  # onnxruntime has no common base for its errors
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"
             ) from error
         values = np.asarray(output, dtype=np.float64).reshape(-1)
-        if len(values) != self._batch_size:
+        if len(values) != n_expected:
             raise ModelError(
-                f"model {self.card.label} gave {len(values)} values "
-                f"for {self._batch_size} segments"
+                f"model {self.card.label} gave {len(values)} values in a call for {n_expected}"
             )
-        return values[: len(samples)]
+        return values
 
     def _to_probability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         values = np.where(np.isfinite(values), values, np.nan)
         if self.card.output_kind == "logit":
             # exp of a large positive number overflows; of a negative one it does not.
             small = np.exp(-np.abs(values))
-            values = np.where(values >= 0, 1 / (1 + small), small / (1 + small))
-        elif np.any((values < 0) | (values > 1)):
+            return np.where(values >= 0, 1 / (1 + small), small / (1 + small))
+        wrong = values[(values < -_ROUNDING) | (values > 1 + _ROUNDING)]
+        if len(wrong):
             raise ModelError(
-                f"model {self.card.label} gave {np.nanmax(np.abs(values)):g} where its card "
-                f"says probability; is it a logit?"
+                f"model {self.card.label} gave {wrong[0]:g} where its card says probability; "
+                f"is it a logit?"
             )
-        return values
+        return np.clip(values, 0.0, 1.0)
 
 
 def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    available = onnxruntime.get_available_providers()
-    for provider in providers:
-        if provider not in available:
-            raise ConfigError(
-                f"providers: {provider} is not installed; available: {', '.join(available)}"
-            )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -124,13 +153,18 @@ def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.Inferen
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.use_deterministic_compute = True
     options.log_severity_level = 3
-    chosen: list[Any] = [(name, _PROVIDER_OPTIONS.get(name, {})) for name in providers]
+    installed = onnxruntime.get_available_providers()
+    usable = [name for name in providers if name in installed]
+    chosen: list[Any] = [
+        (name, _PROVIDER_OPTIONS.get(name, {})) for name in dict.fromkeys([*usable, CPU])
+    ]
     try:
-        return onnxruntime.InferenceSession(str(model.graph), options, providers=chosen)
+        session = onnxruntime.InferenceSession(str(model.graph), options, providers=chosen)
     except Exception as error:  # onnxruntime has no common base for its errors
         raise ModelError(
             f"model {model.card.label} cannot be loaded: {_first_line(error)}"
         ) from error
+    return session
 
 
 def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
@@ -138,26 +172,42 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
     card = model.card
     inputs = {value.name: value for value in session.get_inputs()}
     outputs = [value.name for value in session.get_outputs()]
-    if list(inputs) != [card.input_name]:
+    names = [given.name for given in card.inputs]
+    if set(inputs) != set(names):
         raise ModelError(
             f"model {card.label} has the inputs {', '.join(inputs)}; "
-            f"its card names {card.input_name}"
+            f"its card names {', '.join(names)}"
         )
-    if card.output_name not in outputs:
+    if card.output_name and card.output_name not in outputs:
         raise ModelError(
             f"model {card.label} has the outputs {', '.join(outputs)}; "
             f"its card names {card.output_name}"
         )
-    shape, dtype = inputs[card.input_name].shape, inputs[card.input_name].type
-    fits = len(shape) == 2 and (
-        not isinstance(shape[1], int) or shape[1] == card.segment_samples
-    )
-    if not fits or dtype != "tensor(float)":
+    sizes = {_batch_size(inputs[given.name], given, card.label) for given in card.inputs}
+    fixed = sizes - {None}
+    if len(fixed) > 1:
+        raise ModelError(f"model {card.label} has inputs of different batch sizes")
+    size = fixed.pop() if fixed else None
+    if card.call == "song" and size is not None and not size == card.max_segments == 1:
         raise ModelError(
-            f"model {card.label} takes {dtype} {shape}; "
-            f"its card says float32 [batch, {card.segment_samples}]"
+            f"model {card.label} takes {size} segments at a time; "
+            f"one that is called once a song must take any number"
         )
-    return shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
+    return size or 1
+
+
+def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> int | None:
+    """Return an input's fixed batch size, None where it takes any."""
+    shape = found.shape
+    fits = len(shape) == 2 and (
+        not isinstance(shape[1], int) or shape[1] == given.segment_samples
+    )
+    if not fits or found.type != "tensor(float)":
+        raise ModelError(
+            f"model {label} takes {found.type} {shape} as {given.name}; "
+            f"its card says float32 [batch, {given.segment_samples}]"
+        )
+    return shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
 
 
 def _first_line(error: Exception) -> str:
@@ -165,13 +215,17 @@ def _first_line(error: Exception) -> str:
 
 
 _shared: list[Detector] = []
+_MAX_SHARED = 4
 
 
 def shared_detector(model: Model, providers: tuple[str, ...]) -> Detector:
     """Return the process's one detector for this model, built on the first call.
 
-    Asked for another model or other providers it builds that, and lets go of the first.
+    The last few models are kept: a comparison asks for each of them in turn.
     """
-    if not (_shared and _shared[0].is_for(model, providers)):
-        _shared[:] = [Detector(model, providers)]
-    return _shared[0]
+    for detector in _shared:
+        if detector.is_for(model, providers):
+            return detector
+    _shared.append(Detector(model, providers))
+    del _shared[:-_MAX_SHARED]
+    return _shared[-1]

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from beetsplug.artifactnet.errors import ModelOutputError
+from beetsplug.artifactnet.model_card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
+
+_AGGREGATE: Mapping[Aggregation, Callable[[Sequence[float]], float]] = {
+    "median": statistics.median,
+    "mean": statistics.fmean,
+    "max": max,
+}
 
 
 def score_track(
-    probabilities: Sequence[float], starts_s: Sequence[float], *, duration_s: float, model: str
+    probabilities: Sequence[float],
+    starts_s: Sequence[float],
+    *,
+    duration_s: float,
+    model: str,
+    aggregation: Aggregation = "median",
 ) -> TrackScore:
-    """Return a track's score: the median over its finite segment probabilities.
+    """Return a track's score, aggregated from its finite segment probabilities.
 
     Args:
         probabilities: One a segment, in [0, 1] or not finite, in time order.
         starts_s: Where each segment begins, seconds.
         duration_s: Length of the track, seconds.
         model: Label of the model that gave the probabilities.
+        aggregation: What the model's card asks for.
 
     Raises:
         ModelOutputError: Half of the probabilities or more are not finite.
@@ -33,7 +46,7 @@ def score_track(
     if len(segments) < n_needed:
         raise ModelOutputError(len(segments), len(probabilities), n_needed)
     return TrackScore(
-        probability=statistics.median(segment.probability for segment in segments),
+        probability=_AGGREGATE[aggregation]([segment.probability for segment in segments]),
         segments=segments,
         duration_s=duration_s,
         model=model,

@@ -49,7 +49,7 @@ SIGNALS: dict[str, Callable[[], Samples]] = {
 def probabilities(detector: Detector) -> dict[str, float]:
     """Return the model's probability for each signal."""
     audio = np.stack([make() for make in SIGNALS.values()])
-    found = detector.probabilities(SegmentBatch(audio, np.zeros(len(audio))))
+    found = detector.probabilities(SegmentBatch((audio,), np.zeros(len(audio))))
     return dict(zip(SIGNALS, found.tolist(), strict=True))
 
 

@@ -84,7 +84,7 @@ def test_an_exported_network_is_a_model_that_the_plugin_scores_with(tmp_path: Pa
     card = {"model_id": "test", "version": "1", "licence": "MIT"}
     export_model(scaled, tmp_path / "test", card, Thresholds(0.5, 0.2))
     detector = Detector(find_model("test", [tmp_path]))
-    found = detector.probabilities(SegmentBatch(audio, np.zeros(3)))
+    found = detector.probabilities(SegmentBatch((audio,), np.zeros(3)))
     with torch.no_grad():
         expected = scaled(torch.from_numpy(audio)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,0 +1,323 @@
+"""A model's card: everything that the engine must know of a model.
+
+Nothing about a model is assumed anywhere else: rate, length and place of its segments,
+how it is called, what its output means and where its thresholds lie all stand here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast, get_args
+
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.results import Thresholds
+
+CARD_FILE = "card.json"
+
+Crop = Literal["even", "centre", "start"]
+Padding = Literal["zero", "repeat"]
+Call = Literal["segment", "song"]
+OutputKind = Literal["probability", "logit"]
+Aggregation = Literal["median", "mean", "max"]
+
+_T = TypeVar("_T")
+_FIELDS = frozenset(
+    {"model_id", "version", "licence", "url", "notice", "architecture", "files"}
+    | {"input", "inputs", "crop", "max_segments", "minimum_s", "padding", "call", "output"}
+    | {"aggregation", "thresholds", "error_rates", "network"}
+)
+"""``network`` is free: what whoever trained the model wants to keep with it."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_SEGMENTS = 10_000
+_MAX_SAMPLES = 1 << 27
+"""512 MiB of samples: the most that one call of a model may ask for."""
+_SAME_SPAN_S = 1e-3
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input tensor: float32 ``[n_segments, segment_samples]``, mono, in [-1, 1]."""
+
+    name: str
+    sample_rate: int
+    """Hz."""
+    segment_samples: int
+
+    @property
+    def segment_s(self) -> float:
+        """Length of a segment, seconds."""
+        return self.segment_samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the engine needs to know of a model, and what a reader should."""
+
+    model_id: str
+    version: str
+    licence: str
+    files: Mapping[str, str]
+    """File name -> sha256 in hex; the first is the ONNX graph."""
+    inputs: tuple[ModelInput, ...]
+    """At least one; all of them hear the same seconds of a track."""
+    output_name: str
+    """Empty: the graph's first output."""
+    output_kind: OutputKind
+    thresholds: Thresholds
+    """On the probability; where the model's calibration puts them."""
+    crop: Crop = "even"
+    """Where segments lie: evenly spaced over the track, or end to end around its
+    centre or from its start."""
+    max_segments: int | None = None
+    """The most segments of a track that are used; None where any number will do."""
+    minimum_s: float = 1.0
+    """A shorter track is not scored, seconds."""
+    padding: Padding = "zero"
+    """What fills a segment behind the end of a shorter track."""
+    call: Call = "segment"
+    """``segment``: one output for each segment; ``song``: all segments of a track in
+    one call, and one output for all of them."""
+    aggregation: Aggregation = "median"
+    """How a track's score comes out of its segments'."""
+    url: str = ""
+    notice: str = ""
+    """What a user should know before installing it, beside the licence."""
+    architecture: str = ""
+    error_rates: Mapping[str, Any] = field(default_factory=dict)
+    """What the thresholds were calibrated to, and on what."""
+
+    @property
+    def label(self) -> str:
+        """Id and version in one word, as it is stored with every score."""
+        return f"{self.model_id}-{self.version}"
+
+    @property
+    def is_read_at_once(self) -> bool:
+        """Whether all segments of a track are held in memory together."""
+        return self.call == "song" or len(self.inputs) > 1
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card in a ``card.json``.
+
+    Raises:
+        ModelError: It is missing, is no JSON, or a field is missing or has a value
+            that it cannot have; the message names the field.
+    """
+    return parse_card(read_card_values(path), str(path))
+
+
+def read_card_values(path: Path) -> Any:
+    """Return the JSON values of a ``card.json``, unchecked.
+
+    Raises:
+        ModelError: It is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}; a model needs its card") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from error
+
+
+def parse_card(values: object, origin: str) -> ModelCard:
+    """Return the card that these JSON values describe.
+
+    Args:
+        values: What ``json.loads`` made of a card.
+        origin: Where they came from, for the messages.
+
+    Raises:
+        ModelError: As :func:`read_card`.
+    """
+    card = _Fields(values, origin)
+    card.check_names(_FIELDS)
+    expected = card.section("output")
+    crop = card.choice("crop", Crop, "even")
+    parsed = ModelCard(
+        model_id=card.name("model_id"),
+        version=card.text("version"),
+        licence=card.text("licence"),
+        files=card.files("files"),
+        inputs=card.inputs(),
+        output_name=expected.text("name", ""),
+        output_kind=expected.choice("kind", OutputKind),
+        thresholds=card.thresholds("thresholds"),
+        crop=crop,
+        max_segments=card.optional("max_segments", card.count)
+        or (None if crop == "even" else 1),
+        minimum_s=card.seconds("minimum_s", 1.0),
+        padding=card.choice("padding", Padding, "zero"),
+        call=card.choice("call", Call, "segment"),
+        aggregation=card.choice("aggregation", Aggregation, "median"),
+        url=card.text("url", ""),
+        notice=card.text("notice", ""),
+        architecture=card.text("architecture", ""),
+        error_rates=card.mapping("error_rates", {}),
+    )
+    _check_together(parsed, card)
+    return parsed
+
+
+def _check_together(card: ModelCard, fields: _Fields) -> None:
+    """Check what no field can tell alone."""
+    spans = [given.segment_s for given in card.inputs]
+    if max(spans) - min(spans) > _SAME_SPAN_S:
+        found = ", ".join(f"{span:g} s" for span in spans)
+        raise fields.bad("inputs", found, "inputs that all cover the same seconds")
+    if not card.is_read_at_once:
+        return
+    if card.max_segments is None:
+        raise fields.bad(
+            "max_segments", None, "given where a song is one call or inputs are several"
+        )
+    n_samples = card.max_segments * sum(given.segment_samples for given in card.inputs)
+    if n_samples > _MAX_SAMPLES:
+        raise fields.bad("max_segments", card.max_segments, f"{_MAX_SAMPLES} samples at most")
+
+
+class _Fields:
+    """A JSON object whose fields are read by type, with errors that name them."""
+
+    def __init__(self, values: object, origin: str, prefix: str = "") -> None:
+        if not isinstance(values, dict):
+            raise ModelError(f"{origin}: {prefix.rstrip('.') or 'the card'} must be an object")
+        self._values: dict[str, Any] = values
+        self._origin, self._prefix = origin, prefix
+
+    def _get(self, key: str, default: Any = None) -> Any:
+        value = self._values.get(key, default)
+        if value is None:
+            raise ModelError(f"{self._origin}: {self._prefix}{key} is missing")
+        return value
+
+    def bad(self, key: str, value: object, allowed: str) -> ModelError:
+        """Return the error for a value that a field cannot have."""
+        return ModelError(
+            f"{self._origin}: {self._prefix}{key} is {value!r}, it must be {allowed}"
+        )
+
+    def check_names(self, allowed: Set[str]) -> None:
+        """Refuse a field that nothing reads: it may be a misspelt one that matters."""
+        unknown = sorted(set(self._values) - allowed)
+        if unknown:
+            raise ModelError(
+                f"{self._origin}: {self._prefix}{unknown[0]} is no field of a card; "
+                f"there are {', '.join(sorted(allowed))}"
+            )
+
+    def section(self, key: str) -> _Fields:
+        return _Fields(self._get(key), self._origin, f"{self._prefix}{key}.")
+
+    def optional(self, key: str, read: Callable[[str], _T]) -> _T | None:
+        return None if self._values.get(key) is None else read(key)
+
+    def mapping(self, key: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+        value = self._get(key, default)
+        if not isinstance(value, dict):
+            raise self.bad(key, value, "an object")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._get(key, default)
+        # It is shown in a terminal and stands in messages, which are one line each.
+        if (
+            not isinstance(value, str)
+            or not value.isprintable()
+            or not (value or default == "")
+        ):
+            raise self.bad(key, value, "a text of one line")
+        return value
+
+    def name(self, key: str) -> str:
+        value = self.text(key)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
+            raise self.bad(key, value, "lower-case letters, digits, '.', '_' and '-'")
+        return value
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.bad(key, value, f"a whole number from {low} to {high}")
+        return value
+
+    def count(self, key: str) -> int:
+        return self.integer(key, 1, _MAX_SEGMENTS)
+
+    def seconds(self, key: str, default: float) -> float:
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.bad(key, value, "a number of seconds")
+        if not 0 < value <= 86_400:
+            raise self.bad(key, value, "above 0 and at most 86400 seconds")
+        return float(value)
+
+    def choice(self, key: str, kind: Any, default: str | None = None) -> Any:
+        """Return a value that must be one of a ``Literal``'s."""
+        value, allowed = self._get(key, default), get_args(kind)
+        if value not in allowed:
+            words = [repr(word) for word in allowed]
+            raise self.bad(key, value, f"{', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """Return the inputs: the objects of ``inputs``, or the one object ``input``."""
+        if "inputs" not in self._values:
+            return (self.section("input").input(),)
+        values = self._get("inputs")
+        if "input" in self._values:
+            raise self.bad("input", self._values["input"], "left out beside inputs")
+        if not isinstance(values, list) or not values:
+            raise self.bad("inputs", values, "a list of at least one input")
+        inputs = tuple(
+            _Fields(value, self._origin, f"{self._prefix}inputs[{place}].").input()
+            for place, value in enumerate(values)
+        )
+        names = [given.name for given in inputs]
+        if len(set(names)) < len(names):
+            raise self.bad("inputs", names, "inputs of different names")
+        return inputs
+
+    def input(self) -> ModelInput:
+        return ModelInput(
+            name=self.text("name"),
+            sample_rate=self.integer("sample_rate", 4_000, 768_000),
+            segment_samples=self.integer("segment_samples", 1, 1 << 26),
+        )
+
+    def files(self, key: str) -> dict[str, str]:
+        value = self.mapping(key)
+        if not value:
+            raise self.bad(key, value, "at least one file name with its sha256")
+        for name, sha256 in value.items():
+            if not is_plain_name(name) or name == CARD_FILE:
+                raise self.bad(key, name, "file names without a folder")
+            if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+                raise self.bad(f"{key}.{name}", sha256, "a sha256 in 64 hex digits")
+        if not next(iter(value)).endswith(".onnx"):
+            raise self.bad(key, next(iter(value)), "an .onnx file first")
+        return cast("dict[str, str]", value)
+
+    def thresholds(self, key: str) -> Thresholds:
+        value = self.mapping(key)
+        try:
+            return Thresholds(ai=_number(value.get("ai")), unsure=_number(value.get("unsure")))
+        except (ValueError, OverflowError) as error:
+            raise self.bad(key, value, "0 < unsure <= ai <= 1") from error
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether a name is that of a file in its folder, wherever that lies."""
+    return bool(name) and not set(name) & set("/\\:\0") and name not in {".", ".."}
+
+
+def _number(value: object) -> float:
+    """Return a JSON number; anything else counts as 0, which no threshold can be."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    return float(value)
