@@ -290,7 +290,6 @@ class TestFailures(ArtifactNetHelper):
             ({"segments": "many"}, "artifactnet.segments is 'many', it must be"),
             ({"providers": ["NoSuchProvider"]}, "providers: NoSuchProvider is not installed"),
         ],
-        ids=["model", "value", "provider"],
     )
     def test_a_bad_configuration(self, options: dict[str, object], message: str) -> None:
         """The line says what to do; other commands do not mind."""

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from beetsplug.artifactnet.audio import read_waveform
-from beetsplug.artifactnet.detector import Detector
+from beetsplug.artifactnet.audio import open_audio, read_waveform
+from beetsplug.artifactnet.detector import CPU, Detector
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.pipeline import Cancelled, n_workers, score_file, score_files
-from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
+from beetsplug.artifactnet.pipeline import score_file, score_files
+from beetsplug.artifactnet.results import Outcome, SegmentScore, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring import decide
-from beetsplug.artifactnet.segments import SegmentCount, segment_starts
-from tests.audio_files import encode, music, tone
+from beetsplug.artifactnet.segments import SegmentCount, cut_segments, segment_starts
+from beetsplug.artifactnet.workers import Cancelled, LocalWorkers
+from tests.audio_files import Samples, encode, music, tone
 from tests.onnx_models import (
+    GAIN,
     LEVELS,
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
     Rule,
+    inputs_loudness,
     load_model,
     loudness,
+    song_loudness,
+    write_inputs_model,
     write_model,
+    write_song_model,
 )
 
 
@@ -129,11 +136,124 @@ def test_one_loud_segment_is_no_silence(tmp_path: Path) -> None:
     assert score_of(path, detector_in(tmp_path)).probability == 0.0
 
 
-def test_file_that_is_cancelled(tmp_path: Path) -> None:
-    """A file stops at its next segments once the run is cancelled."""
-    path = encode(tmp_path / "a.wav", music(2.0), 44_100)
-    with pytest.raises(Cancelled):
-        score_file(path, detector_in(tmp_path), 7, lambda: True)
+def test_nan_in_some_segments(tmp_path: Path) -> None:
+    """A few segments without an answer are left out; the others are the score."""
+    samples = tone(LEVELS["unsure"], 7.0, SAMPLE_RATE)
+    # Its samples are never above 0.9, but for the first of two of seven segments.
+    samples[[0, 3 * SEGMENT_SAMPLES]] = 0.95
+    path = encode(tmp_path / "a.wav", samples, SAMPLE_RATE, "wav_float")
+    score = score_of(path, detector_in(tmp_path, "nan_if_hot"))
+    assert [segment.start_s for segment in score.segments] == [1.0, 2.0, 4.0, 5.0, 6.0]
+    assert score.probability == pytest.approx(GAIN * LEVELS["unsure"], abs=1e-4)
+
+
+def test_nan_in_most_segments(tmp_path: Path) -> None:
+    """With an answer for three of seven segments there is no score, and never 0.5."""
+    samples = tone(LEVELS["unsure"], 7.0, SAMPLE_RATE)
+    samples[: 4 * SEGMENT_SAMPLES : SEGMENT_SAMPLES] = 0.95
+    path = encode(tmp_path / "a.wav", samples, SAMPLE_RATE, "wav_float")
+    result = score_file(path, detector_in(tmp_path, "nan_if_hot"), 7)
+    assert (result.outcome, result.score) == (Outcome.MODEL_FAILED, None)
+    assert result.detail == "3 of 7 segments gave a finite probability, 4 are needed"
+
+
+def levels(*values: float) -> Samples:
+    """Return a track of one second at each level."""
+    return np.concatenate([tone(value, 1.0, SAMPLE_RATE) for value in values])
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"), [("median", 0.2), ("mean", 0.3), ("max", 0.6)]
+)
+def test_aggregation_of_the_card(aggregation: str, expected: float, tmp_path: Path) -> None:
+    """The card says what a track's score is of its segments'."""
+    path = encode(tmp_path / "a.wav", levels(0.01, 0.06, 0.02), SAMPLE_RATE, "wav_float")
+    card = {"aggregation": aggregation}
+    detector = Detector(load_model(write_model(tmp_path / "model", card=card)))
+    assert score_of(path, detector, "all").probability == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("crop", "expected"), [("centre", [2.0, 3.0]), ("start", [0.0, 1.0])])
+def test_crop_of_the_card(crop: str, expected: list[float], tmp_path: Path) -> None:
+    """The card says where the segments lie, whatever the configuration's count."""
+    track = levels(0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+    path = encode(tmp_path / "a.wav", track, SAMPLE_RATE, "wav_float")
+    card = {"crop": crop, "max_segments": 2}
+    detector = Detector(load_model(write_model(tmp_path / "model", card=card)))
+    score = score_of(path, detector)
+    assert [segment.start_s for segment in score.segments] == expected
+    heard = [0.1 * (start_s + 1) for start_s in expected]
+    found = [segment.probability for segment in score.segments]
+    assert found == pytest.approx(heard, abs=1e-4)
+
+
+def test_minimum_of_the_card(tmp_path: Path) -> None:
+    """A track shorter than the card allows is too short, longer than a segment or not."""
+    path = encode(tmp_path / "a.wav", tone(0.05, 2.9, SAMPLE_RATE), SAMPLE_RATE)
+    card = {"minimum_s": 3.0}
+    detector = Detector(load_model(write_model(tmp_path / "model", card=card)))
+    result = score_file(path, detector, 7)
+    assert result.outcome is Outcome.TOO_SHORT
+    assert result.detail == "2.90 s, at least 3 s are needed"
+
+
+@pytest.mark.parametrize(("padding", "expected"), [("zero", 0.25), ("repeat", 0.5)])
+def test_padding_of_the_card(padding: str, expected: float, tmp_path: Path) -> None:
+    """Half a segment of sound is half as loud, or as loud where it is repeated."""
+    path = encode(tmp_path / "a.wav", tone(0.05, 0.5, SAMPLE_RATE), SAMPLE_RATE, "wav_float")
+    card = {"minimum_s": 0.1, "padding": padding}
+    detector = Detector(load_model(write_model(tmp_path / "model", card=card)))
+    assert score_of(path, detector).probability == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_song_in_one_call(tmp_path: Path) -> None:
+    """A song model's one answer is the score, and stands where its segments begin."""
+    path = encode(tmp_path / "a.wav", levels(0.01, 0.06, 0.02, 0.09), SAMPLE_RATE, "wav_float")
+    card = {"crop": "centre", "max_segments": 3}
+    detector = Detector(load_model(write_song_model(tmp_path / "model", card=card)))
+    score = score_of(path, detector)
+    samples = read_waveform(path, SAMPLE_RATE).samples
+    heard = samples[SAMPLE_RATE // 2 :][: 3 * SEGMENT_SAMPLES].reshape(3, -1)
+    assert score.probability == pytest.approx(song_loudness(heard), abs=1e-4)
+    assert score.segments == (SegmentScore(0.5, score.probability),)
+    alone = [song_loudness(segment[None]) for segment in heard]
+    assert abs(score.probability - np.median(alone)) > 0.1
+
+
+def test_a_song_without_an_answer(tmp_path: Path) -> None:
+    """NaN for a song is a failure of the model."""
+    path = encode(tmp_path / "a.wav", levels(0.01, 0.95), SAMPLE_RATE, "wav_float")
+    detector = Detector(load_model(write_song_model(tmp_path / "model")))
+    result = score_file(path, detector, 7)
+    assert result.outcome is Outcome.MODEL_FAILED
+    assert result.detail == "0 of 1 segments gave a finite probability, 1 are needed"
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    """A model with two inputs scores segments that both of them hear."""
+    path = encode(tmp_path / "a.flac", 0.3 * music(7.3), 44_100)
+    detector = Detector(load_model(write_inputs_model(tmp_path / "model")))
+    score = score_of(path, detector)
+    with open_audio(path) as reader:
+        (batch,) = cut_segments(reader, detector.card, 7)
+    expected = [inputs_loudness(segments) for segments in zip(*batch.samples, strict=True)]
+    assert len(expected) == 3
+    found = [segment.probability for segment in score.segments]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("write", [write_model, write_song_model, write_inputs_model])
+def test_threads_agree(
+    write: Callable[[Path], Path], tracks: list[Path], tmp_path: Path
+) -> None:
+    """Threads that share a detector give bit-equal scores, as one alone does."""
+    detector = Detector(load_model(write(tmp_path / "model")))
+    alone = [score_file(path, detector, 7) for path in tracks]
+    for n_threads in (2, 5):
+        shared = Detector(load_model(tmp_path / "model"))
+        with ThreadPoolExecutor(n_threads) as executor:
+            found = executor.map(lambda path, given=shared: score_file(path, given, 7), tracks)
+        assert alone == list(found)
 
 
 @pytest.fixture(scope="module")
@@ -149,24 +269,37 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5, 0])
-def test_every_place_once(threads: int, tracks: list[Path], tmp_path: Path) -> None:
-    """Each file comes back once, at its own place, with its own score."""
+@pytest.fixture(scope="module")
+def workers() -> Iterator[LocalWorkers]:
+    """Return two processes that score files."""
+    processes = LocalWorkers(2)
+    yield processes
+    processes.close()
+
+
+def test_every_place_once(tracks: list[Path], tmp_path: Path, workers: LocalWorkers) -> None:
+    """Each file comes back once, at its own place, with this process's own score."""
     detector = detector_in(tmp_path)
-    results = dict(score_files(tracks, detector, 7, threads))
+    results = dict(score_files(tracks, detector, 7, workers))
     assert sorted(results) == list(range(len(tracks)))
     for place, path in enumerate(tracks):
         assert score_file(path, detector, 7) == results[place]
         assert path == results[place].path
 
 
-def test_no_files(tmp_path: Path) -> None:
+def test_songs_in_processes(tracks: list[Path], tmp_path: Path, workers: LocalWorkers) -> None:
+    """A song model gives the same through other processes."""
+    detector = Detector(load_model(write_song_model(tmp_path / "model")))
+    for place, result in score_files(tracks[:6], detector, 7, workers):
+        assert score_file(tracks[place], detector, 7) == result
+
+
+def test_no_files(tmp_path: Path, workers: LocalWorkers) -> None:
     """No files give no results."""
-    assert list(score_files([], detector_in(tmp_path), 7)) == []
+    assert list(score_files([], detector_in(tmp_path), 7, workers)) == []
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_few_files_are_held(threads: int, tracks: list[Path], tmp_path: Path) -> None:
+def test_few_files_are_held(tracks: list[Path], tmp_path: Path, workers: LocalWorkers) -> None:
     """No more than two paths a worker are taken ahead of the results."""
     n_taken = 0
 
@@ -177,24 +310,21 @@ def test_few_files_are_held(threads: int, tracks: list[Path], tmp_path: Path) ->
             yield path
 
     ahead = []
-    for n_results, _ in enumerate(score_files(paths(), detector_in(tmp_path), 7, threads)):
+    for n_results, _ in enumerate(score_files(paths(), detector_in(tmp_path), 7, workers)):
         ahead.append(n_taken - n_results)
     assert len(ahead) == 3 * len(tracks)
-    assert max(ahead) <= 2 * threads
+    assert max(ahead) <= 2 * workers.n_workers
 
 
-def test_closing_stops(tracks: list[Path], tmp_path: Path) -> None:
-    """Closed after its first result, a run takes no further paths and ends its threads."""
+def test_closing_stops(tracks: list[Path], tmp_path: Path, workers: LocalWorkers) -> None:
+    """Closed after its first result, a run takes no further paths; the workers live on."""
     left = iter(tracks)
-    results = score_files(left, detector_in(tmp_path), 7, 2)
+    results = score_files(left, detector_in(tmp_path), 7, workers)
     next(results)
     results.close()  # type: ignore[attr-defined]
-    n_left = len(list(left))
-    assert n_left >= len(tracks) - 4
-    workers = [t for t in threading.enumerate() if t.name.startswith("artifactnet")]
-    for worker in workers:
-        worker.join(timeout=10)
-    assert not any(worker.is_alive() for worker in workers)
+    assert len(list(left)) >= len(tracks) - 4
+    again = score_files(tracks[:2], detector_in(tmp_path), 7, workers)
+    assert len(list(again)) == 2
 
 
 def collect(results: Iterator[tuple[int, TrackResult]], places: list[int]) -> None:
@@ -202,34 +332,51 @@ def collect(results: Iterator[tuple[int, TrackResult]], places: list[int]) -> No
         places.append(place)
 
 
-def test_cancelling(tracks: list[Path], tmp_path: Path) -> None:
+def test_cancelling(tracks: list[Path], tmp_path: Path, workers: LocalWorkers) -> None:
     """A cancelled run keeps what it yielded before and then says so."""
     found: list[int] = []
     results = score_files(
-        tracks, detector_in(tmp_path), 7, 1, is_cancelled=lambda: len(found) >= 3
+        tracks, detector_in(tmp_path), 7, workers, is_cancelled=lambda: len(found) >= 3
     )
     with pytest.raises(Cancelled):
         collect(results, found)
     assert len(tracks) > len(found) >= 3
 
 
-def test_broken_model_stops_before_the_first_file(tmp_path: Path) -> None:
+def test_broken_model_stops_before_the_first_file(
+    tmp_path: Path, workers: LocalWorkers
+) -> None:
     """A broken model is found before a path is taken."""
     detector = detector_in(tmp_path)
     (tmp_path / "model" / "model.onnx").write_bytes(b"broken")
     paths = iter([tmp_path / "a.wav"])
     with pytest.raises(ModelError):
-        next(score_files(paths, detector, 7))
+        next(score_files(paths, detector, 7, workers))
     assert list(paths) == [tmp_path / "a.wav"]
 
 
-def test_model_error_on_the_way(tracks: list[Path], tmp_path: Path) -> None:
+def test_model_error_on_the_way(
+    tracks: list[Path], tmp_path: Path, workers: LocalWorkers
+) -> None:
     """A model that breaks on a file stops the run."""
     with pytest.raises(ModelError):
-        list(score_files(tracks, detector_in(tmp_path, "out_of_range"), 7, 2))
+        list(score_files(tracks, detector_in(tmp_path, "out_of_range"), 7, workers))
 
 
-def test_workers() -> None:
-    """A count of threads is taken as it is; 0 is at least one."""
-    assert n_workers(3) == 3
-    assert n_workers(0) >= 1
+def test_missing_provider(
+    tracks: list[Path],
+    tmp_path: Path,
+    workers: LocalWorkers,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A provider that is not there costs one line of the log; the scores are the CPU's."""
+    model = load_model(write_model(tmp_path / "model"))
+    detector = Detector(model, ("NoSuchProvider", CPU))
+    with caplog.at_level(logging.WARNING):
+        found = dict(score_files(tracks[:3], detector, 7, workers))
+    assert caplog.messages == [
+        "providers: NoSuchProvider cannot be used here; the CPU does their work"
+    ]
+    expected = dict(score_files(tracks[:3], Detector(model), 7, workers))
+    assert expected == found
+    assert len(caplog.messages) == 1

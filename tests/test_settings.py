@@ -38,6 +38,7 @@ def test_defaults() -> None:
         write=False,
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
+        thresholds_file=Path("/config/artifactnet/thresholds.json"),
     )
 
 
@@ -72,6 +73,7 @@ def test_every_option_is_read() -> None:
         write=True,
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         model_folders=(Path("/config/artifactnet/models"),),
+        thresholds_file=Path("/config/artifactnet/thresholds.json"),
     )
     assert isinstance(settings.ai_threshold, float)
 

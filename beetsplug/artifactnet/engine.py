@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beetsplug.artifactnet.benchmark.thresholds import read_thresholds
 from beetsplug.artifactnet.library import Judge
 from beetsplug.artifactnet.model_store import Model, find_model
 from beetsplug.artifactnet.results import TrackResult
@@ -14,6 +15,7 @@ from beetsplug.artifactnet.settings import Settings
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.detector import Detector
+    from beetsplug.artifactnet.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Engine:
             paths,
             self.detector(),
             self.settings.segments,
-            self.settings.threads if threads is None else threads,
-            is_cancelled,
+            self.workers(threads),
+            time_limit_s=self.settings.time_limit_s,
+            is_cancelled=is_cancelled,
         )
 
     def detector(self) -> Detector:
@@ -47,14 +50,24 @@ class Engine:
 
         return shared_detector(self.model, self.settings.providers)
 
+    def workers(self, threads: int | None = None) -> Workers:
+        """Return the process's workers, ``threads`` of them where that is given."""
+        from beetsplug.artifactnet.workers import shared_workers
+
+        return shared_workers(
+            self.settings.executor, self.settings.threads if threads is None else threads
+        )
+
 
 def make_engine(settings: Settings) -> Engine:
     """Return the engine that the settings ask for.
 
     Raises:
         ModelError: There is no such model, or its card is not valid.
-        ConfigError: The thresholds contradict each other.
+        ConfigError: The thresholds contradict each other, or the file of saved ones is
+            broken.
     """
     model = find_model(settings.model, settings.model_folders)
-    thresholds = settings.thresholds(model.card.thresholds)
+    saved = read_thresholds(settings.thresholds_file, model.card.label)
+    thresholds = settings.thresholds(saved or model.card.thresholds)
     return Engine(settings, model, Judge(model.card.label, thresholds))

@@ -5,10 +5,9 @@ What goes wrong with one file becomes its :class:`Outcome` here, and nowhere els
 
 from __future__ import annotations
 
-import os
-import threading
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
@@ -17,6 +16,7 @@ from beetsplug.artifactnet.errors import (
     AudioError,
     FileError,
     MissingFileError,
+    ModelError,
     ModelOutputError,
     SilentError,
     TooShortError,
@@ -25,6 +25,9 @@ from beetsplug.artifactnet.provenance import read_provenance
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring import score_track
 from beetsplug.artifactnet.segments import SegmentCount, cut_segments
+from beetsplug.artifactnet.workers import Lost, Workers, run_each
+
+log = logging.getLogger(__name__)
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -33,112 +36,98 @@ _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (SilentError, Outcome.SILENT),
     (ModelOutputError, Outcome.MODEL_FAILED),
 )
-_WAIT_S = 0.2
-"""How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 
 
-class Cancelled(Exception):
-    """The run was stopped while this file was being scored."""
-
-
-def score_file(
-    path: Path,
-    detector: Detector,
-    count: SegmentCount,
-    is_cancelled: Callable[[], bool] = lambda: False,
-) -> TrackResult:
+def score_file(path: Path, detector: Detector, count: SegmentCount) -> TrackResult:
     """Return what became of one file; whatever is wrong with it is an outcome.
 
     Args:
         path: The file.
         detector: The model.
         count: Segments to score, evenly spaced, or ``"all"``.
-        is_cancelled: Asked between segments.
 
     Raises:
         ModelError: The model itself is broken.
-        Cancelled: ``is_cancelled`` said so.
     """
     provenance = read_provenance(path)
     try:
-        score = _score(path, detector, count, is_cancelled)
+        score = _score(path, detector, count)
     except FileError as error:
         outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
         return TrackResult(path, outcome, detail=str(error), provenance=provenance)
     return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
 
 
-def _score(
-    path: Path, detector: Detector, count: SegmentCount, is_cancelled: Callable[[], bool]
-) -> TrackScore:
+def _score(path: Path, detector: Detector, count: SegmentCount) -> TrackScore:
     card = detector.card
     probabilities: list[float] = []
     starts_s: list[float] = []
     silent = True
     with open_audio(path) as reader:
-        for batch in cut_segments(
-            reader,
-            sample_rate=card.sample_rate,
-            segment_samples=card.segment_samples,
-            count=count,
-        ):
-            if is_cancelled():
-                raise Cancelled
+        for batch in cut_segments(reader, card, count):
             silent = silent and batch.is_silent
-            probabilities.extend(detector.probabilities(batch).tolist())
-            starts_s.extend(batch.starts_s.tolist())
+            found = detector.probabilities(batch).tolist()
+            probabilities.extend(found)
+            # One probability for all segments of a song stands where they begin.
+            starts_s.extend(batch.starts_s[: len(found)].tolist())
         duration_s = reader.duration_s
     if silent:
         raise SilentError
-    return score_track(probabilities, starts_s, duration_s=duration_s, model=card.label)
-
-
-def n_workers(threads: int) -> int:
-    """Return the number of workers for the option ``threads``: 0 is one per core."""
-    if threads > 0:
-        return threads
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return score_track(
+        probabilities,
+        starts_s,
+        duration_s=duration_s,
+        model=card.label,
+        aggregation=card.aggregation,
+    )
 
 
 def score_files(
     paths: Iterable[Path],
     detector: Detector,
     count: SegmentCount,
-    threads: int = 0,
+    workers: Workers,
+    *,
+    time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The session is opened before the first file, so a broken model stops the run at
-    once. Closing the generator drops what waits and lets running files stop at their
-    next segment. No more than two files a worker are under way or waiting.
+    The model is opened before the first file, so a broken one stops the run at once. A
+    file that its worker dies of, twice, or that takes too long is unreadable. Closing
+    the generator ends what runs and drops what waits; no more than two files a worker
+    do either.
 
     Raises:
         ModelError: The model is broken.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    detector.open()
-    stop = threading.Event()
-    workers = n_workers(threads)
-    waiting: dict[Future[TrackResult], int] = {}
-    queue = enumerate(paths)
-    with ThreadPoolExecutor(workers, thread_name_prefix="artifactnet") as executor:
-        try:
-            while True:
-                for place, path in queue:
-                    job = executor.submit(score_file, path, detector, count, stop.is_set)
-                    waiting[job] = place
-                    if len(waiting) >= 2 * workers:
-                        break
-                if not waiting:
-                    return
-                if is_cancelled():
-                    raise Cancelled
-                done, _ = wait(waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
-                for job in done:
-                    yield waiting.pop(job), job.result()
-        finally:
-            stop.set()
-            executor.shutdown(wait=False, cancel_futures=True)
+    open_detectors([detector], workers)
+    results = run_each(
+        partial(score_file, detector=detector, count=count),
+        paths,
+        workers,
+        time_limit_s=time_limit_s,
+        is_cancelled=is_cancelled,
+    )
+    for place, path, result in results:
+        if isinstance(result, Lost):
+            yield place, TrackResult(path, Outcome.UNREADABLE, detail=str(result))
+        else:
+            yield place, result
+
+
+def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
+    """Open each model in a worker, and say which execution providers it does without.
+
+    Raises:
+        ModelError: One is broken, or takes its worker down.
+    """
+    for _, detector, missing in run_each(Detector.missing_providers, detectors, workers):
+        if isinstance(missing, Lost):
+            raise ModelError(f"model {detector.card.label} cannot be opened: {missing}")
+        if missing:
+            log.warning(
+                "providers: %s cannot be used here; the CPU does their work",
+                ", ".join(missing),
+            )

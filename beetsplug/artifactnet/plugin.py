@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,11 @@ from beets.library import Item, Library, parse_query_string
 from beets.plugins import BeetsPlugin
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands import artifactnet_command
+from beetsplug.artifactnet.commands import (
+    aibench_command,
+    aimodel_command,
+    artifactnet_command,
+)
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
 from beetsplug.artifactnet.library import Field, State
@@ -46,6 +51,8 @@ class ArtifactNetPlugin(BeetsPlugin):
         self._fresh: set[int] = set()
         self._imported: set[int] = set()
         self._import_is_broken = False
+        # What the core has to say goes where the plugin's own lines go.
+        logging.getLogger(library.__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
             ("write", self.before_write),
             ("after_write", self.after_write),
@@ -66,8 +73,8 @@ class ArtifactNetPlugin(BeetsPlugin):
             self.listeners[event].append(listener)
 
     def commands(self) -> list[Subcommand]:
-        """Return ``beet artifactnet``."""
-        return [artifactnet_command(self)]
+        """Return ``beet artifactnet``, ``beet aibench`` and ``beet aimodel``."""
+        return [artifactnet_command(self), aibench_command(self), aimodel_command(self)]
 
     @property
     def log(self) -> BeetsLogger:
@@ -105,7 +112,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             self._log.error("not scored: {!r}", error)
 
     def _score_task(self, task: ImportTask, settings: Settings) -> None:
-        from beetsplug.artifactnet.pipeline import Cancelled
+        from beetsplug.artifactnet.workers import Cancelled
 
         engine = make_engine(settings)
         items = self._due_at_import(task, settings, engine)

@@ -10,6 +10,7 @@ import confuse
 
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.workers import is_executor
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.segments import SegmentCount
@@ -20,6 +21,8 @@ DEFAULTS: dict[str, Any] = {
     "model": "default",
     "segments": 7,
     "threads": 0,
+    "time_limit": 600,
+    "executor": "local",
     "ai_threshold": None,
     "unsure_threshold": None,
     "force": False,
@@ -31,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
 
 _MAX_SEGMENTS = 10_000
 _MAX_THREADS = 512
+_MAX_TIME_LIMIT_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Settings:
     segments: SegmentCount
     threads: int
     """Workers; 0 is one per core."""
+    time_limit_s: float | None
+    """A file that takes longer is given up; None: none is."""
+    executor: str
+    """``local``, or the address of a Dask scheduler, ``dask://HOST:PORT``."""
     ai_threshold: float | None
     """None: the model card's."""
     unsure_threshold: float | None
@@ -57,11 +65,16 @@ class Settings:
     """onnxruntime's execution providers, in order of preference."""
     model_folders: tuple[Path, ...]
     """Where installed models lie."""
+    thresholds_file: Path
+    """Where calibrated thresholds are saved."""
 
     def thresholds(self, card: Thresholds) -> Thresholds:
-        """Return the user's thresholds, and the card's where there are none.
+        """Return the user's thresholds, and the model's where there are none.
 
-        A lone ``ai_threshold`` below the card's ``unsure`` lowers that with it.
+        A lone ``ai_threshold`` below the model's ``unsure`` lowers that with it.
+
+        Args:
+            card: The model's: those of its card, or those that were saved for it.
 
         Raises:
             ConfigError: ``unsure_threshold`` is above ``ai_threshold``.
@@ -103,6 +116,8 @@ def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
         model=_text(config, "model"),
         segments=_segments(config),
         threads=_integer(config, "threads", 0, _MAX_THREADS),
+        time_limit_s=_integer(config, "time_limit", 0, _MAX_TIME_LIMIT_S) or None,
+        executor=_executor(config),
         ai_threshold=_threshold(config, "ai_threshold"),
         unsure_threshold=_threshold(config, "unsure_threshold"),
         force=_flag(config, "force"),
@@ -110,6 +125,7 @@ def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
         write=_flag(config, "write"),
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
+        thresholds_file=config_folder / "artifactnet" / "thresholds.json",
     )
 
 
@@ -156,6 +172,13 @@ def _threshold(config: confuse.ConfigView, key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise _bad(key, value, "above 0 and at most 1, or empty for the model's own")
     return float(value)
+
+
+def _executor(config: confuse.ConfigView) -> str:
+    value = config["executor"].get()
+    if not is_executor(value):
+        raise _bad("executor", value, "local, or a Dask scheduler's dask://HOST:PORT")
+    return str(value)
 
 
 def _providers(config: confuse.ConfigView) -> tuple[str, ...]:

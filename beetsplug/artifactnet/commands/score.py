@@ -13,8 +13,15 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.terminal import (
+    INTERRUPTED,
+    Progress,
+    count_of,
+    guarded,
+    printable,
+)
 from beetsplug.artifactnet.engine import Engine, make_engine
-from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
+from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, State
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 
@@ -22,9 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as a shell gives it."""
 
 
 class Options(Protocol):
@@ -73,14 +77,9 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         "-W", "--nowrite", action="store_false", dest="write", help="leave file tags alone"
     )
 
+    @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
-        try:
-            _Run(plugin, lib, opts).run(args)
-        except ArtifactNetError as error:
-            raise UserError(f"artifactnet: {error}") from error
-        except KeyboardInterrupt:
-            # beets would end with status 0, as if all had been done.
-            sys.exit(INTERRUPTED)
+        _Run(plugin, lib, opts).run(args)
 
     command.func = run
     return command
@@ -170,7 +169,7 @@ class _Run:
             if not self.opts.pretend and self.redecide(item):
                 plan.n_redecided += 1
         if plan.n_redecided and not self.quiet:
-            ui.print_(f"{_n(plan.n_redecided, 'verdict')} decided anew")
+            ui.print_(f"{count_of(plan.n_redecided, 'verdict')} decided anew")
         return plan
 
     def is_due(self, state: State) -> bool:
@@ -193,17 +192,17 @@ class _Run:
                 item = self.lib.get_item(item_id)
                 if item is not None:
                     ui.print_(printable(format(item)))
-        ui.print_(f"{_n(len(plan.due), 'track')} would be scored")
+        ui.print_(f"{count_of(len(plan.due), 'track')} would be scored")
 
     def score(self, plan: _Plan) -> None:
         tally = _Tally()
-        progress = _Progress(len(plan.due), quiet=self.quiet)
+        progress = Progress(len(plan.due), quiet=self.quiet)
         results = self.engine.score((path for _, path in plan.due), self.opts.threads)
         self.plugin.export_to_tags = self.write
         try:
             for place, result in results:
                 self.store(plan.due[place][0], result, tally, progress)
-                progress.show(tally)
+                progress.show(tally.n_done)
         except KeyboardInterrupt:
             progress.clear()
             ui.print_(f"interrupted: {_summary(tally, plan)}")
@@ -217,11 +216,11 @@ class _Run:
         ui.print_(_summary(tally, plan))
         if tally.n_failed and not tally.n_scored:
             raise UserError(
-                f"artifactnet: none of {_n(tally.n_failed, 'file')} could be scored"
+                f"artifactnet: none of {count_of(tally.n_failed, 'file')} could be scored"
             )
 
     def store(
-        self, item_id: int, result: TrackResult, tally: _Tally, progress: _Progress
+        self, item_id: int, result: TrackResult, tally: _Tally, progress: Progress
     ) -> None:
         """Store one result and print its line where it has one."""
         item = self.lib.get_item(item_id)
@@ -242,55 +241,6 @@ class _Run:
             ui.print_(f"{verdict!s:<6} {score:.4f}  {printable(format(item))}")
 
 
-class _Progress:
-    """A line that is written over, on a terminal alone."""
-
-    _EVERY_S = 0.2
-
-    def __init__(self, n_total: int, *, quiet: bool) -> None:
-        self.n_total = n_total
-        self.enabled = not quiet and sys.stdout.isatty() and sys.stderr.isatty()
-        self.shown_at = 0.0
-        self.width = 0
-
-    def show(self, tally: _Tally) -> None:
-        now = time.monotonic()
-        if not (self.enabled and tally.n_done) or now - self.shown_at < self._EVERY_S:
-            return
-        self.shown_at = now
-        self.clear()
-        rate = tally.per_minute()
-        left = (self.n_total - tally.n_done) / rate * 60
-        line = (
-            f"{tally.n_done}/{self.n_total} "
-            f"[{tally.n_done / self.n_total:.0%}] {rate:.0f} songs/min, ETA {_duration(left)}"
-        )
-        self.width = len(line)
-        sys.stderr.write(f"\r{line}")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self.width:
-            sys.stderr.write("\r" + " " * self.width + "\r")
-            sys.stderr.flush()
-            self.width = 0
-
-
-def printable(text: str) -> str:
-    """Return a text whose control characters are escaped: no tag steers a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _summary(tally: _Tally, plan: _Plan) -> str:
     return (
         f"{tally.n_scored} scored, {plan.n_skipped} skipped, "
@@ -300,7 +250,7 @@ def _summary(tally: _Tally, plan: _Plan) -> str:
 
 
 def _nothing_to_do(plan: _Plan) -> str:
-    return f"nothing to score: {_n(plan.n_scored, 'track')} scored" + _hints(plan)
+    return f"nothing to score: {count_of(plan.n_scored, 'track')} scored" + _hints(plan)
 
 
 def _hints(plan: _Plan) -> str:

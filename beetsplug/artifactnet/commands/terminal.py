@@ -1,0 +1,91 @@
+"""What the commands share: lines that are safe to print, progress, exit status."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from beets.exceptions import UserError
+
+from beetsplug.artifactnet.errors import ArtifactNetError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as a shell gives it."""
+
+Run = Callable[..., None]
+
+
+def guarded(run: Run) -> Run:
+    """Return a command's function whose failures end it as a user expects.
+
+    Our own errors become beets' one line; Ctrl-C ends with :data:`INTERRUPTED`, where
+    beets would end with status 0, as if all had been done.
+    """
+
+    @wraps(run)
+    def guarded_run(*args: Any, **kwargs: Any) -> None:
+        try:
+            run(*args, **kwargs)
+        except ArtifactNetError as error:
+            raise UserError(f"artifactnet: {printable(str(error))}") from error
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+    return guarded_run
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are escaped: no tag steers a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 track``, ``2 tracks``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as ``M:SS`` or ``H:MM:SS``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Progress:
+    """A line that is written over, on a terminal alone."""
+
+    _EVERY_S = 0.2
+
+    def __init__(self, n_total: int, *, quiet: bool) -> None:
+        self._n_total = n_total
+        self._enabled = not quiet and sys.stdout.isatty() and sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._shown_at = 0.0
+        self._width = 0
+
+    def show(self, n_done: int) -> None:
+        """Write how far a run is, at most a few times a second."""
+        now = time.monotonic()
+        if not (self._enabled and n_done) or now - self._shown_at < self._EVERY_S:
+            return
+        self._shown_at = now
+        self.clear()
+        rate = n_done * 60 / max(now - self._started, 1e-9)
+        left_s = (self._n_total - n_done) / rate * 60
+        line = (
+            f"{n_done}/{self._n_total} "
+            f"[{n_done / self._n_total:.0%}] {rate:.0f} songs/min, ETA {duration(left_s)}"
+        )
+        self._width = len(line)
+        sys.stderr.write(f"\r{line}")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away, before another is printed."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0

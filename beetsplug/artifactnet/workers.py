@@ -1,0 +1,311 @@
+"""Where files are scored: processes of this machine, or a Dask cluster.
+
+A decoder that crashes or hangs takes its process with it, and with the process no more
+than the one file. The process that owns the database decodes nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from itertools import chain
+from multiprocessing.context import BaseContext
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
+
+if TYPE_CHECKING:
+    import distributed
+    import pebble
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+LOCAL = "local"
+DASK_SCHEME = "dask"
+_FILES_PER_PROCESS = 2_000
+"""A process is replaced after that many: what a decoder leaks does not add up."""
+_PRELOADED = ("beetsplug.artifactnet.pipeline", "onnxruntime", "soundfile", "soxr")
+_CONNECT_S = 10
+_WAIT_S = 0.2
+"""How long the main thread waits at a time: Ctrl-C is heard between two waits."""
+_PER_WORKER = 2
+"""Items a worker has at hand: the one that it works on, and the next."""
+_ATTEMPTS = 2
+"""A worker may die of something else than its file, of a lack of memory for one."""
+
+
+class Cancelled(Exception):
+    """The run was stopped."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What there is in place of a result where a worker did not come back with one."""
+
+    reason: str
+    may_retry: bool
+    """Whether a second attempt may go better."""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Workers(Protocol):
+    """Something that runs functions elsewhere."""
+
+    @property
+    def n_workers(self) -> int:
+        """How many tasks run at the same time."""
+
+    def submit(
+        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+    ) -> Future[T]:
+        """Run a function of a module, with arguments that can be pickled.
+
+        Args:
+            time_limit_s: After so many seconds it is ended; None lets it run.
+            function: What to run.
+            args: Its arguments.
+        """
+
+    def lost(self, error: BaseException) -> Lost | None:
+        """Return what was lost where this exception of a future says so, else None."""
+
+
+def run_each(
+    function: Callable[[Item], T],
+    items: Iterable[Item],
+    workers: Workers,
+    *,
+    time_limit_s: float | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, Item, T | Lost]]:
+    """Yield each item's place, the item, and what the function made of it, as it comes.
+
+    An item whose worker dies is tried a second time. Closing the generator ends what
+    runs and drops what waits; no more than two items a worker do either.
+
+    Raises:
+        Cancelled: ``is_cancelled`` said so, asked several times a second.
+        Exception: What the function raised.
+    """
+    waiting: dict[Future[T], tuple[int, Item, int]] = {}
+    queue = ((place, item, 1) for place, item in enumerate(items))
+    again: deque[tuple[int, Item, int]] = deque()
+    try:
+        while True:
+            for task in chain(_drain(again), queue):
+                waiting[workers.submit(time_limit_s, function, task[1])] = task
+                if len(waiting) >= _PER_WORKER * workers.n_workers:
+                    break
+            if not waiting:
+                return
+            if is_cancelled():
+                raise Cancelled
+            done, _ = wait(waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                place, item, attempt = waiting.pop(future)
+                result = _result(future, workers)
+                if isinstance(result, Lost) and result.may_retry and attempt < _ATTEMPTS:
+                    again.append((place, item, attempt + 1))
+                else:
+                    yield place, item, result
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _drain(tasks: deque[T]) -> Iterator[T]:
+    while tasks:
+        yield tasks.popleft()
+
+
+def _result(future: Future[T], workers: Workers) -> T | Lost:
+    try:
+        return future.result()
+    except Exception as error:
+        lost = workers.lost(error)
+        if lost is None:
+            raise
+        return lost
+
+
+class LocalWorkers:
+    """Processes of this machine; one that dies is replaced."""
+
+    def __init__(self, n_workers: int) -> None:
+        from pebble import ProcessPool
+
+        self._n_workers = n_workers
+        self._pool: pebble.ProcessPool = ProcessPool(
+            max_workers=n_workers,
+            max_tasks=_FILES_PER_PROCESS,
+            initializer=_start_worker,
+            context=_context(),
+        )
+
+    @property
+    def n_workers(self) -> int:
+        """How many tasks run at the same time."""
+        return self._n_workers
+
+    def submit(
+        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+    ) -> Future[T]:
+        """Run a function in a process; cancelling its future ends the process."""
+        return self._pool.schedule(function, args=list(args), timeout=time_limit_s)
+
+    def lost(self, error: BaseException) -> Lost | None:
+        """Return what was lost where this exception of a future says so, else None."""
+        from pebble import ProcessExpired
+
+        if isinstance(error, ProcessExpired):
+            return Lost(
+                f"its decoder crashed ({_how_it_ended(error.exitcode)})", may_retry=True
+            )
+        if isinstance(error, TimeoutError | FutureTimeoutError):
+            return Lost("not done within the time limit", may_retry=False)
+        return None
+
+    def close(self) -> None:
+        """End all processes at once."""
+        self._pool.stop()
+        self._pool.join()
+
+
+def _context() -> BaseContext:
+    """Return how processes are started.
+
+    Not by forking this one: an import runs in several threads, and what another of them
+    holds at that moment would stay locked for ever. The server is forked from before it
+    has any thread, so a new process costs little time and shares its memory.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PRELOADED))
+    return context
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; it is for the process that people talk to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        try:
+            return signal.Signals(-exit_code).name
+        except ValueError:
+            return f"signal {-exit_code}"
+    return f"exit status {exit_code}"
+
+
+class DaskWorkers:
+    """A Dask cluster whose workers see the same files at the same paths.
+
+    Dask moves the tasks of a lost worker to another one, and gives up on a task that
+    cost it several.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingPackageError("distributed", "beets-artifactnet[dask]") from error
+        self._module = distributed
+        try:
+            self._client: distributed.Client = distributed.Client(
+                address, timeout=_CONNECT_S, set_as_default=False
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"artifactnet.executor: no Dask scheduler answers at {address}"
+            ) from error
+        self._executor = self._client.get_executor(pure=False)
+
+    @property
+    def n_workers(self) -> int:
+        """How many tasks run at the same time, of the workers that are there now."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(
+        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+    ) -> Future[T]:
+        """Run a function on the cluster, which knows no time limit."""
+        del time_limit_s
+        return self._executor.submit(function, *args)
+
+    def lost(self, error: BaseException) -> Lost | None:
+        """Return what was lost where this exception of a future says so, else None."""
+        if isinstance(error, self._module.KilledWorker):
+            return Lost("every Dask worker that tried it died", may_retry=False)
+        return None
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._client.close()
+
+
+_shared: dict[tuple[str, int], LocalWorkers | DaskWorkers] = {}
+
+
+def shared_workers(executor: str, threads: int) -> Workers:
+    """Return the process's workers, started on the first call.
+
+    Args:
+        executor: ``local``, or the address of a Dask scheduler, ``dask://HOST:PORT``.
+        threads: Processes of ``local``; 0 is one per core.
+
+    Raises:
+        ConfigError: No scheduler answers there.
+        MissingPackageError: The extra ``dask`` is not installed.
+    """
+    key = (executor, 0) if executor != LOCAL else (LOCAL, n_processes(threads))
+    if key not in _shared:
+        close_workers()
+        _shared[key] = (
+            LocalWorkers(key[1]) if executor == LOCAL else DaskWorkers(_tcp(executor))
+        )
+    return _shared[key]
+
+
+@atexit.register
+def close_workers() -> None:
+    """End the process's workers; the next call of :func:`shared_workers` starts others."""
+    while _shared:
+        _, workers = _shared.popitem()
+        workers.close()
+
+
+def n_processes(threads: int) -> int:
+    """Return the number of processes for the option ``threads``: 0 is one per core."""
+    if threads > 0:
+        return threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_executor(value: Any) -> bool:
+    """Tell whether a value can be the option ``executor``."""
+    if value == LOCAL:
+        return True
+    try:
+        parts = urlsplit(value)
+        return bool(parts.scheme == DASK_SCHEME and parts.hostname and parts.port)
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+def _tcp(executor: str) -> str:
+    return f"tcp://{urlsplit(executor).netloc}"
