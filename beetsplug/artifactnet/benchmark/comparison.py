@@ -1,0 +1,93 @@
+"""Two models on the tracks that both scored: paired differences with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from beetsplug.artifactnet.benchmark.bootstrap import (
+    N_REPLICATES,
+    SEED,
+    Interval,
+    Weighted,
+    group_lineages,
+    percentile_interval,
+    replicate_weights,
+)
+from beetsplug.artifactnet.benchmark.metrics import Judgement, measure
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of both models on the same tracks."""
+
+    name: str
+    """As :meth:`Measured.values` names it."""
+    first: float
+    second: float
+    interval: Interval
+    """Of :attr:`difference`, each replicate drawing the same tracks for both."""
+
+    @property
+    def difference(self) -> float:
+        """First minus second, in [-1, 1]."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model held against another."""
+
+    first: str
+    """Label of the model."""
+    second: str
+    n_tracks: int
+    """Of the judged split, scored by both."""
+    n_lineages: int
+    differences: tuple[Difference, ...]
+    """Empty where a label has no track that both scored."""
+
+
+def compare(
+    first: Judgement, second: Judgement, *, n_replicates: int = N_REPLICATES, seed: int = SEED
+) -> Comparison:
+    """Return the paired differences of two models, each at its own thresholds.
+
+    Args:
+        first: Judged on the same manifest as the second.
+        second: Metrics of a threshold that only one of them has are left out.
+        n_replicates: How often the lineages are drawn anew.
+        seed: Of the draws.
+
+    Raises:
+        MissingPackageError: scikit-learn is not installed.
+    """
+    by_id = {scored.track.track_id: scored for scored in second.scored}
+    of_first = [scored for scored in first.scored if scored.track.track_id in by_id]
+    of_second = [by_id[scored.track.track_id] for scored in of_first]
+    lineages = group_lineages(of_first, of_second)
+    labels = lineages.labels
+    differences: tuple[Difference, ...] = ()
+    if labels.any() and not labels.all():
+        first_weighted = Weighted(labels, lineages.scores[0], first.thresholds)
+        second_weighted = Weighted(labels, lineages.scores[1], second.thresholds)
+        batches = [
+            (first_weighted.values(weights), second_weighted.values(weights))
+            for weights in replicate_weights(lineages, n_replicates, seed)
+        ]
+        first_values = measure(of_first, first.thresholds).values()
+        second_values = measure(of_second, second.thresholds).values()
+        differences = tuple(
+            Difference(
+                name,
+                value,
+                other,
+                percentile_interval(np.concatenate([a[name] - b[name] for a, b in batches])),
+            )
+            for name, value in first_values.items()
+            if value is not None and (other := second_values.get(name)) is not None
+        )
+    return Comparison(
+        first.run.model, second.run.model, len(of_first), lineages.n_lineages, differences
+    )

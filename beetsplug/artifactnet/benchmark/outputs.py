@@ -1,0 +1,281 @@
+"""What a benchmark leaves behind: JSON for programs, a page and Markdown for readers.
+
+Below the report's folder each model has one of its own, with ``track_probs.json``,
+``per_source.json``, ``inference_failures.json``, ``metrics.json`` and its charts;
+``summary.md``, ``summary.html`` and, of several models, ``comparison.json`` and their
+common ROC stand above them. The same input gives the same bytes: there is no date, no
+path and no machine in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from beetsplug.artifactnet.benchmark.bootstrap import N_REPLICATES, SEED, Interval, intervals
+from beetsplug.artifactnet.benchmark.charts import draw_charts, draw_roc
+from beetsplug.artifactnet.benchmark.comparison import Comparison, compare
+from beetsplug.artifactnet.benchmark.manifest import Manifest
+from beetsplug.artifactnet.benchmark.metrics import (
+    Coverage,
+    GroupRates,
+    Measured,
+    ModelRun,
+    ScoredTrack,
+    judge,
+)
+from beetsplug.artifactnet.benchmark.pages import Chart, Section, markdown, page
+from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
+from beetsplug.artifactnet.benchmark.summary import (
+    ModelReport,
+    comparison_section,
+    manifest_section,
+    model_sections,
+    overview_section,
+)
+from beetsplug.artifactnet.errors import ConfigError
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_FOLDER_NAME = 80
+_N_DECIMALS = 6
+
+
+def write_outputs(
+    folder: Path, manifest: Manifest, runs: Sequence[ModelRun], sections: Sequence[Section] = ()
+) -> Path:
+    """Judge every run, compare them in pairs, and write all files of the report.
+
+    Args:
+        folder: The report's; made where it is missing. Files of the same name are
+            replaced, each at once and whole.
+        manifest: What was scored; outputs keep its order of tracks.
+        runs: One for each model, each with every track of the manifest, in any order.
+        sections: Shown at the end of both summaries.
+
+    Returns:
+        The path of ``summary.html``.
+
+    Raises:
+        ConfigError: A model is there twice, or the folder cannot be written to.
+        MissingPackageError: scikit-learn or matplotlib is not installed.
+    """
+    _check_names(runs)
+    reports = [_report(_in_order(run, manifest)) for run in runs]
+    comparisons = [
+        compare(first.judgement, second.judgement)
+        for first, second in itertools.combinations(reports, 2)
+    ]
+    ranked = [r.judgement for r in reports if r.judgement.measured.ranking.auroc is not None]
+    roc = draw_roc(ranked) if len(ranked) > 1 else None
+    title = f"Benchmark of {', '.join(report.model for report in reports)} on {manifest.name}"
+    shown = [manifest_section(manifest)]
+    if len(reports) > 1:
+        shown.append(overview_section(reports, roc))
+        shown += [comparison_section(comparison) for comparison in comparisons]
+    for report in reports:
+        shown += model_sections(report, with_published=manifest.is_artifactbench)
+    shown += sections
+    try:
+        for report in reports:
+            _write_model(folder / report.folder, report, manifest)
+        if len(reports) > 1:
+            _write_json(folder / "comparison.json", [_comparison(c) for c in comparisons])
+        if roc is not None:
+            _write_chart(folder, roc)
+        write_whole(folder / "summary.md", markdown(title, shown).encode("utf-8"))
+        write_whole(folder / "summary.html", page(title, shown).encode("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or folder} cannot be written: {error.strerror}"
+        ) from error
+    return folder / "summary.html"
+
+
+def folder_name(model: str) -> str:
+    """Return a name for a model's folder: that of the model where no character is unsafe.
+
+    Otherwise the unsafe ones are replaced, and a hash keeps two models apart.
+    """
+    safe = _UNSAFE.sub("_", model).lstrip(".")[:_MAX_FOLDER_NAME].rstrip(".")
+    if safe and safe == model:
+        return model
+    digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe or 'model'}-{digest}"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is either the old one or the new one, whatever interrupts it.
+
+    Raises:
+        OSError: The folder cannot be made or written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _check_names(runs: Sequence[ModelRun]) -> None:
+    # In lower case, as some file systems do not tell the cases apart.
+    names = Counter(folder_name(run.model).lower() for run in runs)
+    for run in runs:
+        if names[folder_name(run.model).lower()] > 1:
+            raise ConfigError(f"the model {run.model} is there twice; name each one once")
+
+
+def _in_order(run: ModelRun, manifest: Manifest) -> ModelRun:
+    by_id = {scored.track.track_id: scored for scored in run.tracks}
+    return replace(run, tracks=tuple(by_id[track.track_id] for track in manifest.tracks))
+
+
+def _report(run: ModelRun) -> ModelReport:
+    judgement = judge(run)
+    return ModelReport(
+        judgement=judgement,
+        intervals=intervals(judgement.scored, judgement.thresholds),
+        folder=folder_name(run.model),
+        charts=draw_charts(judgement),
+    )
+
+
+def _write_model(folder: Path, report: ModelReport, manifest: Manifest) -> None:
+    run, judgement = report.judgement.run, report.judgement
+    _write_json(folder / "track_probs.json", _track_probs(run.tracks))
+    _write_json(folder / "per_source.json", [_group(rates) for rates in judgement.sources])
+    _write_json(folder / "inference_failures.json", _failures(run.tracks))
+    _write_json(folder / "metrics.json", _metrics(report, manifest))
+    for chart in report.charts:
+        _write_chart(folder, chart)
+
+
+def _write_chart(folder: Path, chart: Chart) -> None:
+    write_whole(folder / f"{chart.name}.svg", chart.svg_on_white)
+    write_whole(folder / f"{chart.name}.png", chart.png)
+
+
+def _write_json(path: Path, values: object) -> None:
+    text = json.dumps(values, indent=1, allow_nan=False)
+    write_whole(path, f"{text}\n".encode("ascii"))
+
+
+def _track_probs(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
+    return [
+        {
+            "prob": scored.probability,
+            "label": int(scored.is_ai),
+            "source": scored.track.source,
+            "track_id": scored.track.track_id,
+        }
+        for scored in tracks
+        if scored.probability is not None
+    ]
+
+
+def _failures(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
+    return [
+        {
+            "track_id": scored.track.track_id,
+            "label": int(scored.is_ai),
+            "source": scored.track.source,
+            "failure": scored.failure,
+            "missing": scored.is_missing,
+        }
+        for scored in tracks
+        if scored.failure
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    # The last digits differ between versions of the libraries, and mean nothing.
+    return None if value is None else round(value, _N_DECIMALS)
+
+
+def _group(rates: GroupRates) -> dict[str, Any]:
+    return {
+        "name": rates.name,
+        "label": rates.label,
+        "n_tracks": rates.n_tracks,
+        "n_scored": rates.n_scored,
+        "mean_prob": _rounded(rates.mean_probability),
+        "median_prob": _rounded(rates.median_probability),
+        "flagged": {
+            threshold: {"n": n, "rate": _rounded(rates.rate(threshold))}
+            for threshold, n in rates.n_flagged.items()
+        },
+    }
+
+
+def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
+    judgement = report.judgement
+    run = judgement.run
+    values: dict[str, Any] = {
+        "model": run.model,
+        "model_id": run.model_id,
+        "manifest": {"name": manifest.name, "schema": manifest.schema},
+        "split": judgement.split,
+        "thresholds": dict(judgement.thresholds),
+        "calibration": judgement.calibration_note,
+        "coverage": _coverage(judgement.coverage),
+        "metrics": _measured(judgement.measured, report.intervals),
+        "bootstrap": {"n_replicates": N_REPLICATES, "seed": SEED, "unit": "lineage"},
+        "metrics_with_failures_as_errors": (
+            _measured(judgement.with_failures) if judgement.with_failures else None
+        ),
+        "other_splits": {
+            name: {"coverage": _coverage(coverage), "metrics": _measured(measured)}
+            for name, (coverage, measured) in judgement.diagnosed.items()
+        },
+        "per_source": [_group(rates) for rates in judgement.sources],
+        "per_generator": [_group(rates) for rates in judgement.generators],
+    }
+    if manifest.is_artifactbench:
+        columns = [asdict(column) for column in PAPER]
+        values["published"] = {"url": PAPER_URL, "on": PAPER_TRACKS, "columns": columns}
+    return values
+
+
+def _coverage(coverage: Coverage) -> dict[str, Any]:
+    share = coverage.n_scored / coverage.n_tracks if coverage.n_tracks else None
+    return {**asdict(coverage), "share": _rounded(share)}
+
+
+def _measured(
+    measured: Measured, found: Mapping[str, Interval] | None = None
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in measured.values().items():
+        values[name] = {"value": _rounded(value)}
+        if found is not None:
+            values[name]["interval"] = _interval(found.get(name))
+    for name, decisions in measured.decisions.items():
+        values[f"{name}.confusion"] = asdict(decisions.confusion)
+    return values
+
+
+def _interval(interval: Interval | None) -> list[float | None] | None:
+    return [_rounded(interval.low), _rounded(interval.high)] if interval else None
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "n_tracks": comparison.n_tracks,
+        "n_lineages": comparison.n_lineages,
+        "differences": {
+            d.name: {
+                "first": _rounded(d.first),
+                "second": _rounded(d.second),
+                "difference": _rounded(d.difference),
+                "interval": _interval(d.interval),
+            }
+            for d in comparison.differences
+        },
+    }

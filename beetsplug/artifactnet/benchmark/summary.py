@@ -1,0 +1,298 @@
+"""What a reader is told of a benchmark, section by section."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from beetsplug.artifactnet.benchmark.bootstrap import N_REPLICATES, Interval
+from beetsplug.artifactnet.benchmark.charts import chart_path
+from beetsplug.artifactnet.benchmark.comparison import Comparison
+from beetsplug.artifactnet.benchmark.manifest import LABELS, Manifest, judged_split
+from beetsplug.artifactnet.benchmark.metrics import (
+    DECISIONS,
+    RANKING,
+    Coverage,
+    GroupRates,
+    Judgement,
+    Measured,
+)
+from beetsplug.artifactnet.benchmark.pages import Chart, Section, Table
+from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
+
+NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "tpr_at_fpr_5": "TPR at FPR <= 5 %",
+    "tpr_at_fpr_1": "TPR at FPR <= 1 %",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "balanced_accuracy": "balanced accuracy",
+    "tpr": "TPR",
+    "fpr": "FPR",
+}
+"""Each metric as a reader knows it."""
+
+_NONE = "\u2013"
+_MAX_FAILURES = 20
+_MAX_GROUPS = 200
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One model's judgement with all that is shown beside it."""
+
+    judgement: Judgement
+    intervals: Mapping[str, Interval]
+    """By the names of :meth:`Measured.values`; empty where a label has no track."""
+    folder: str
+    """Name of its folder below the report's."""
+    charts: tuple[Chart, ...]
+
+    @property
+    def model(self) -> str:
+        """Label of the model."""
+        return self.judgement.run.model
+
+
+def manifest_section(manifest: Manifest) -> Section:
+    """Return what the tracks are."""
+    splits = Counter((track.split, track.label) for track in manifest.tracks)
+    names = sorted({split for split, _ in splits})
+    judged = judged_split(manifest.tracks)
+    rows = tuple(
+        (
+            f"{split or 'none'}{' (judged)' if split == judged else ''}",
+            *(str(splits[split, label]) for label in LABELS),
+        )
+        for split in names
+    )
+    n_missing = sum(track.path is None for track in manifest.tracks)
+    missing = f" The audio of {n_missing} was not found." if n_missing else ""
+    return Section(
+        "Tracks",
+        (f"{manifest.name} ({manifest.schema}): {len(manifest.tracks)} tracks.{missing}",),
+        (Table(("split", *LABELS), rows),),
+    )
+
+
+def overview_section(reports: Sequence[ModelReport], roc: Chart | None) -> Section:
+    """Return several models side by side, each on all that it scored."""
+    metrics = (*RANKING, *(f"own.{name}" for name in DECISIONS))
+    rows = [
+        (
+            _metric_name(name),
+            *(_with_interval(r.judgement.measured, r.intervals, name) for r in reports),
+        )
+        for name in metrics
+    ]
+    rows.append(("tracks scored", *(str(r.judgement.coverage.n_scored) for r in reports)))
+    return Section(
+        "Models",
+        tables=(Table(("metric", *(report.model for report in reports)), tuple(rows)),),
+        charts=(("roc.svg", roc),) if roc else (),
+    )
+
+
+def model_sections(report: ModelReport, *, with_published: bool) -> list[Section]:
+    """Return everything about one model."""
+    judgement = report.judgement
+    sections = [
+        Section(
+            report.model,
+            (
+                _coverage_text(judgement.coverage),
+                judgement.calibration_note,
+                f"In brackets: 95 % intervals from {N_REPLICATES:,} bootstrap replicates over "
+                f"lineages, stratified by label, at fixed thresholds.",
+            ),
+            (_ranking_table(report), _decisions_table(report), _confusion_table(judgement)),
+            tuple((chart_path(report.folder, chart), chart) for chart in report.charts),
+        )
+    ]
+    if with_published:
+        sections.append(_published_section(judgement))
+    if judgement.with_failures is not None:
+        sections.append(_failures_section(judgement, judgement.with_failures))
+    if judgement.diagnosed:
+        sections.append(_splits_section(judgement))
+    for name, groups in (("source", judgement.sources), ("generator", judgement.generators)):
+        if groups:
+            sections.append(_groups_section(name, groups, judgement))
+    return sections
+
+
+def comparison_section(comparison: Comparison) -> Section:
+    """Return the paired differences of two models."""
+    text = (
+        f"On the {comparison.n_tracks} tracks ({comparison.n_lineages} lineages) that both "
+        f"scored, each at its own thresholds. An interval that holds 0 shows no difference."
+    )
+    rows = tuple(
+        (
+            _metric_name(d.name),
+            _number(d.first),
+            _number(d.second),
+            f"{d.difference:+.4f} [{d.interval.low:+.4f}, {d.interval.high:+.4f}]",
+        )
+        for d in comparison.differences
+    )
+    head = ("metric", comparison.first, comparison.second, "difference")
+    return Section(
+        f"{comparison.first} minus {comparison.second}",
+        (text,),
+        (Table(head, rows),) if rows else (),
+    )
+
+
+def _metric_name(name: str) -> str:
+    threshold, _, metric = name.rpartition(".")
+    return f"{NAMES[metric]}, {threshold} threshold" if threshold else NAMES[metric]
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.4f}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else _NONE
+
+
+def _with_interval(measured: Measured, found: Mapping[str, Interval], name: str) -> str:
+    text = _number(measured.values().get(name))
+    interval = found.get(name)
+    return f"{text} [{interval.low:.4f}, {interval.high:.4f}]" if interval else text
+
+
+def _coverage_text(coverage: Coverage) -> str:
+    return (
+        f"{coverage.n_scored} of {coverage.n_tracks} tracks were scored "
+        f"({_share(coverage.n_scored, coverage.n_tracks)}); {coverage.n_missing} had no audio, "
+        f"{coverage.n_failed} failed. What was not scored is in no metric."
+    )
+
+
+def _ranking_table(report: ModelReport) -> Table:
+    measured = report.judgement.measured
+    rows = tuple(
+        (NAMES[name], _with_interval(measured, report.intervals, name)) for name in RANKING
+    )
+    return Table(("metric", "value"), rows)
+
+
+def _threshold_head(judgement: Judgement) -> tuple[str, ...]:
+    return tuple(f"{name}, {value:.4g}" for name, value in judgement.thresholds.items())
+
+
+def _decisions_table(report: ModelReport) -> Table:
+    judgement = report.judgement
+    rows = tuple(
+        (
+            NAMES[metric],
+            *(
+                _with_interval(judgement.measured, report.intervals, f"{threshold}.{metric}")
+                for threshold in judgement.thresholds
+            ),
+        )
+        for metric in DECISIONS
+    )
+    return Table(("at the threshold", *_threshold_head(judgement)), rows)
+
+
+def _confusion_table(judgement: Judgement) -> Table:
+    found = [decisions.confusion for decisions in judgement.measured.decisions.values()]
+    rows = (
+        ("'ai' flagged", *(str(c.true_positives) for c in found)),
+        ("'ai' missed", *(str(c.false_negatives) for c in found)),
+        ("'real' flagged", *(str(c.false_positives) for c in found)),
+        ("'real' passed", *(str(c.true_negatives) for c in found)),
+    )
+    return Table(("confusion matrix", *_threshold_head(judgement)), rows)
+
+
+def _published_section(judgement: Judgement) -> Section:
+    rows = tuple(
+        (
+            NAMES[metric],
+            *(
+                _number(
+                    judgement.measured.ranking.auroc
+                    if metric == "auroc"
+                    else getattr(decisions, metric)
+                )
+                for decisions in judgement.measured.decisions.values()
+            ),
+            *(_number(getattr(column, metric)) for column in PAPER),
+        )
+        for metric in ("f1", "precision", "recall", "fpr", "auroc")
+    )
+    head = (
+        "metric",
+        *(f"measured, {name}" for name in judgement.measured.decisions),
+        *(f"{column.detector} ({column.weights})" for column in PAPER),
+    )
+    text = (
+        f"The last {len(PAPER)} columns are the paper's ({PAPER_URL}), on {PAPER_TRACKS}. The "
+        f"measured ones stand on {judgement.coverage.n_scored} tracks: what differs may be "
+        f"the tracks."
+    )
+    return Section("Beside published figures", (text,), (Table(head, rows),), level=3)
+
+
+def _failures_section(judgement: Judgement, measured: Measured) -> Section:
+    names = (*RANKING, *(f"{t}.{name}" for t in judgement.thresholds for name in DECISIONS))
+    plain, with_failures = judgement.measured.values(), measured.values()
+    rows = tuple(
+        (_metric_name(name), _number(plain[name]), _number(with_failures[name]))
+        for name in names
+    )
+    failed = [track for track in judgement.tracks if track.failure and not track.is_missing]
+    listed = tuple((t.track.track_id, t.failure) for t in failed[:_MAX_FAILURES])
+    text = f"{len(failed)} files failed. Each counts as a wrong answer in the second column."
+    if len(failed) > len(listed):
+        text += f" The first {len(listed)} are listed."
+    return Section(
+        "Failures",
+        (text,),
+        (
+            Table(("metric", "without failures", "failures as errors"), rows),
+            Table(("track", "failure"), listed),
+        ),
+        level=3,
+    )
+
+
+def _splits_section(judgement: Judgement) -> Section:
+    rows = []
+    for name, (coverage, measured) in judgement.diagnosed.items():
+        values = measured.values()
+        shown = ["auroc", *(f"{t}.{m}" for t in judgement.thresholds for m in ("tpr", "fpr"))]
+        counts = f"{coverage.n_scored} of {coverage.n_tracks}"
+        rows.append((name or "none", counts, *(_number(values[metric]) for metric in shown)))
+    head = ["split", "scored", "AUROC"]
+    for threshold in judgement.thresholds:
+        head += [f"TPR, {threshold}", f"FPR, {threshold}"]
+    text = "For diagnosis: none of this is in the metrics above."
+    return Section("Other splits", (text,), (Table(tuple(head), tuple(rows)),), level=3)
+
+
+def _groups_section(name: str, groups: Sequence[GroupRates], judgement: Judgement) -> Section:
+    rows = tuple(
+        (
+            group.name,
+            group.label,
+            f"{group.n_scored} of {group.n_tracks}",
+            _number(group.mean_probability),
+            _number(group.median_probability),
+            *(_share(group.n_flagged[t], group.n_scored) for t in judgement.thresholds),
+        )
+        for group in groups[:_MAX_GROUPS]
+    )
+    head = (name, "label", "scored", "mean P(AI)", "median P(AI)")
+    texts = ["Share flagged: the TPR of 'ai' tracks, the FPR of 'real' ones."]
+    if len(groups) > len(rows):
+        texts.append(f"The first {len(rows)} of {len(groups)}; metrics.json has them all.")
+    flagged = tuple(f"flagged, {threshold}" for threshold in judgement.thresholds)
+    return Section(f"By {name}", (" ".join(texts),), (Table((*head, *flagged), rows),), level=3)

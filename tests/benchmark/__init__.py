@@ -1,0 +1,1 @@
+"""Tests of judging detectors on labelled audio."""
