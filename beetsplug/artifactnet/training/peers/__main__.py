@@ -1,0 +1,16 @@
+"""``python -m beetsplug.artifactnet.training.peers``: export a peer."""
+
+import sys
+
+from beetsplug.artifactnet.errors import ArtifactNetError, MissingPackageError
+
+if __name__ == "__main__":
+    try:
+        from beetsplug.artifactnet.training.peers import program
+
+        program.main()
+    except ImportError as error:
+        package = error.name or str(error)
+        sys.exit(f"error: {MissingPackageError(package, 'beets-artifactnet[peers]')}")
+    except ArtifactNetError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,89 @@
+"""The command line of the exporters."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from beetsplug.artifactnet.training.peers.exporter import (
+    Peer,
+    disclaimed,
+    export_peer,
+    load_weights,
+)
+
+
+def _alpha_120s() -> Peer:
+    from beetsplug.artifactnet.training.peers import spectttra
+
+    return spectttra.peer(spectttra.ALPHA_120S)
+
+
+def _beta_5s() -> Peer:
+    from beetsplug.artifactnet.training.peers import spectttra
+
+    return spectttra.peer(spectttra.BETA_5S)
+
+
+def _clam() -> Peer:
+    from beetsplug.artifactnet.training.peers import clam
+
+    return clam.peer()
+
+
+PEERS: Mapping[str, Callable[[], Peer]] = {
+    "spectttra-alpha-120s": _alpha_120s,
+    "spectttra-beta-5s": _beta_5s,
+    "clam": _clam,
+}
+"""Model id -> its network and card, randomly initialised."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export one peer and print what came out.
+
+    Raises:
+        ModelError: The weights cannot be read or do not fit, or ONNX and PyTorch differ.
+        ConfigError: The folder cannot be written to.
+        ImportError: A package of the ``peers`` extra is missing.
+    """
+    options = _parser().parse_args(arguments)
+    torch.manual_seed(0)
+    peer = PEERS[options.peer]()
+    if options.random_weights:
+        peer = disclaimed(peer)
+    else:
+        load_weights(peer, options.weights)
+    made = export_peer(peer, options.out)
+    print(  # noqa: T201
+        f"{made.graph}: {made.n_parameters / 1e6:.1f} M parameters, "
+        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.2f} s a call on one thread, "
+        f"at most {made.difference:.1e} from PyTorch"
+    )
+    print(  # noqa: T201
+        f"install it: beet aimodel install {made.graph} --card {made.graph.parent}/card.json"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m beetsplug.artifactnet.training.peers",
+        description="Turn a published detector's PyTorch weights into an ONNX model.",
+    )
+    parser.add_argument("peer", choices=PEERS)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--weights", type=Path, metavar="FILE", help="a state dict: .bin, .pt or .safetensors"
+    )
+    source.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="an untrained network, to measure size and speed; its scores mean nothing",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the model is written"
+    )
+    return parser
