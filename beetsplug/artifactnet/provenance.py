@@ -6,11 +6,14 @@ cleaner removes it. It is kept apart from the score.
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 _SUNO = re.compile(r"made with suno(?: studio)?|suno\.(?:com|ai)/song", re.IGNORECASE)
+_LARGEST_TAG_BYTES = 64 << 20
 _C2PA_MIME = "application/c2pa"
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """Type of the MP4 box that holds a manifest (C2PA 2.1, section A.5.1)."""
@@ -22,18 +25,39 @@ def read_provenance(path: Path) -> str:
     Empty where it makes none, or cannot be read: this is extra evidence, and never the
     reason for a failure.
     """
-    if not path.is_file():
-        return ""
     try:
+        # Before anything opens it: a pipe without a writer would block for ever.
+        if not path.is_file():
+            return ""
         return ",".join(_claims(path))
     except Exception:  # noqa: BLE001 - a tag parser meets whatever is in the wild
         return ""
 
 
+class _BoundedFile(io.BufferedReader):
+    """A file that gives no more at once than any real tag holds.
+
+    A tag's size is what the file says, and mutagen would read 4 GB of it.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` bytes, by default the rest.
+
+        Raises:
+            ValueError: They are more than a tag holds.
+        """
+        rest = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        wanted = rest if size is None or size < 0 else min(size, rest)
+        if wanted > _LARGEST_TAG_BYTES:
+            raise ValueError("a tag too large")
+        return super().read(size)
+
+
 def _claims(path: Path) -> list[str]:
     import mutagen
 
-    file = mutagen.File(path)
+    with _BoundedFile(io.FileIO(path)) as stream:
+        file = mutagen.File(stream)
     tags = dict(file.tags or {}) if file is not None else {}
     claims = []
     if any(_SUNO.search(text) for text in _texts(tags)):

@@ -7,9 +7,10 @@ packets' own timestamps, without decoding.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from beetsplug.artifactnet.errors import AudioError, TruncatedError
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
     from av.container import InputContainer
     from av.packet import Packet
 
@@ -37,6 +39,11 @@ _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl"
 """FFmpeg's packed sample formats in NumPy's words."""
 _N_PLANES = 8
 """Planes that an FFmpeg frame holds in itself; further ones lie elsewhere."""
+_N_BYTES_AT_ONCE = 1 << 20
+_N_BYTES_WITHOUT_AUDIO = 64 << 20
+"""Bytes after which a file without a packet of audio is given up; covers are smaller."""
+_CLOCK_RESTARTS_S = 0.5
+"""A packet earlier than the one before by this much begins another song."""
 _N_BAD_PACKETS = 8
 """Undecodable packets after which a file is corrupt rather than merely scratched."""
 
@@ -81,6 +88,37 @@ class PyavSource:
                     yield down_mix(_as_float32(frame))
 
 
+class _WatchedFile(io.FileIO):
+    """A file for FFmpeg, which takes an exception in ``read`` for the file's end."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.n_unused_bytes = 0
+        """Read since the last packet of audio."""
+        self.error: OSError | AudioError | None = None
+        """What stopped the reading."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most ``size`` bytes, fewer of a size that only a header claims."""
+        try:
+            data = (
+                super().read(
+                    _N_BYTES_AT_ONCE
+                    if size is None or size < 0
+                    else min(size, _N_BYTES_AT_ONCE)
+                )
+                or b""
+            )
+        except OSError as error:
+            self.error = error
+            return b""
+        self.n_unused_bytes += len(data)
+        if self.n_unused_bytes > _N_BYTES_WITHOUT_AUDIO:
+            self.error = AudioError(f"no audio in {_N_BYTES_WITHOUT_AUDIO >> 20} MiB of it")
+            return b""
+        return data
+
+
 class _Opened:
     """An open container and its first audio stream."""
 
@@ -88,8 +126,7 @@ class _Opened:
     stream: AudioStream
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
+        self._file = _WatchedFile(path)
 
     def __enter__(self) -> _Opened:
         import av
@@ -97,7 +134,6 @@ class _Opened:
 
         # FFmpeg takes a path for a URL and a playlist for a list of URLs: it gets an
         # open file instead, and no protocol to open another one with.
-        self._file = self._path.open("rb")
         try:
             self.container = av.open(
                 self._file,
@@ -107,7 +143,7 @@ class _Opened:
             )
         except (FFmpegError, ValueError, OverflowError) as error:
             self._file.close()
-            raise AudioError("not audio that can be decoded") from error
+            raise self._file.error or AudioError("not audio that can be decoded") from error
         try:
             self.stream = self._first_audio_stream()
         except BaseException:
@@ -117,14 +153,15 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         self.container.close()
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def _first_audio_stream(self) -> AudioStream:
         if not self.container.streams.audio:
             raise AudioError("no audio in it")
         stream = self.container.streams.audio[0]
-        if str(stream.codec_context.codec_tag).lower() in _ENCRYPTED_TAGS:
+        if _decoder(stream) is None:
+            raise AudioError("no decoder for its audio")
+        if _codec_tag(stream) in _ENCRYPTED_TAGS:
             raise AudioError("encrypted")
         return stream
 
@@ -132,10 +169,27 @@ class _Opened:
         """Yield the audio packets, and an empty one that flushes the decoder."""
         from av.error import FFmpegError
 
+        self._skip_other_streams()
         try:
-            yield from self.container.demux(self.stream)
+            for packet in self.container.demux(self.stream):
+                self._file.n_unused_bytes = 0
+                yield packet
         except FFmpegError as error:
-            raise AudioError(f"reading stopped: {error.strerror}") from error
+            stopped = AudioError(f"reading stopped: {error.strerror}")
+            raise self._file.error or stopped from error
+        if self._file.error is not None:
+            raise self._file.error
+
+    def _skip_other_streams(self) -> None:
+        """Have FFmpeg seek over a film's pictures, where the container lets it."""
+        import av.stream
+
+        # PyAV 13 cannot; it reads them and drops them.
+        if not hasattr(av.stream, "Discard"):
+            return
+        for stream in self.container.streams:
+            if stream.index != self.stream.index:
+                stream.discard = av.stream.Discard.all
 
     def audio_packets(self, *, tolerate: int) -> Iterator[list[AudioFrame]]:
         """Yield the decoded frames of each packet.
@@ -155,22 +209,38 @@ class _Opened:
                     raise AudioError(f"decoding stopped: {error.strerror}") from error
 
 
+def _decoder(stream: AudioStream) -> CodecContext | None:
+    """Return a stream's decoder; FFmpeg may name a codec that it cannot decode."""
+    return stream.codec_context
+
+
+def _codec_tag(stream: AudioStream) -> str:
+    """Return a codec's four letters, empty where PyAV finds other bytes there."""
+    try:
+        return str(stream.codec_context.codec_tag).lower()
+    except UnicodeDecodeError:
+        return ""
+
+
 def _n_demuxed_frames(opened: _Opened, sample_rate: int) -> int:
     """Return the length from the first packet to the end of the last, in frames.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
-    What lies before 0 is the encoder's delay, and the decoder drops it.
+    What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
+    back is the next song of a chained Ogg file (RFC 3533, section 4).
     """
     time_base = opened.stream.time_base
     if time_base is None:
         raise AudioError("no audio in it")
     first: int | None = None
-    end = 0
+    n_before = previous = end = 0
     for packet in opened.packets():
         start = end if packet.pts is None else packet.pts
+        if (previous - start) * time_base > _CLOCK_RESTARTS_S:
+            n_before, first, end = n_before + end - (first or 0), None, 0
         first = max(0, start) if first is None else first
-        end = max(end, start + (packet.duration or 0))
-    return round((end - (first or 0)) * time_base * sample_rate)
+        previous, end = start, max(end, start + (packet.duration or 0))
+    return round((n_before + end - (first or 0)) * time_base * sample_rate)
 
 
 def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:

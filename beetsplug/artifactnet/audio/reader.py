@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ import soxr
 
 from beetsplug.artifactnet.audio.pyav import PyavSource
 from beetsplug.artifactnet.audio.sndfile import SndfileSource, UnknownLengthError
-from beetsplug.artifactnet.audio.source import Range, Samples, Source
-from beetsplug.artifactnet.errors import AudioError, MissingFileError
+from beetsplug.artifactnet.audio.source import CODEC_DELAY_S, Range, Samples, Source
+from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
 
 _QUALITY = "HQ"
 _SAMPLE_RATES_HZ = (4_000, 768_000)
@@ -43,13 +44,9 @@ def open_audio(path: Path) -> Iterator[AudioReader]:
         AudioError: It is not a regular file, is empty, encrypted, truncated, or holds
             no audio that libsndfile or FFmpeg can decode.
     """
-    try:
+    with _system_errors():
         _refuse_odd_file(path)
         source = _open_source(path)
-    except FileNotFoundError as error:
-        raise MissingFileError from error
-    except OSError as error:
-        raise AudioError(error.strerror or type(error).__name__) from error
     try:
         yield AudioReader(source)
     finally:
@@ -107,10 +104,21 @@ class AudioReader:
             AudioError: The file cannot be decoded there.
         """
         cuts = [self._cut(start, n_samples, sample_rate) for start in starts]
-        decoded = self._source.ranges([(first, last) for first, last, _ in cuts])
+        decoded = self._decode([(first, last) for first, last, _ in cuts])
         for (_, _, offset), samples in zip(cuts, decoded, strict=True):
             span = self._resample(samples, sample_rate)[offset : offset + n_samples]
             yield np.clip(np.pad(span, (0, n_samples - len(span))), -1.0, 1.0)
+
+    def _decode(self, ranges: Sequence[Range]) -> Iterator[Samples]:
+        # A disk may go while the file is read, and PyAV opens it more than once.
+        with _system_errors():
+            decoded = self._source.ranges(ranges)
+            for (start, stop), samples in zip(ranges, decoded, strict=True):
+                found_s = (start + len(samples)) / self.sample_rate
+                # A file that was cut while open; Vorbis may lack some samples anyway.
+                if found_s < stop / self.sample_rate - CODEC_DELAY_S:
+                    raise TruncatedError(found_s, self.duration_s)
+                yield samples
 
     def _resample(self, samples: Samples, sample_rate: int) -> Samples:
         if sample_rate == self._source.sample_rate:
@@ -143,6 +151,17 @@ class AudioReader:
         return min(first, n_frames), min(last, n_frames)
 
 
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turn what the system says of a file into this package's words."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingFileError from error
+    except OSError as error:
+        raise AudioError(error.strerror or type(error).__name__) from error
+
+
 def _open_source(path: Path) -> Source:
     try:
         return SndfileSource(path)
@@ -153,6 +172,8 @@ def _open_source(path: Path) -> Source:
 
 def _refuse_odd_file(path: Path) -> None:
     """Raise for what would block, or is nothing, before a decoder sees it."""
+    if "\0" in os.fspath(path):
+        raise MissingFileError
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise AudioError("not a regular file")

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from beetsplug.artifactnet.audio.source import (
@@ -26,14 +27,22 @@ from beetsplug.artifactnet.audio.source import (
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
 
+_UNDECODABLE = (soundfile.SoundFileError, RuntimeError, ValueError)
+"""ValueError: libsndfile stands behind the end that the header told."""
 _BLOCK_FRAMES = 1 << 16
+_NOTHING = np.empty(0, np.float32)
 _TAIL_FRAMES = 1 << 12
 _LEAD_IN_FRAMES = 1 << 12
 """Decoded ahead of a range and dropped: after a seek MP3 and Vorbis start garbled."""
 _CHUNK_SIZE_LINE = re.compile(r"\n *(?:data|SSND) *: *(\d+) \(should be (\d+)\)")
 _STREAMED_CHUNK_SIZE = 0x7FFF0000
 """WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
+_MOST_TAG_BYTES = 256 << 20
+"""What a file may hold beside its audio: as much as an ID3v2 tag can."""
+_SAMPLE_BYTES = 8
 _OGG_LAST_PAGE_BYTES = 1 << 17
+_OGG_SERIAL = slice(14, 18)
+"""Where an Ogg page header names its stream."""
 _OGG_N_LACING = 26
 """Where an Ogg page header holds the number of its lacing values."""
 _MP3_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
@@ -48,18 +57,20 @@ class SndfileSource:
 
     Raises:
         soundfile.SoundFileError: libsndfile does not read this file.
-        UnknownLengthError: It is an MP3 without a length tag.
+        UnknownLengthError: It is an MP3 without a length tag, or a chain of Ogg streams.
         TruncatedError: The file ends before the audio that its header announces.
         AudioError: It opens, and cannot be decoded.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _refuse_odd_ogg(path)
         self._file = _open(path)
         self.sample_rate = int(self._file.samplerate)
         self.n_frames = int(self._file.frames)
         self._seekable = True
         try:
+            _refuse_hole(self._file, path)
             _refuse_guessed_length(self._file, path)
             _refuse_truncated_chunk(self._file, self.sample_rate)
             if self._file.format == "OGG":
@@ -99,22 +110,29 @@ class SndfileSource:
         try:
             first = max(0, start - _LEAD_IN_FRAMES)
             self._file.seek(first)
-            frames = self._file.read(stop - first, dtype="float32", always_2d=True)
-            return down_mix(frames[start - first :])
-        except (soundfile.SoundFileError, RuntimeError) as error:
+            # By blocks: a span of a thousand channels would not fit into memory.
+            blocks = list(_blocks(self._file, stop - first))
+            return np.concatenate([*blocks, _NOTHING])[start - first :]
+        except _UNDECODABLE as error:
             raise AudioError(f"decoding stopped: {_reason(error)}") from error
 
     def _blocks(self) -> Iterator[Samples]:
         """Yield the file in blocks; an undecodable rest ends it, as the end would."""
         with _open(self._path) as file:
-            while True:
-                try:
-                    block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-                except (soundfile.SoundFileError, RuntimeError):
-                    return
-                if not len(block):
-                    return
-                yield down_mix(block)
+            try:
+                yield from _blocks(file, file.frames)
+            except _UNDECODABLE:
+                return
+
+
+def _blocks(file: soundfile.SoundFile, n_frames: int) -> Iterator[Samples]:
+    """Yield at most ``n_frames`` frames from where the file stands, down-mixed."""
+    while n_frames > 0:
+        block = file.read(min(_BLOCK_FRAMES, n_frames), dtype="float32", always_2d=True)
+        if not len(block):
+            return
+        n_frames -= len(block)
+        yield down_mix(block)
 
 
 def _open(path: Path) -> soundfile.SoundFile:
@@ -143,6 +161,39 @@ def _refuse_truncated_chunk(file: soundfile.SoundFile, sample_rate: int) -> None
     if present < TRUNCATION_TOLERANCE * announced < _STREAMED_CHUNK_SIZE:
         seconds = file.frames / sample_rate
         raise TruncatedError(seconds, seconds * announced / max(present, 1))
+
+
+def _refuse_hole(file: soundfile.SoundFile, path: Path) -> None:
+    """Raise where a large FLAC is mostly something else than the audio announced.
+
+    libFLAC looks for the next frame through gigabytes of zeros.
+    """
+    if file.format != "FLAC":
+        return
+    n_audio_bytes = file.frames * file.channels * _SAMPLE_BYTES
+    if path.stat().st_size > _MOST_TAG_BYTES + n_audio_bytes:
+        raise AudioError(f"{file.frames / file.samplerate:.1f} s of audio in a file far larger")
+
+
+def _refuse_odd_ogg(path: Path) -> None:
+    """Raise where the last page is missing: libsndfile searches all of the file for it.
+
+    Raises:
+        AudioError: There is none.
+        UnknownLengthError: It belongs to another stream than the first page. libsndfile
+            reads one song of several in a chain, and takes its length for the file's.
+    """
+    with path.open("rb") as file:
+        head = file.read(_OGG_SERIAL.stop)
+        if head[:4] != b"OggS":
+            return
+        file.seek(max(0, path.stat().st_size - _OGG_LAST_PAGE_BYTES))
+        tail = file.read()
+    start = tail.rfind(b"OggS")
+    if start < 0:
+        raise AudioError("truncated: no page at its end")
+    if tail[start:][_OGG_SERIAL] != head[_OGG_SERIAL]:
+        raise UnknownLengthError
 
 
 def _refuse_truncated_ogg(path: Path, found_s: float) -> None:

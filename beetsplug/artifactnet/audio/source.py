@@ -20,13 +20,13 @@ TRUNCATION_TOLERANCE = 0.97
 
 A stream may lose a last frame, and some headers are rounded: well under 3 %.
 """
-_CODEC_DELAY_S = 0.1
+CODEC_DELAY_S = 0.1
 """Encoder delay and padding that a header announces and the decoder drops, at most."""
 
 
 def is_truncated(found_s: float, announced_s: float) -> bool:
     """Tell whether a file ends well before the length that it announces."""
-    return found_s < TRUNCATION_TOLERANCE * announced_s - _CODEC_DELAY_S
+    return found_s < TRUNCATION_TOLERANCE * announced_s - CODEC_DELAY_S
 
 
 class Source(Protocol):

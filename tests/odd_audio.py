@@ -1,0 +1,117 @@
+"""Audio files that the usual writers do not make: DSD, other layouts, joined streams."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from av.audio.format import AudioFormat
+from av.audio.frame import AudioFrame
+
+from tests.audio_files import Samples
+
+LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "2.1",
+    4: "quad",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
+}
+"""Channels -> FFmpeg's name of the usual layout."""
+_BLOCK_FRAMES = 1 << 14
+_DSF_BLOCK = 4_096
+
+
+def write_with_sndfile(
+    path: Path, samples: Samples, sample_rate: int, major: str, subtype: str
+) -> Path:
+    """Write ``(n_samples, n_channels)`` in one of libsndfile's formats; return the path."""
+    with (
+        path.open("wb") as stream,
+        soundfile.SoundFile(
+            stream, "w", sample_rate, samples.shape[1], format=major, subtype=subtype
+        ) as file,
+    ):
+        file.write(samples)
+    return path
+
+
+def write_with_ffmpeg(
+    path: Path, samples: Samples, sample_rate: int, form: str, codec: str, kind: str = ""
+) -> Path:
+    """Write ``(n_samples, n_channels)`` with one of FFmpeg's codecs; return the path.
+
+    Args:
+        path: Where to write.
+        samples: float32, nominal [-1, 1].
+        sample_rate: Hz.
+        form: FFmpeg's name of the container.
+        codec: FFmpeg's name of the encoder.
+        kind: Its sample format; empty is its first.
+    """
+    layout = LAYOUTS[samples.shape[1]]
+    with path.open("wb") as file, av.open(file, "w", format=form) as out:
+        stream = out.add_stream(codec, rate=sample_rate, options={"strict": "-2"})
+        stream.codec_context.layout = layout
+        if kind:
+            stream.codec_context.format = AudioFormat(kind)
+        for start in range(0, len(samples), _BLOCK_FRAMES):
+            block = np.ascontiguousarray(samples[start : start + _BLOCK_FRAMES])
+            frame = AudioFrame.from_ndarray(block.reshape(1, -1), "flt", layout)
+            frame.sample_rate, frame.pts = sample_rate, start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def write_dsf(path: Path, samples: Samples, sample_rate: int = 44_100) -> Path:
+    """Write DSD64 in Sony's DSF container and return the path.
+
+    A first-order sigma-delta modulator makes each sample 64 one-bit ones, 8 to a byte,
+    the oldest in the lowest bit ("DSF File Format Specification" 1.01, Sony, 2005).
+
+    Args:
+        path: Where to write.
+        samples: float32 (n_samples, n_channels), at most 0.5.
+        sample_rate: Hz of ``samples``; the DSD stream has 64 times as many.
+    """
+    n_samples, n_channels = samples.shape
+    held = np.repeat(samples.astype(np.float64), 64, axis=0)
+    # Of a first-order modulator the running sum, rounded down, counts the ones so far.
+    ones = np.floor(np.cumsum((held + 1) / 2, axis=0)).astype(np.int64)
+    bits = np.diff(ones, axis=0, prepend=0).clip(0, 1).astype(np.uint8)
+    packed = np.packbits(bits, axis=0, bitorder="little")
+    n_blocks = -(-len(packed) // _DSF_BLOCK)
+    padded = np.zeros((n_blocks * _DSF_BLOCK, n_channels), np.uint8)
+    padded[: len(packed)] = packed
+    data = padded.reshape(n_blocks, _DSF_BLOCK, n_channels).transpose(0, 2, 1).tobytes()
+    form = struct.pack(
+        "<4sQIIIIIIQII",
+        b"fmt ",
+        52,
+        1,
+        0,
+        n_channels,
+        n_channels,
+        64 * sample_rate,
+        1,
+        64 * n_samples,
+        _DSF_BLOCK,
+        0,
+    )
+    body = form + struct.pack("<4sQ", b"data", 12 + len(data)) + data
+    path.write_bytes(struct.pack("<4sQQQ", b"DSD ", 28, 28 + len(body), 0) + body)
+    return path
+
+
+def join(path: Path, parts: Sequence[Path]) -> Path:
+    """Write the bytes of files one after another and return the path."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
