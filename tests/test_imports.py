@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-HEAVY = ("onnxruntime", "soundfile", "soxr", "av", "torch", "scipy", "librosa", "onnx")
+HEAVY = (
+    *("onnxruntime", "soundfile", "soxr", "av", "pebble", "pooch", "requests", "distributed"),
+    *("torch", "scipy", "librosa", "onnx", "sklearn", "matplotlib"),
+)
 
 
 def modules_after(statement: str) -> set[str]:
