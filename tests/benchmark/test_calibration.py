@@ -71,7 +71,7 @@ def test_ties_are_flagged_together_or_not_at_all() -> None:
 def test_what_was_not_scored_does_not_count() -> None:
     """Failures back no claim."""
     tracks = [*real(*[0.1] * 59), scored(None, "real", failure="silent: no sound")]
-    with pytest.raises(ConfigError, match="from 59 scored"):
+    with pytest.raises(ConfigError, match="from 59 human-made"):
         calibrate_thresholds("m-1", tracks, 0.05)
     assert calibrate_thresholds("m-1", [*tracks, *real(0.2)], 0.05).ai.n_tracks == 60
 
@@ -91,7 +91,7 @@ def test_the_rule_of_three(fpr: float, needed: int) -> None:
 @pytest.mark.parametrize("n_tracks", [0, 1, 6])
 def test_too_few_for_anything(n_tracks: int) -> None:
     """A handful of tracks shows no rate worth the name."""
-    with pytest.raises(ConfigError, match=f"from {n_tracks} scored .* can show nothing"):
+    with pytest.raises(ConfigError, match=f"from {n_tracks} human-made .* can show nothing"):
         calibrate_thresholds("m-1", real(*[0.1] * n_tracks), 0.05)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -191,10 +192,7 @@ class _Bench:
 
         if self.args:
             root = self.opts.audio_root
-            return read_manifest(
-                Path(self.args[0]).expanduser(),
-                None if root is None else Path(root).expanduser(),
-            )
+            return read_manifest(_path(self.args[0]), None if root is None else _path(root))
         if self.opts.ai is None or self.opts.real is None:
             return None
         found = self._labelled({"ai": self.opts.ai, "real": self.opts.real})
@@ -204,9 +202,14 @@ class _Bench:
 
     def _humans(self) -> list[tuple[Item, LabelledTrack]]:
         """Return the library's human-made tracks where thresholds come from those."""
+        from beetsplug.artifactnet.benchmark.calibration import check_claim
+
         if self.opts.calibrate is None or self.opts.real is None or self.opts.ai is not None:
             return []
-        return self._labelled({"real": self.opts.real})
+        found = self._labelled({"real": self.opts.real})
+        # Too few tracks are too few before hours of scoring, too.
+        check_claim(len(found), self.opts.calibrate)
+        return found
 
     def _labelled(self, queries: Mapping[str, str]) -> list[tuple[Item, LabelledTrack]]:
         """Return the tracks that each label's query finds.
@@ -240,7 +243,7 @@ class _Bench:
         from beetsplug.artifactnet.benchmark.outputs import folder_name
 
         if self.opts.out is not None:
-            return Path(self.opts.out).expanduser().absolute()
+            return _path(self.opts.out).absolute()
         name = "library" if manifest is None else Path(manifest.name).stem
         return Path.cwd() / _REPORTS / folder_name(name)
 
@@ -328,8 +331,8 @@ class _Bench:
             n_failed = sum(scored.probability is None for scored in run.tracks)
             self._clear_progress()
             self._say(
-                f"{label}: {len(stored)} scores were stored, {len(due) - n_failed} tracks were "
-                f"scored, {n_failed} could not be"
+                f"{label}: {count_of(len(stored), 'stored score')}, "
+                f"{len(due) - n_failed} scored now, {n_failed} failed"
             )
             scores[label] = (*stored, *run.tracks)
         return scores
@@ -456,6 +459,11 @@ def _check_options(opts: Options, args: Sequence[str]) -> None:
     for is_wrong, message in wrong:
         if is_wrong:
             raise ConfigError(message)
+
+
+def _path(text: str) -> Path:
+    # Not by Path.expanduser(): it raises for an unknown ~user.
+    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 def _track(item: Item, label: Label) -> LabelledTrack:

@@ -1,0 +1,329 @@
+"""Scoring every track with every model, by the pipeline of ``beet artifactnet``.
+
+What a model makes of a file goes into a log as soon as it is known, so a run that was
+interrupted goes on where it stopped and ends with the same report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
+from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
+from beetsplug.artifactnet.detector import Detector
+from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
+from beetsplug.artifactnet.model_card import ModelCard
+from beetsplug.artifactnet.pipeline import open_detectors, score_file
+from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.scoring import score_track
+from beetsplug.artifactnet.segments import SegmentBatch, SegmentCount
+from beetsplug.artifactnet.workers import Lost, Workers, run_each
+
+LOG_FILE = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model made of a file."""
+
+    probability: float | None
+    """P(AI) in [0, 1]; None exactly when ``failure`` is set."""
+    failure: str = ""
+    """``"<outcome>: <detail>"``."""
+
+
+_NO_AUDIO = Answer(None, f"{Outcome.MISSING.value}: there is no audio of it")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model was asked: the same question has the same answer."""
+
+    model: str
+    sha256: str
+    """Of everything that decides the model's answers; see :func:`fingerprint`."""
+    segments: SegmentCount
+    encoding: str
+    """Of the transport test; empty: the file as it is."""
+    track_id: str
+    path: str
+    stamp: str
+    """Size and time of change of the file."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a run scores, whatever the track."""
+
+    detectors: tuple[Detector, ...]
+    """One for each model, of different labels."""
+    count: SegmentCount
+    workers: Workers
+    time_limit_s: float | None = None
+    """For one file; None: no limit."""
+
+
+class AnswerLog:
+    """The answers that are known, and the file that keeps them: one JSON object a line.
+
+    Lines are only ever added. One that cannot be read, such as the last one of a run
+    that was killed, counts as not there.
+
+    Raises:
+        ConfigError: The file cannot be read or written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._known: dict[Asked, Answer] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = path.read_bytes() if path.exists() else b""
+            self._file: BinaryIO = path.open("ab")
+            if data and not data.endswith(b"\n"):
+                self._file.write(b"\n")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be used: {error.strerror}") from error
+        self._path = path
+        for line in data.splitlines():
+            try:
+                asked, answer = _parse_line(line)
+                self._known[asked] = answer
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+
+    def get(self, asked: Asked) -> Answer | None:
+        """Return a known answer, None where there is none."""
+        return self._known.get(asked)
+
+    def add(self, asked: Asked, answer: Answer) -> None:
+        """Keep an answer, at once.
+
+        Raises:
+            ConfigError: The disk is full, or the file cannot be written to.
+        """
+        values = {**asdict(asked), "prob": answer.probability, "failure": answer.failure}
+        try:
+            self._file.write(f"{json.dumps(values, allow_nan=False)}\n".encode("ascii"))
+            self._file.flush()
+        except OSError as error:
+            raise ConfigError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._known[asked] = answer
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _parse_line(line: bytes) -> tuple[Asked, Answer]:
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise TypeError("no object")
+    probability, failure = values.pop("prob"), values.pop("failure")
+    if failure:
+        return Asked(**values), Answer(None, str(failure))
+    if not 0.0 <= float(probability) <= 1.0:
+        raise ValueError(f"a probability of {probability}")
+    return Asked(**values), Answer(float(probability))
+
+
+def fingerprint(card: ModelCard) -> str:
+    """Return a sha256 over a model's files and all of its card that decides a score.
+
+    Thresholds, notices and the like are left out.
+    """
+    values = [
+        dict(card.files),
+        [asdict(given) for given in card.inputs],
+        [card.output_name, card.output_kind, card.call, card.aggregation],
+        [card.crop, card.max_segments, card.minimum_s, card.padding],
+    ]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """Return a file's size and time of change in one word, empty if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file, and the models that are still to hear it, as a worker gets it."""
+
+    place: int
+    """Of the track."""
+    path: Path
+    detectors: tuple[Detector, ...]
+    """Of one :func:`contract`."""
+    count: SegmentCount
+
+
+def score_tracks(
+    tracks: Sequence[LabelledTrack],
+    setup: Setup,
+    log: AnswerLog,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[ModelRun, ...]:
+    """Return every track as each model scored it, in the models' and the tracks' order.
+
+    Models of one contract hear the same decoded segments.
+
+    Args:
+        tracks: One without a path is a failure that no model is asked about.
+        setup: The models and how they are run.
+        log: Answers that it knows are not asked for again; new ones are added.
+        on_progress: Told the number of answers had and wanted in this run.
+
+    Raises:
+        ModelError: A model is broken.
+        ConfigError: The log cannot be written to.
+    """
+    questions = {
+        (place, detector): question(track, file_stamp(track.path), detector.card, setup.count)
+        for place, track in enumerate(tracks)
+        if track.path is not None
+        for detector in setup.detectors
+    }
+    known = {key: log.get(asked) for key, asked in questions.items()}
+    answers = {key: answer for key, answer in known.items() if answer is not None}
+    due = [key for key in questions if key not in answers]
+    with closing(_run(_jobs(tracks, due, setup), setup, on_progress)) as found:
+        for job, job_answers in found:
+            for detector, answer in zip(job.detectors, job_answers, strict=True):
+                key = job.place, detector
+                answers[key] = answer
+                if questions[key].stamp:
+                    log.add(questions[key], answer)
+
+    def scored(place: int, detector: Detector) -> ScoredTrack:
+        answer = answers.get((place, detector), _NO_AUDIO)
+        return ScoredTrack(tracks[place], answer.probability, answer.failure)
+
+    return tuple(
+        ModelRun(
+            model=detector.card.label,
+            model_id=detector.card.model_id,
+            thresholds=detector.card.thresholds,
+            tracks=tuple(scored(place, detector) for place in range(len(tracks))),
+        )
+        for detector in setup.detectors
+    )
+
+
+def question(
+    track: LabelledTrack, stamp: str, card: ModelCard, count: SegmentCount, encoding: str = ""
+) -> Asked:
+    """Return what a model is asked about a track, as the log keeps it."""
+    return Asked(
+        card.label, fingerprint(card), count, encoding, track.track_id, str(track.path), stamp
+    )
+
+
+def contract(card: ModelCard) -> tuple[object, ...]:
+    """Return what decides the segments that a model hears; equal ones can share them."""
+    inputs = tuple((given.sample_rate, given.segment_samples) for given in card.inputs)
+    where = (card.crop, card.max_segments, card.minimum_s, card.padding)
+    return inputs, where, card.is_read_at_once
+
+
+def by_contract(detectors: Iterable[Detector]) -> list[tuple[Detector, ...]]:
+    """Return the models in groups that can share segments, in order of the first."""
+    groups: dict[tuple[object, ...], list[Detector]] = {}
+    for detector in detectors:
+        groups.setdefault(contract(detector.card), []).append(detector)
+    return [tuple(group) for group in groups.values()]
+
+
+def _jobs(
+    tracks: Sequence[LabelledTrack], due: Iterable[tuple[int, Detector]], setup: Setup
+) -> list[Job]:
+    by_place: dict[int, list[Detector]] = {}
+    for place, detector in due:
+        by_place.setdefault(place, []).append(detector)
+    return [
+        Job(place, path, group, setup.count)
+        for place, detectors in by_place.items()
+        if (path := tracks[place].path) is not None
+        for group in by_contract(detectors)
+    ]
+
+
+def _run(
+    jobs: Sequence[Job], setup: Setup, on_progress: Callable[[int, int], None]
+) -> Generator[tuple[Job, tuple[Answer, ...]]]:
+    if not jobs:
+        return
+    open_detectors(setup.detectors, setup.workers)
+    n_done, n_total = 0, sum(len(job.detectors) for job in jobs)
+    on_progress(0, n_total)
+    results = run_each(score_job, jobs, setup.workers, time_limit_s=setup.time_limit_s)
+    for _, job, result in results:
+        yield job, lost_answers(job, result) if isinstance(result, Lost) else result
+        n_done += len(job.detectors)
+        on_progress(n_done, n_total)
+
+
+def lost_answers(job: Job, lost: Lost) -> tuple[Answer, ...]:
+    """Return the answers to a job whose worker did not come back."""
+    failed = Answer(None, f"{Outcome.UNREADABLE.value}: {lost}")
+    return (failed,) * len(job.detectors)
+
+
+def score_job(job: Job) -> tuple[Answer, ...]:
+    """Return the answer of each of a job's models, its file decoded once.
+
+    Raises:
+        ModelError: A model is broken.
+    """
+    together = _Together(job.detectors)
+    # To the pipeline several models are one: what can be wrong with a file is told
+    # there, and is the same for all of them.
+    result = score_file(job.path, cast("Detector", together), job.count)
+    if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED}:
+        return tuple(together.answers())
+    failed = Answer(None, f"{result.outcome.value}: {result.detail}")
+    return (failed,) * len(job.detectors)
+
+
+class _Together:
+    """Several models of one contract: the first one answers, all answers are kept."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.card = detectors[0].card
+        self._detectors = detectors
+        self._heard: list[list[float]] = [[] for _ in detectors]
+
+    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
+        found = [detector.probabilities(batch) for detector in self._detectors]
+        for heard, values in zip(self._heard, found, strict=True):
+            heard.extend(values.tolist())
+        return found[0]
+
+    def answers(self) -> Iterator[Answer]:
+        for detector, heard in zip(self._detectors, self._heard, strict=True):
+            try:
+                # Times play no part in a probability.
+                score = score_track(
+                    heard,
+                    [math.nan] * len(heard),
+                    duration_s=math.nan,
+                    model=detector.card.label,
+                    aggregation=detector.card.aggregation,
+                )
+            except ModelOutputError as error:
+                yield Answer(None, f"{Outcome.MODEL_FAILED.value}: {error}")
+            else:
+                yield Answer(score.probability)
