@@ -31,6 +31,8 @@ def test_defaults() -> None:
         model="default",
         segments=7,
         threads=0,
+        time_limit_s=600,
+        executor="local",
         ai_threshold=None,
         unsure_threshold=None,
         force=False,
@@ -51,6 +53,8 @@ def test_every_option_is_read() -> None:
             "model": "mine",
             "segments": "all",
             "threads": 3,
+            "time_limit": 0,
+            "executor": "dask://nas.local:8786",
             "ai_threshold": 1,
             "unsure_threshold": 0.25,
             "force": True,
@@ -66,6 +70,8 @@ def test_every_option_is_read() -> None:
         model="mine",
         segments="all",
         threads=3,
+        time_limit_s=None,
+        executor="dask://nas.local:8786",
         ai_threshold=1.0,
         unsure_threshold=0.25,
         force=True,
@@ -80,6 +86,8 @@ def test_every_option_is_read() -> None:
 
 FLAG = "yes or no"
 WORKERS = "a whole number from 0 to 512"
+TIME_LIMIT = "a whole number from 0 to 604800"
+EXECUTOR = "local, or a Dask scheduler's dask://HOST:PORT"
 COUNT = "a whole number from 1 to 10000, or `all`"
 THRESHOLD = "above 0 and at most 1, or empty for the model's own"
 PROVIDERS = "a list of execution providers"
@@ -104,6 +112,17 @@ PROVIDERS = "a list of execution providers"
         ("threads", True, WORKERS),
         ("threads", "two", WORKERS),
         ("threads", None, WORKERS),
+        ("time_limit", -1, TIME_LIMIT),
+        ("time_limit", 0.5, TIME_LIMIT),
+        ("time_limit", None, TIME_LIMIT),
+        ("executor", None, EXECUTOR),
+        ("executor", 8786, EXECUTOR),
+        ("executor", "", EXECUTOR),
+        ("executor", "dask", EXECUTOR),
+        ("executor", "dask://host", EXECUTOR),
+        ("executor", "dask://:8786", EXECUTOR),
+        ("executor", "dask://host:99999", EXECUTOR),
+        ("executor", "http://host:8786", EXECUTOR),
         ("ai_threshold", 0, THRESHOLD),
         ("ai_threshold", 1.01, THRESHOLD),
         ("ai_threshold", float("nan"), THRESHOLD),
