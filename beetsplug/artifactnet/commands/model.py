@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 30.0
 _MAX_TIMEOUT_S = 86_400.0
+_Row = tuple[str, str, str]
+"""Id, state, and what else there is to say of a model."""
 _USAGE = "list | show ID | install ID | install PATH.onnx --card CARD | remove ID | check [ID]"
 
 
@@ -124,44 +126,48 @@ class _Run:
 
     def list(self) -> None:
         """Print a line for each model: bundled, installed, known."""
-        from beetsplug.artifactnet.installer import installed_models
+        rows = [*self.bundled(), *self.present()]
+        ids = {model_id for model_id, _, _ in rows}
+        rows += [
+            (model_id, "not installed", f"{known.card['licence']}; {known.how}")
+            for model_id, known in KNOWN_MODELS.items()
+            if model_id not in ids
+        ]
+        if self.used not in ids:
+            rows.append(self.named_otherwise())
+        width = max(len(model_id) for model_id, _, _ in rows)
+        for model_id, state, text in rows:
+            mark = "*" if model_id == self.used else " "
+            ui.print_(printable(f"{mark} {model_id:<{width}}  {state:<13}  {text}"))
 
-        installed = installed_models(self.models)
+    def bundled(self) -> Iterator[_Row]:
         for model_id in model_ids((BUNDLED_MODELS,)):
             card = read_card(BUNDLED_MODELS / model_id / CARD_FILE)
-            self.line(model_id, "bundled", f"{card.version}, {card.licence}")
-        for entry in installed:
+            yield model_id, "bundled", f"{card.version}, {card.licence}"
+
+    def present(self) -> Iterator[_Row]:
+        from beetsplug.artifactnet.installer import installed_models
+
+        for entry in installed_models(self.models):
             if entry.model is None:
-                self.line(entry.model_id, "broken", entry.problem)
+                yield entry.model_id, "broken", entry.problem
             else:
                 card = entry.model.card
-                self.line(entry.model_id, "installed", f"{card.version}, {card.licence}")
-        present = {entry.model_id for entry in installed}
-        for model_id, known in KNOWN_MODELS.items():
-            if model_id not in present:
-                licence = known.card["licence"]
-                self.line(model_id, "not installed", f"{licence}; {known.how}")
-        if self.used not in {*model_ids((BUNDLED_MODELS,)), *present}:
-            self.list_used()
+                yield entry.model_id, "installed", f"{card.version}, {card.licence}"
 
-    def list_used(self) -> None:
-        """Print the line of a model that the configuration names in another way."""
+    def named_otherwise(self) -> _Row:
+        """Return the row of a model that the configuration names in another way."""
         try:
             card = self.find().card
         except ModelError as error:
-            self.line(self.used, "broken", str(error))
-        else:
-            self.line(self.used, "by its path", f"{card.label}, {card.licence}")
+            return self.used, "broken", str(error)
+        return self.used, "by its path", f"{card.label}, {card.licence}"
 
     @property
     def used(self) -> str:
         """Id or path of the model in use."""
         name = self.settings.model
         return DEFAULT_MODEL if name == "default" else name
-
-    def line(self, model_id: str, state: str, text: str) -> None:
-        mark = "*" if model_id == self.used else " "
-        ui.print_(printable(f"{mark} {model_id:<20}  {state:<13}  {text}"))
 
     def find(self, name: str | None = None) -> Model:
         return find_model(name or self.settings.model, self.settings.model_folders)
