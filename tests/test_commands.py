@@ -288,7 +288,6 @@ class TestFailures(ArtifactNetHelper):
         [
             ({"model": "unheard-of"}, "there is no model 'unheard-of': set `model:` to"),
             ({"segments": "many"}, "artifactnet.segments is 'many', it must be"),
-            ({"providers": ["NoSuchProvider"]}, "providers: NoSuchProvider is not installed"),
         ],
     )
     def test_a_bad_configuration(self, options: dict[str, object], message: str) -> None:

@@ -27,7 +27,7 @@ from beetsplug.artifactnet.scoring import score_track
 from beetsplug.artifactnet.segments import SegmentCount, cut_segments
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(__package__)
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),

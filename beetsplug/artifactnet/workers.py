@@ -10,12 +10,12 @@ import atexit
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from itertools import chain
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -88,7 +88,7 @@ def run_each(
     *,
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[int, Item, T | Lost]]:
+) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
     An item whose worker dies is tried a second time. Closing the generator ends what
@@ -103,10 +103,11 @@ def run_each(
     again: deque[tuple[int, Item, int]] = deque()
     try:
         while True:
-            for task in chain(_drain(again), queue):
-                waiting[workers.submit(time_limit_s, function, task[1])] = task
-                if len(waiting) >= _PER_WORKER * workers.n_workers:
+            while len(waiting) < _PER_WORKER * workers.n_workers:
+                task = again.popleft() if again else next(queue, None)
+                if task is None:
                     break
+                waiting[workers.submit(time_limit_s, function, task[1])] = task
             if not waiting:
                 return
             if is_cancelled():
@@ -122,11 +123,6 @@ def run_each(
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _drain(tasks: deque[T]) -> Iterator[T]:
-    while tasks:
-        yield tasks.popleft()
 
 
 def _result(future: Future[T], workers: Workers) -> T | Lost:
@@ -199,6 +195,15 @@ def _context() -> BaseContext:
 def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; it is for the process that people talk to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_master, daemon=True).start()
+
+
+def _end_with_master() -> None:
+    """End this process when the one that started it ends, in the middle of a file or not."""
+    master = multiprocessing.parent_process()
+    if master is not None:
+        master.join()
+        os._exit(1)
 
 
 def _how_it_ended(exit_code: int | None) -> str:
