@@ -1,0 +1,93 @@
+"""Scoring on a Dask cluster of real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beetsplug.artifactnet.detector import Detector
+from beetsplug.artifactnet.pipeline import score_file, score_files
+from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.workers import Lost, close_workers, run_each, shared_workers
+from tests.beets_library import SCORES, ArtifactNetHelper, write_broken, write_track
+from tests.onnx_models import load_model, write_model
+from tests.test_workers import leave, own_pid
+
+distributed = pytest.importorskip("distributed")
+
+N_TRACKS = 24
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a cluster of two worker processes, as the option ``executor`` has it."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address.replace("tcp://", "dask://")
+        close_workers()
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    # Dask reports each worker that these tests kill.
+    caplog.set_level("CRITICAL", logger="distributed")
+
+
+def test_same_scores(address: str, tmp_path: Path) -> None:
+    """The cluster's results are those of this process, each at its place."""
+    detector = Detector(load_model(write_model(tmp_path / "model")))
+    paths = [write_track(tmp_path / f"{n}.flac", "ai" if n % 2 else "real") for n in range(6)]
+    paths += [write_broken(tmp_path / "broken.flac"), tmp_path / "missing.flac"]
+    found = dict(score_files(paths, detector, 7, shared_workers(address, 0)))
+    assert [found[place] for place in range(len(paths))] == [
+        score_file(path, detector, 7) for path in paths
+    ]
+
+
+def test_lost_worker(address: str, tmp_path: Path) -> None:
+    """What a killed worker had at hand is done by another one."""
+    workers = shared_workers(address, 0)
+    detector = Detector(load_model(write_model(tmp_path / "model")))
+    paths = [write_track(tmp_path / f"{n}.flac") for n in range(N_TRACKS)]
+    pids = {int(str(pid)) for _, _, pid in run_each(own_pid, range(12), workers)}
+    assert len(pids) == 2
+    victim = pids.pop()
+    found: dict[int, Any] = {}
+    score = partial(score_file, detector=detector, count=7)
+    for place, _, result in run_each(score, paths, workers):
+        found[place] = result
+        if len(found) == 4:
+            os.kill(victim, signal.SIGKILL)
+    assert sorted(found) == list(range(N_TRACKS))
+    assert {result.outcome for result in found.values()} == {Outcome.SCORED}
+
+
+def test_task_that_kills_workers(address: str) -> None:
+    """A file that costs several workers is given up, and said to have done so."""
+    ((_, _, lost),) = run_each(leave, [1], shared_workers(address, 0))
+    assert isinstance(lost, Lost)
+    assert str(lost) == "every Dask worker that tried it died"
+
+
+class TestCommand(ArtifactNetHelper):
+    """``beet artifactnet`` with ``executor``."""
+
+    @pytest.fixture(autouse=True)
+    def _cluster(self, address: str) -> None:
+        self.address = address
+
+    def test_results_are_stored_here(self) -> None:
+        """The cluster scores, this process stores."""
+        self.add_track("One")
+        self.add_track("Two", verdict="real")
+        self.configure(executor=self.address)
+        self.run_command("artifactnet")
+        assert self.get("One").ai_score == pytest.approx(SCORES["ai"], abs=1e-3)
+        assert self.get("Two").ai_verdict == "real"
