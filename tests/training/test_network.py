@@ -19,8 +19,10 @@ from beetsplug.artifactnet.training.export import Scaled, export_model  # noqa: 
 from beetsplug.artifactnet.training.network import ArtifactNetwork  # noqa: E402
 from beetsplug.artifactnet.training.reference import (  # noqa: E402
     CombReference,
+    GridReference,
     Reference,
     comb_features,
+    contrast_features,
     reference_features,
 )
 
@@ -52,6 +54,12 @@ def network(seed: int = 0) -> ArtifactNetwork:
             rng.uniform(0.5, 2, n_lags).astype(np.float32),
         ),
     )
+    made.set_grids(
+        GridReference(
+            rng.normal(0, 1e-2, (made.config.n_grids, n_bins)),
+            rng.normal(0, 0.1, made.config.n_grids),
+        )
+    )
     return made
 
 
@@ -62,11 +70,24 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
     rng = np.random.default_rng(0)
     bin_weights = rng.normal(0, 1e-2, made.bins.in_features)
     with torch.no_grad():
-        per_bin, comb, _ = made.branches(made.magnitude(torch.from_numpy(audio)))
+        per_bin, comb, _, grid = made.branches(made.magnitude(torch.from_numpy(audio)))
     np.testing.assert_allclose(per_bin, fine @ bin_weights + 0.25, atol=2e-3)
     weights = made.comb.lags.weight.detach().numpy()[0]
     standard = (comb_features(fine) - made.comb.mean.numpy()) * made.comb.scale.numpy()
     np.testing.assert_allclose(comb, standard @ weights - 0.5, atol=2e-3)
+    grids = made.grid.grids
+    reference = GridReference(
+        grids.weight.detach().double().numpy(), grids.bias.detach().double().numpy()
+    )
+    np.testing.assert_allclose(grid, reference.logits(contrast_features(fine)), atol=2e-3)
+
+
+def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
+    """One decoder for twelve places is a mistake of the caller."""
+    made = ArtifactNetwork()
+    n_bins = made.bins.in_features
+    with pytest.raises(ValueError, match="1 grids for 12 places"):
+        made.set_grids(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
 
 
 def test_a_segments_logit_does_not_depend_on_its_batch() -> None:

@@ -253,7 +253,8 @@ def test_untrained_residual_keeps_the_magnitude() -> None:
     torch.manual_seed(0)
     untrained = network.ArtifactNetwork().eval()
     magnitude = np.abs(noise(1, untrained.config.n_bins, 8))
-    (found,) = run(untrained.residual, magnitude)
+    log_magnitude = np.log10(magnitude**2 + reference.POWER_FLOOR)
+    (found,) = run(untrained.residual, magnitude, log_magnitude)
     np.testing.assert_allclose(found, magnitude, rtol=1e-6)
 
 

@@ -27,7 +27,7 @@ class Judged:
 
 
 def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
-    """Return (n_segments, 3): the logits of per-bin head, comb head and CNN."""
+    """Return (n_segments, 4): the logits of per-bin head, comb head, CNN and grid head."""
     rows = []
     with torch.no_grad():
         for first in range(0, len(samples), 16):

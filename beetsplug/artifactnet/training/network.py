@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from beetsplug.artifactnet.training.reference import (
     POWER_FLOOR,
     CombReference,
+    GridReference,
     Reference,
     band,
     fine_structure,
+    local_contrast,
 )
 from beetsplug.artifactnet.training.stages import (
     Autocorrelation,
@@ -37,8 +39,8 @@ class NetworkConfig:
 
     n_fft: int = 16384
     hop_length: int = 4096
-    n_bins: int = 6144
-    """Up to 16.5 kHz: where a lossy codec cuts off says nothing about who made a song."""
+    n_bins: int = 5120
+    """Up to 13.8 kHz: where a lossy codec cuts off says nothing about who made a song."""
     time_taps: int = 7
     frequency_taps: int = 15
     mask_channels: tuple[int, ...] = (16, 32, 48)
@@ -49,6 +51,8 @@ class NetworkConfig:
     """Frames averaged for HPSS and CNN; the mean spectrum needs them all."""
     n_lags: int = 800
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
+    n_grids: int = 12
+    """Decoders of our own whose grids are heard."""
     whitening_bins: int = 64
     n_pooled_bands: int = 8
     dropout: float = 0.4
@@ -174,6 +178,20 @@ class CombHead(nn.Module):
         return self.lags((correlation - self.mean) * self.scale)[:, 0]
 
 
+class GridHead(nn.Module):
+    """How much the sound is like the output of the likeliest decoder of our own."""
+
+    def __init__(self, n_bins: int, n_grids: int) -> None:
+        super().__init__()
+        self.grids = nn.Linear(n_bins, n_grids)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """Return (batch,) logits of the fine structure (batch, n_bins)."""
+        return self.grids(local_contrast(fine)).amax(1)
+
+
 class ArtifactNetwork(nn.Module):
     """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
 
@@ -191,7 +209,8 @@ class ArtifactNetwork(nn.Module):
         n_band = self._band.stop - self._band.start
         self.bins = nn.Linear(n_band, 1)
         self.comb = CombHead(n_band, c.n_lags)
-        self.register_buffer("fusion", torch.tensor([1.0, 1.0, 1.0]))
+        self.grid = GridHead(n_band, c.n_grids).requires_grad_(False)
+        self.register_buffer("fusion", torch.ones(4))
 
     def set_heads(self, bins: Reference, comb: CombReference) -> None:
         """Start the linear heads where the reference regressions ended."""
@@ -203,27 +222,46 @@ class ArtifactNetwork(nn.Module):
             self.comb.mean.copy_(torch.tensor(comb.mean))
             self.comb.scale.copy_(torch.tensor(comb.scale))
 
-    def residual(self, magnitude: Tensor) -> Tensor:
+    def set_grids(self, grids: GridReference) -> None:
+        """Fill the grid head, which no training changes.
+
+        Raises:
+            ValueError: The network was made for another number of decoders.
+        """
+        if len(grids.weights) != self.config.n_grids:
+            raise ValueError(f"{len(grids.weights)} grids for {self.config.n_grids} places")
+        with torch.no_grad():
+            self.grid.grids.weight.copy_(torch.tensor(grids.weights))
+            self.grid.grids.bias.copy_(torch.tensor(grids.bias))
+
+    def residual(self, magnitude: Tensor, log_magnitude: Tensor) -> Tensor:
         """Return mask x magnitude (batch, n_bins, n_frames), scaled to keep its level.
+
+        Args:
+            magnitude: (batch, n_bins, n_frames).
+            log_magnitude: Its log power, base 10, on the power floor.
 
         Divided by 0.25, the mask of an untrained UNet, so that the power floor means
         the same before and after training.
         """
-        log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
         level = log_magnitude.mean(dim=(1, 2), keepdim=True)
         mask = self.mask((log_magnitude - level) / 2)
         return mask * magnitude * (2 / MASK_BOUND)
 
     def branches(
         self, magnitude: Tensor, *, bin_dropout: float = 0.0
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits of the per-bin head, the comb head and the CNN, (batch,) each.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the logits of per-bin head, comb head, CNN and grid head, (batch,) each.
+
+        The grid head hears the whole spectrum and not the residual: its weights were
+        fitted to that, and must mean the same whatever the mask becomes.
 
         Args:
             magnitude: (batch, n_bins, n_frames).
             bin_dropout: Share of bins that the per-bin head does without, in training.
         """
-        residual = self.residual(magnitude)
+        log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
+        residual = self.residual(magnitude, log_magnitude)
         spectrum = 10 * torch.log10(residual.square() + POWER_FLOOR).mean(2)
         fine = fine_structure(spectrum)[:, self._band]
         per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
@@ -231,8 +269,9 @@ class ArtifactNetwork(nn.Module):
         channels = seven_channels(
             pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
         )
-        return per_bin, self.comb(fine), self.cnn(channels)
+        whole = fine_structure(10 * log_magnitude.mean(2))[:, self._band]
+        return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits: the weighted sum of the three branches."""
+        """Return (batch,) logits: the weighted sum of the four branches."""
         return torch.stack(self.branches(self.magnitude(audio)), 1) @ self.fusion

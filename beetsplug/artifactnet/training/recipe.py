@@ -10,7 +10,8 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,23 @@ from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
+from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
+from beetsplug.artifactnet.training.reference import GridReference
 from beetsplug.artifactnet.training.train import (
     Features,
     References,
     TrainConfig,
     cached_features,
     fit_references,
+    sample_weights,
     train,
 )
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.0"
-FOLD_CONFIG = TrainConfig(n_segments=8_000)
-FINAL_CONFIG = TrainConfig(n_segments=16_000)
+VERSION = "1.1"
+FOLD_CONFIG = TrainConfig(n_segments=16_000)
+FINAL_CONFIG = TrainConfig(n_segments=64_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
 Logits = NDArray[np.float64]
 
@@ -55,8 +59,10 @@ def main() -> None:
     clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
     features = cached_features(dataset, work)
+    pairs = build_pairs(dataset, work / "pairs")
+    material = Material(dataset, features, pairs)
     folds = [
-        judge_fold(dataset, features, split, work / f"fold-{i}")
+        judge_fold(material, split, work / f"fold-{i}")
         for i, split in enumerate(corpus.split_folds(dataset.clips))
     ]
     fusion = evaluate.fit_fusion(
@@ -67,7 +73,7 @@ def main() -> None:
     held_out = held_out_report(folds, fusion)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
     (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
-    make_final(dataset, features, fusion, held_out, work, arguments.out)
+    make_final(material, fusion, held_out, work, arguments.out)
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
 
 
@@ -87,13 +93,28 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@dataclass(frozen=True)
+class Material:
+    """What every training draws from."""
+
+    dataset: Dataset
+    features: Features
+    pairs: list[Pairs]
+
+    def grids(self, clips: Sequence[Clip]) -> GridReference:
+        """Return the regressions of our own decoders on the real ones of these clips."""
+        rows = self.dataset.rows([clip for clip in clips if not clip.label])
+        weights = sample_weights(self.dataset, rows) * len(rows)
+        return fit_pairs(rows, self.features.fine[rows], weights, self.pairs)
+
+
 class Fold:
     """The held-out clips of one fold and every detector's logits on their crops."""
 
     def __init__(self, dataset: Dataset, split: Split, rows: NDArray[np.int64]) -> None:
         self.dataset, self.split, self.rows = dataset, split, rows
         self.places = {int(row): place for place, row in enumerate(rows)}
-        self.branches: Logits = np.empty((len(rows), 3))
+        self.branches: Logits = np.empty((len(rows), 4))
         self.reference: Logits = np.empty(len(rows))
 
     def judge(self, logits: Logits, variant: int = 0) -> list[Judged]:
@@ -105,7 +126,7 @@ class Fold:
         return evaluate.judge(self.dataset, self.split.test, of_rows, variant=variant)
 
     def song_branches(self) -> Logits:
-        """Return (n_clips, 3): each branch's median logit, full-band clips alone."""
+        """Return (n_clips, 4): each branch's median logit, full-band clips alone."""
         judged = [evaluate.full_band(self.judge(b)) for b in self.branches.T]
         return np.array([[j.logit for j in branch] for branch in judged]).T
 
@@ -115,13 +136,15 @@ class Fold:
         return np.array([j.clip.label for j in judged])
 
 
-def judge_fold(dataset: Dataset, features: Features, split: Split, folder: Path) -> Fold:
+def judge_fold(material: Material, split: Split, folder: Path) -> Fold:
     """Return one fold judged: trained without its families and sources."""
+    dataset, features = material.dataset, material.features
     references = fit_references(dataset, features, split.train)
     fold = Fold(dataset, split, dataset.rows(split.test))
     cache = folder / "branches.npy"
     if not cache.exists():
         network = train(dataset, split.train, references, folder, FOLD_CONFIG)
+        network.set_grids(material.grids(split.train))
         np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
     fold.branches = np.load(cache)
     fold.reference = references.bins.logits(features.fine[fold.rows])
@@ -136,6 +159,7 @@ def held_out_report(folds: list[Fold], fusion: NDArray[np.float64]) -> dict[str,
         "per-bin head": lambda fold: fold.branches[:, 0],
         "comb head": lambda fold: fold.branches[:, 1],
         "cnn": lambda fold: fold.branches[:, 2],
+        "grid head": lambda fold: fold.branches[:, 3],
         "network": lambda fold: fold.branches @ fusion,
     }
     for variant, how in ((0, "as they are"), (1, "through a library codec chain")):
@@ -151,19 +175,20 @@ def held_out_report(folds: list[Fold], fusion: NDArray[np.float64]) -> dict[str,
 
 
 def make_final(
-    dataset: Dataset,
-    features: Features,
+    material: Material,
     fusion: NDArray[np.float64],
     held_out: dict[str, Any],
     work: Path,
     out: Path,
 ) -> None:
     """Train on everything but the calibration sources, calibrate on those, export."""
+    dataset, features = material.dataset, material.features
     clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
     calibration = corpus.calibration_clips(clips)
     training = _without_sources(clips, calibration)
     references: References = fit_references(dataset, features, training)
     network = train(dataset, training, references, work / "final", FINAL_CONFIG)
+    network.set_grids(material.grids(training))
     network.fusion.copy_(torch.tensor(fusion, dtype=torch.float32))
     rows = dataset.rows(calibration)
     places = {int(row): place for place, row in enumerate(rows)}

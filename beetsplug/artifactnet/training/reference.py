@@ -7,6 +7,7 @@ weight a bin. It is the per-bin head of the network without mask, HPSS and CNN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,9 @@ POWER_FLOOR = 4e-6
 """Power of a Hann-windowed bin below which 16-bit quantisation noise drowns all."""
 ENVELOPE_BINS = 13
 CLIP_DB = 5.0
-BAND_HZ = (1_000.0, 16_000.0)
+BAND_HZ = (1_000.0, 13_500.0)
+"""Above it the spectrum tells more about a lossy codec than about a decoder."""
+CONTRAST_BINS = 65
 
 
 def fine_structure(log_spectrum_db: Tensor) -> Tensor:
@@ -36,8 +39,19 @@ def fine_structure(log_spectrum_db: Tensor) -> Tensor:
     return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
 
 
+def local_contrast(fine: Tensor) -> Tensor:
+    """Return fine structures (batch, n_bins) minus their mean over :data:`CONTRAST_BINS`.
+
+    A decoder of our own is noisier than its comb is strong; the noise lifts whole
+    neighbourhoods, a comb single bins.
+    """
+    half = CONTRAST_BINS // 2
+    padded = nn.functional.pad(fine[:, None], (half, half), mode="replicate")
+    return fine - nn.functional.avg_pool1d(padded, CONTRAST_BINS, stride=1)[:, 0]
+
+
 def band(n_fft: int) -> slice:
-    """Return the bins between 1 and 16 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
+    """Return the bins between 1 and 13.5 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
     low, high = (round(hz * n_fft / SAMPLE_RATE) for hz in BAND_HZ)
     return slice(low, high)
 
@@ -122,7 +136,7 @@ def fit_comb(
     labels: NDArray[np.int64],
     sample_weight: NDArray[np.float64],
     *,
-    inverse_penalty: float = 1e-3,
+    inverse_penalty: float = 1e-2,
 ) -> CombReference:
     """Return the regression fitted to these segments' autocorrelations."""
     mean = features.mean(0)
@@ -131,3 +145,56 @@ def fit_comb(
         (features - mean) * scale, labels, sample_weight, inverse_penalty=inverse_penalty
     )
     return CombReference(fitted.weights, fitted.bias, mean, scale)
+
+
+@dataclass(frozen=True)
+class GridReference:
+    """Regressions that tell real music from one decoder's re-synthesis each."""
+
+    weights: NDArray[np.float64]
+    """(n_grids, n_bins), on :func:`contrast_features`."""
+    bias: NDArray[np.float64]
+    """(n_grids,): on real music each logit has mean 0 and, by its weights, deviation 1."""
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return (n_segments,), each segment's highest logit."""
+        return (features @ self.weights.T + self.bias).max(1)
+
+
+@torch.no_grad()
+def contrast_features(fine: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the local contrast (n_segments, n_bins) of fine structures."""
+    batches = (torch.tensor(fine[i : i + 256]) for i in range(0, len(fine), 256))
+    return np.concatenate([local_contrast(batch).numpy() for batch in batches])
+
+
+def fit_grids(
+    real: NDArray[np.float32],
+    real_weight: NDArray[np.float64],
+    resynthesised: Sequence[NDArray[np.float32]],
+    *,
+    inverse_penalty: float = 3e-4,
+) -> GridReference:
+    """Return one regression for each decoder.
+
+    One weight a bin cannot stand for several grids at once: trained on all decoders
+    together a single regression finds none of them better than before.
+
+    Args:
+        real: (n_real, n_bins), contrast features.
+        real_weight: (n_real,).
+        resynthesised: The contrast features (n, n_bins) of each decoder's output.
+        inverse_penalty: As in :func:`fit_reference`.
+    """
+    weights, bias = [], []
+    for pairs in resynthesised:
+        fitted = fit_reference(
+            np.concatenate([real, pairs]),
+            np.repeat([0, 1], [len(real), len(pairs)]),
+            np.append(real_weight, np.full(len(pairs), real_weight.sum() / len(pairs))),
+            inverse_penalty=inverse_penalty,
+        )
+        logits = fitted.logits(real)
+        weights.append(fitted.weights / logits.std())
+        bias.append((fitted.bias - logits.mean()) / logits.std())
+    return GridReference(np.array(weights), np.array(bias))

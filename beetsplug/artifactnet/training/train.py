@@ -1,9 +1,10 @@
 """One training run: a dataset and a set of clips in, a network out, resumable.
 
 The two linear heads start where the reference regressions of the same clips ended;
-mask and CNN start from random weights and a mask of 0.25 everywhere. Each branch is
-trained on its own logit, so none can lean on another; how they are weighed against
-each other is decided on clips that none of them heard.
+mask and CNN start from random weights and a mask of 0.25 everywhere; the grid head is
+fitted apart and takes no part in training. Each branch is trained on its own logit, so
+none can lean on another; how they are weighed against each other is decided on clips
+that none of them heard.
 """
 
 from __future__ import annotations
@@ -175,7 +176,11 @@ class _Run:
         self.step = 0
         self.started = time.monotonic()
         heads = [p for head in self.heads for p in head.parameters()]
-        rest = [p for p in self.network.parameters() if not any(p is h for h in heads)]
+        rest = [
+            p
+            for p in self.network.parameters()
+            if p.requires_grad and not any(p is h for h in heads)
+        ]
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": rest, "lr": config.learning_rate},
@@ -219,7 +224,7 @@ class _Run:
         """Take one step; return the losses of per-bin head, comb head and CNN."""
         self.network.train()
         audio, labels = self._batch()
-        branches = self.network.branches(
+        *branches, _ = self.network.branches(
             self._magnitude(audio), bin_dropout=self.config.bin_dropout
         )
         loss_of = nn.functional.binary_cross_entropy_with_logits
