@@ -1,0 +1,188 @@
+"""Which resolution carries the cue: the per-bin regression on other spectra, same folds.
+
+``python -m beetsplug.artifactnet.training.ablate --corpus DIR --work DIR``, after the
+training, whose crops it uses. Prints a Markdown table: linear bins at five window
+lengths, two of them side by side, mel bands, and the median over frames in place of
+the mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.training import train_extra
+
+with train_extra():
+    import torch
+
+    from beetsplug.artifactnet.training import corpus, debian, evaluate
+    from beetsplug.artifactnet.training.dataset import (
+        SAMPLE_RATE,
+        SEGMENT_SAMPLES,
+        Dataset,
+        build_dataset,
+    )
+    from beetsplug.artifactnet.training.evaluate import Judged
+    from beetsplug.artifactnet.training.reference import (
+        BAND_HZ,
+        POWER_FLOOR,
+        band,
+        fine_structure,
+        fit_reference,
+    )
+    from beetsplug.artifactnet.training.train import sample_weights
+
+log = logging.getLogger(__name__)
+
+N_MELS = 128
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One way to turn a segment into a row of values."""
+
+    name: str
+    n_fft: int
+    mel: bool = False
+    over_frames: str = "mean"
+    """``mean`` or ``median`` of the log power."""
+
+    @property
+    def file_name(self) -> str:
+        """What its cached features are called."""
+        return f"{self.n_fft}{'-mel' if self.mel else ''}-{self.over_frames}.npy"
+
+
+SPECTRA = (
+    *(Spectrum(f"n_fft {n:,}", n) for n in (2_048, 4_096, 8_192, 16_384, 32_768)),
+    Spectrum(f"n_fft 2,048, {N_MELS} mel bands", 2_048, mel=True),
+    Spectrum(f"n_fft 16,384, {N_MELS} mel bands", 16_384, mel=True),
+    Spectrum("n_fft 16,384, median over frames", 16_384, over_frames="median"),
+)
+SIDE_BY_SIDE = (SPECTRA[1], SPECTRA[3])
+
+
+def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
+    """Return triangular bands (n_mels, n_bins) over the band, even on the mel scale.
+
+    The mel scale is 2595 log10(1 + f / 700); every band sums to 1.
+    """
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in BAND_HZ)
+    edges = 700 * (10 ** (np.linspace(low, high, n_mels + 2) / 2595) - 1)
+    bins = np.arange(n_fft // 2 + 1) * SAMPLE_RATE / n_fft
+    left, centre, right = (edges[i : i + n_mels, None] for i in range(3))
+    triangles = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
+    # A narrow band between two bins takes the nearer one.
+    nearest = np.abs(bins - centre).argmin(1)
+    triangles = np.maximum(triangles, 0)
+    triangles[np.arange(n_mels), nearest] += 1e-6
+    return (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
+
+
+@torch.no_grad()
+def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
+    """Return the fine structure (n_segments, n_values) of int16 segments."""
+    window = torch.hann_window(spectrum.n_fft)
+    mel = torch.from_numpy(mel_matrix(spectrum.n_fft, N_MELS)) if spectrum.mel else None
+    # The floor is a level in the spectrum of 16,384 points.
+    floor = POWER_FLOOR * spectrum.n_fft / 16_384
+    rows = []
+    for first in range(0, len(samples), 16):
+        audio = torch.from_numpy(samples[first : first + 16].astype(np.float32) / 32767)
+        power = (
+            torch.stft(
+                audio,
+                spectrum.n_fft,
+                hop_length=spectrum.n_fft // 4,
+                window=window,
+                return_complex=True,
+            )
+            .abs()
+            .square()
+        )
+        levels = 10 * torch.log10((power if mel is None else mel @ power) + floor)
+        row = levels.mean(2) if spectrum.over_frames == "mean" else levels.median(2).values
+        fine = fine_structure(row)
+        rows.append((fine if spectrum.mel else fine[:, band(spectrum.n_fft)]).numpy())
+    return np.concatenate(rows)
+
+
+def cached_spectrum(dataset: Dataset, spectrum: Spectrum, folder: Path) -> NDArray[np.float32]:
+    """Return the features of every crop, from disk when they are there."""
+    path = folder / spectrum.file_name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        log.info("features: %s", spectrum.name)
+        np.save(path, spectrum_features(dataset.samples[:, :SEGMENT_SAMPLES], spectrum))
+    return np.load(path, mmap_mode="r")
+
+
+def judge_features(dataset: Dataset, features: NDArray[np.float32]) -> list[list[Judged]]:
+    """Return every fold's full-band clips as they are, judged by a regression."""
+    folds = []
+    for split in corpus.split_folds(dataset.clips):
+        rows = dataset.rows(split.train)
+        weights = sample_weights(dataset, rows) * len(rows)
+        fitted = fit_reference(features[rows], dataset.labels[rows], weights)
+
+        def logits_of(
+            rows: NDArray[np.int64], logits: Callable[..., evaluate.Logits] = fitted.logits
+        ) -> evaluate.Logits:
+            return logits(features[rows])
+
+        folds.append(evaluate.full_band(evaluate.judge(dataset, split.test, logits_of)))
+    return folds
+
+
+def table_row(name: str, folds: list[list[Judged]]) -> str:
+    """Return one line: all folds together, their AUCs, and the worst family at FPR 1 %."""
+    together = [j for fold in folds for j in fold]
+    whole, families = evaluate.summary(together), evaluate.by_family(together)
+    worst = min(families, key=lambda family: families[family]["tpr_at_fpr_1"])
+    of_folds = ", ".join(f"{evaluate.summary(fold)['auc']:.3f}" for fold in folds)
+    return (
+        f"| {name} | {whole['auc']:.3f} | {whole['tpr_at_fpr_5']:.3f} "
+        f"| {whole['tpr_at_fpr_1']:.3f} | {of_folds} "
+        f"| {worst} {families[worst]['tpr_at_fpr_1']:.2f} |"
+    )
+
+
+def main() -> None:
+    """Print the table; the features are kept in the work folder."""
+    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.ablate")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--debian", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(arguments.threads)
+    packages = arguments.debian or arguments.work / "debian"
+    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    dataset = build_dataset(clips, arguments.work)
+    folder = arguments.work / "ablation"
+    lines = [
+        "| spectrum | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
+        "| worst family at FPR 1 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for spectrum in SPECTRA:
+        features = cached_spectrum(dataset, spectrum, folder)
+        lines.append(table_row(spectrum.name, judge_features(dataset, features)))
+    both = [cached_spectrum(dataset, spectrum, folder) for spectrum in SIDE_BY_SIDE]
+    name = " and ".join(f"{spectrum.n_fft:,}" for spectrum in SIDE_BY_SIDE)
+    folds = judge_features(dataset, np.concatenate(both, axis=1))
+    lines.append(table_row(f"n_fft {name} side by side", folds))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
