@@ -9,6 +9,10 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.detector import Detector
@@ -21,10 +25,11 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.model_card import ModelCard
 from beetsplug.artifactnet.provenance import read_provenance
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring import score_track
-from beetsplug.artifactnet.segments import SegmentCount, cut_segments
+from beetsplug.artifactnet.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 log = logging.getLogger(__package__)
@@ -38,7 +43,18 @@ _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
 )
 
 
-def score_file(path: Path, detector: Detector, count: SegmentCount) -> TrackResult:
+class Scorer(Protocol):
+    """What scores segments: a :class:`Detector`, or something that asks several."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What it must be given."""
+
+    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
+        """Return P(AI) of each segment, (n_segments,), as :class:`Detector` does."""
+
+
+def score_file(path: Path, detector: Scorer, count: SegmentCount) -> TrackResult:
     """Return what became of one file; whatever is wrong with it is an outcome.
 
     Args:
@@ -58,7 +74,7 @@ def score_file(path: Path, detector: Detector, count: SegmentCount) -> TrackResu
     return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
 
 
-def _score(path: Path, detector: Detector, count: SegmentCount) -> TrackScore:
+def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
     card = detector.card
     probabilities: list[float] = []
     starts_s: list[float] = []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -291,7 +291,7 @@ def score_job(job: Job) -> tuple[Answer, ...]:
     together = _Together(job.detectors)
     # To the pipeline several models are one: what can be wrong with a file is told
     # there, and is the same for all of them.
-    result = score_file(job.path, cast("Detector", together), job.count)
+    result = score_file(job.path, together, job.count)
     if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED}:
         return tuple(together.answers())
     failed = Answer(None, f"{result.outcome.value}: {result.detail}")

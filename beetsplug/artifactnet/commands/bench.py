@@ -16,6 +16,7 @@ from beets import ui
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.bench_lines import summary_lines
 from beetsplug.artifactnet.commands.terminal import (
     INTERRUPTED,
     Progress,
@@ -387,7 +388,7 @@ class _Bench:
             values = {c.model: cal.calibration_values(c) for c in calibrations}
             _write_json(folder / cal.CALIBRATION_FILE, values)
         if manifest is not None:
-            self._say(*_summary(folder, manifest, runs), *_transport_lines(transported))
+            self._say(*summary_lines(folder, manifest, runs), *_transport_lines(transported))
         self._say(*(line for found in lines for line in found))
         if manifest is not None:
             ui.print_(f"report: {printable(str(page))}")
@@ -503,74 +504,6 @@ def _write_json(path: Path, values: object) -> None:
         write_whole(path, f"{json.dumps(values, indent=1, allow_nan=False)}\n".encode("ascii"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-
-
-# The summary on the terminal is read from the report: the same numbers, computed once.
-
-
-def _summary(folder: Path, manifest: Manifest, runs: Sequence[ModelRun]) -> list[str]:
-    from beetsplug.artifactnet.benchmark.outputs import folder_name
-
-    lines = [f"{manifest.name} ({manifest.schema}): {count_of(len(manifest.tracks), 'track')}"]
-    for run in runs:
-        values = _read_json(folder / folder_name(run.model) / "metrics.json")
-        lines += _model_lines(values)
-    if len(runs) > 1:
-        for comparison in _read_json(folder / "comparison.json"):
-            lines += _comparison_lines(comparison)
-    return lines
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="ascii"))
-
-
-def _model_lines(values: Mapping[str, Any]) -> list[str]:
-    coverage, metrics = values["coverage"], values["metrics"]
-    split = f" of the split {values['split']!r}" if values["split"] else ""
-    lines = [
-        f"{values['model']}: {coverage['n_scored']} of {coverage['n_tracks']} tracks{split} "
-        f"scored, {coverage['n_missing']} missing, {coverage['n_failed']} failed"
-    ]
-    rows = {name: found for name, found in metrics.items() if "value" in found}
-    lines += _rows({name: found for name, found in rows.items() if "." not in name})
-    for threshold, value in values["thresholds"].items():
-        prefix = f"{threshold}."
-        lines.append(f"  at the {threshold} threshold, {value:g}")
-        lines += _rows(
-            {
-                name.removeprefix(prefix): found
-                for name, found in rows.items()
-                # It is the recall again.
-                if name.startswith(prefix) and name != f"{prefix}tpr"
-            }
-        )
-    return lines
-
-
-def _comparison_lines(values: Mapping[str, Any]) -> list[str]:
-    first, second = values["first"], values["second"]
-    lines = [f"{first} minus {second}, on {count_of(values['n_tracks'], 'track')}"]
-    rows = {
-        name: {"value": found["difference"], "interval": found["interval"]}
-        for name, found in values["differences"].items()
-        if not name.endswith(".tpr")
-    }
-    return lines + _rows(rows, sign="+")
-
-
-def _rows(rows: Mapping[str, Mapping[str, Any]], sign: str = "") -> list[str]:
-    from beetsplug.artifactnet.benchmark.summary import NAMES
-
-    lines = []
-    for key, found in rows.items():
-        threshold, _, name = key.rpartition(".")
-        title = f"{NAMES[name]} ({threshold})" if threshold else NAMES[name]
-        value = "none" if found["value"] is None else f"{found['value']:{sign}.4f}"
-        interval = found["interval"]
-        span = f"  {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
-        lines.append(f"    {title:<30} {value}{span}")
-    return lines
 
 
 def _transport_lines(results: Sequence[Transported]) -> list[str]:
