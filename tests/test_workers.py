@@ -225,11 +225,13 @@ def test_executor(value: str) -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys
 from beetsplug.artifactnet.workers import run_each, shared_workers
 from tests.test_workers import own_pid, sleep_at_three
 
 if __name__ == "__main__":
+    # A shell starts background jobs deaf to Ctrl-C, and their children with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     workers = shared_workers("local", 2)
     pids = {pid for _, _, pid in run_each(own_pid, range(8), workers)}
     print(*pids, flush=True)

@@ -12,7 +12,8 @@ from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, 
 
 _AGGREGATE: Mapping[Aggregation, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
-    "mean": statistics.fmean,
+    # Not fmean: its rounding can lead out of the range of the values.
+    "mean": statistics.mean,
     "max": max,
 }
 

@@ -35,6 +35,7 @@ _FILES_PER_PROCESS = 2_000
 """A process is replaced after that many: what a decoder leaks does not add up."""
 _PRELOADED = ("beetsplug.artifactnet.pipeline", "onnxruntime", "soundfile", "soxr")
 _CONNECT_S = 10
+_CLOSE_S = 3.0
 _WAIT_S = 0.2
 """How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 _PER_WORKER = 2
@@ -148,6 +149,10 @@ class LocalWorkers:
             initializer=_start_worker,
             context=_context(),
         )
+        self._closing = threading.Event()
+        # Started now: there are no new threads any more when Python exits.
+        self._closer = threading.Thread(target=self._close, daemon=True)
+        self._closer.start()
 
     @property
     def n_workers(self) -> int:
@@ -173,8 +178,15 @@ class LocalWorkers:
         return None
 
     def close(self) -> None:
-        """End all processes at once."""
+        """End all processes."""
         self._pool.stop()
+        self._closing.set()
+        # Ctrl-C may have hit this thread in the middle of waking one of the pool's, which
+        # then sleeps for ever. The processes have ended by then; the rest are daemons.
+        self._closer.join(_CLOSE_S)
+
+    def _close(self) -> None:
+        self._closing.wait()
         self._pool.join()
 
 
