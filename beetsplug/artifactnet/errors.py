@@ -67,6 +67,10 @@ class ConfigError(ArtifactNetError):
     """An option has a value that it cannot have."""
 
 
+class LibraryError(ArtifactNetError):
+    """The library's database cannot be used."""
+
+
 class MissingPackageError(ArtifactNetError):
     """A package that this feature needs is not installed."""
 

@@ -142,7 +142,7 @@ class _Run:
         self.write = self.settings.write if opts.write is None else opts.write
 
     def run(self, args: list[str]) -> None:
-        plan = self.plan(self.items(args))
+        plan = library.patiently(lambda: self.plan(self.items(args)))
         if self.opts.pretend:
             self.pretend(plan)
         elif plan.due:
@@ -182,8 +182,7 @@ class _Run:
     def redecide(self, item: Item) -> bool:
         if not library.redecide(item, self.engine.judge):
             return False
-        item.store()
-        library.update_album_of(item)
+        library.store(item)
         return True
 
     def pretend(self, plan: _Plan) -> None:
@@ -207,6 +206,11 @@ class _Run:
             progress.clear()
             ui.print_(f"interrupted: {_summary(tally, plan)}")
             sys.exit(INTERRUPTED)
+        except Exception:
+            progress.clear()
+            if tally.n_done:
+                ui.print_(f"stopped: {_summary(tally, plan)}")
+            raise
         finally:
             self.plugin.export_to_tags = None
             close = getattr(results, "close", None)
@@ -223,13 +227,13 @@ class _Run:
         self, item_id: int, result: TrackResult, tally: _Tally, progress: Progress
     ) -> None:
         """Store one result and print its line where it has one."""
-        item = self.lib.get_item(item_id)
+        item = library.patiently(lambda: self.lib.get_item(item_id))
         if item is None:
             # It was removed from the library while its file was being scored.
             return
         library.store_result(item, result, self.engine.judge)
         if self.write and result.outcome is Outcome.SCORED and item.try_write():
-            item.store()
+            library.store(item)
         verdict = library.own(item, Field.VERDICT)
         tally.count(result, verdict)
         if result.outcome is not Outcome.SCORED:

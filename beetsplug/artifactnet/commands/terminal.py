@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
 
 from beetsplug.artifactnet.errors import ArtifactNetError
@@ -31,6 +33,8 @@ def guarded(run: Run) -> Run:
             run(*args, **kwargs)
         except ArtifactNetError as error:
             raise UserError(f"artifactnet: {printable(str(error))}") from error
+        except (DBAccessError, sqlite3.Error) as error:
+            raise UserError(f"artifactnet: the library: {error}") from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
