@@ -1,0 +1,361 @@
+"""Score thousands of files, many of them faulty, through kills and Ctrl-C; check the result.
+
+    python -m tests.soak --files 2000 --seed 0
+
+``beet artifactnet`` is killed twice and interrupted once, and then left to end. After
+that every good file must have been scored, once, and each bad one must say what is wrong
+with it. The exit status is 1 where that is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from beets.library import Item, Library
+
+from tests.audio_files import encode, music, tone
+from tests.beets_library import HEARING_BEET
+from tests.onnx_models import LEVELS, SAMPLE_RATE, write_model
+from tests.speed import session_mb
+
+CRASHER = Path(__file__).parent / "regressions" / "vorbis-seek-crash.ogg"
+TIME_LIMIT_S = 3
+ENDLESS_REPEATS = 20_000
+"""Seconds of audio in a file whose decoding takes longer than that."""
+ENDS_WITHIN_S = 15.0
+WAIT_S = 0.02
+SUFFIXES = ("flac", "ogg", "mp3", "wav")
+FAULTY_EVERY = 5
+MAX_HANGING = 3
+"""Each costs the time limit."""
+
+
+@dataclass
+class Soak:
+    """A library in a folder, and what must become of each of its files."""
+
+    folder: Path
+    rng: random.Random
+    model: Path | None
+    """None: the bundled one."""
+    expected: dict[int, str] = field(default_factory=dict)
+    """Item id -> beginning of ``ai_error``, empty for a good file."""
+    vanishing: list[tuple[int, Path]] = field(default_factory=list)
+    """Files that are deleted in the middle of the run."""
+    seen: dict[int, str] = field(default_factory=dict)
+    """Item id -> ``ai_scored`` when the score was first seen."""
+    problems: list[str] = field(default_factory=list)
+    memory_mb: list[float] = field(default_factory=list)
+    """Of all processes together, over time."""
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "library.db"
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def check(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.problems.append(what)
+            self.say(f"WRONG: {what}")
+
+    # What there is at the start.
+
+    def write(self, n_files: int) -> None:
+        """Write files and the library that names them."""
+        (self.folder / "seeds").mkdir()
+        seeds = self._seeds()
+        library = Library(str(self.database), str(self.folder))
+        for number in range(n_files):
+            fault = self._fault(number, n_files)
+            path = self.folder / "music" / str(number // 100) / f"{number} {fault}\n'é\x1b[31m"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path, error = self._place(path, fault, seeds)
+            item = Item(path=os.fsencode(path), title=f"{number} {fault}", length=2.0)
+            item.add(library)
+            self.expected[int(item.id or 0)] = error
+            if fault == "vanishing":
+                self.vanishing.append((int(item.id or 0), path))
+        library._close()
+        found = Counter(error.partition(":")[0] or "good" for error in self.expected.values())
+        self.say(f"{n_files} files, {dict(found)}, {len(self.vanishing)} to vanish")
+
+    def _fault(self, number: int, n_files: int) -> str:
+        """Return what is wrong with a file: one in five has each fault in turn."""
+        round_of_faults, place = divmod(number // FAULTY_EVERY, len(FAULTS))
+        fault = list(FAULTS)[place]
+        if number % FAULTY_EVERY == 1 and number > n_files // 2:
+            return "vanishing" if place == 0 else "good"
+        if number % FAULTY_EVERY:
+            return "good"
+        return "garbage" if fault == "hanging" and round_of_faults >= MAX_HANGING else fault
+
+    def _seeds(self) -> dict[str, Path]:
+        """Return a good file of each format, one that crashes and one that takes long."""
+        duration_s = 2.0 if self.model is not None else 8.0
+        seeds = {"crash": CRASHER, "endless": self.folder / "seeds" / "endless.aac"}
+        for suffix in SUFFIXES:
+            seeds[suffix] = path = self.folder / "seeds" / f"good.{suffix}"
+            rate = SAMPLE_RATE if suffix in {"flac", "wav"} else 44_100
+            samples = tone(LEVELS["ai"], duration_s, rate)
+            if self.model is None:
+                samples = music(duration_s, rate)
+            encode(path, samples, rate)
+        # AAC in ADTS has no header of its own: its frames can follow one another for hours.
+        second = self.folder / "seeds" / "second.aac"
+        encode(second, music(1.0), 44_100)
+        with seeds["endless"].open("wb") as file:
+            for _ in range(ENDLESS_REPEATS):
+                file.write(second.read_bytes())
+        return seeds
+
+    def _place(self, stem: Path, fault: str, seeds: dict[str, Path]) -> tuple[Path, str]:
+        """Make a file with a fault; return its path and what it is to be reported as."""
+        suffix = self.rng.choice(SUFFIXES)
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        if fault in {"good", "vanishing"}:
+            shutil.copyfile(seeds[suffix], path)
+            return path, ""
+        return FAULTS[fault](path, seeds)
+
+    # The run, again and again.
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-c", HEARING_BEET, "artifactnet", "-q"],
+            env={**os.environ, "BEETSDIR": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=(self.folder / "errors.txt").open("a"),
+            text=True,
+            start_new_session=True,
+        )
+
+    def configure(self) -> None:
+        options: dict[str, object] = {"time_limit": TIME_LIMIT_S, "threads": 2}
+        if self.model is not None:
+            options["model"] = str(self.model)
+        config = {
+            "plugins": ["artifactnet"],
+            "library": str(self.database),
+            "directory": str(self.folder),
+            "artifactnet": options,
+        }
+        (self.folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
+
+    def run_until(self, n_done: int, number: signal.Signals | None) -> str:
+        """Run until so many files are done, then send a signal; return the last line.
+
+        Without a signal the run is left to end by itself.
+        """
+        process = self.start()
+        assert process.stdout is not None
+        while process.poll() is None and (number is None or self.n_done() < n_done):
+            self.memory_mb.append(session_mb(process.pid))
+            time.sleep(WAIT_S if number is not None else 10 * WAIT_S)
+        if number is not None:
+            self.check(process.poll() is None, f"the run ended before {number.name}")
+            process.send_signal(number)
+        sent = time.monotonic()
+        output, _ = process.communicate()
+        took_s = time.monotonic() - sent
+        self._check_session(process.pid)
+        self._check_database()
+        name = "the end" if number is None else number.name
+        self.say(
+            f"{name}: {self.n_done()} done, exit status {process.returncode}, "
+            f"ended within {took_s:.1f} s, at most {max(self.memory_mb):.0f} MB so far"
+        )
+        wanted = {None: 0, signal.SIGKILL: -9, signal.SIGINT: 130}[number]
+        self.check(process.returncode == wanted, f"exit status after {name}")
+        self.check(took_s < ENDS_WITHIN_S, f"took {took_s:.0f} s to end after {name}")
+        return (output.splitlines() or [""])[-1]
+
+    def _check_session(self, leader: int) -> None:
+        """Check that no process of a run is left."""
+        ends = time.monotonic() + ENDS_WITHIN_S
+        while session_mb(leader) > 0 and time.monotonic() < ends:
+            time.sleep(WAIT_S)
+        self.check(session_mb(leader) == 0, "a process outlived the run")
+
+    def _check_database(self) -> None:
+        """Check that the database is sound and that no score was made a second time."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+        self.check(sound == "ok", f"database: {sound}")
+        for item_id, scored in self.values("ai_scored").items():
+            first = self.seen.setdefault(item_id, scored)
+            self.check(first == scored, f"item {item_id} was scored twice")
+
+    def values(self, key: str) -> dict[int, str]:
+        """Return item id -> value of a flexible attribute."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as connection:
+            query = "SELECT entity_id, value FROM item_attributes WHERE key = ?"
+            return dict(connection.execute(query, (key,)).fetchall())
+
+    def n_done(self) -> int:
+        return len(self.values("ai_scored")) + len(self.values("ai_error"))
+
+    def let_files_vanish(self) -> None:
+        """Delete the files that are to vanish, those that are done already aside."""
+        done = self.values("ai_scored").keys() | self.values("ai_error").keys()
+        left = [(item_id, path) for item_id, path in self.vanishing if item_id not in done]
+        for item_id, path in left:
+            path.unlink()
+            self.expected[item_id] = "missing: no such file"
+        self.say(f"{len(left)} files deleted")
+
+    def run(self) -> None:
+        """Run, kill, run, kill, delete files, run, interrupt, run to the end."""
+        n_files = len(self.expected)
+        self.configure()
+        self.run_until(n_files // 5, signal.SIGKILL)
+        self.run_until(2 * n_files // 5, signal.SIGKILL)
+        self.let_files_vanish()
+        last = self.run_until(3 * n_files // 5, signal.SIGINT)
+        self.check(last.startswith("interrupted: "), f"no summary after Ctrl-C: {last}")
+        self.say(self.run_until(n_files, None))
+        last = self.run_until(n_files, None)
+        self.check(last.startswith("nothing to score: "), f"work was left: {last}")
+        self.say(last)
+        self._check_outcomes()
+        self._report_memory()
+
+    def _check_outcomes(self) -> None:
+        scores, errors = self.values("ai_score"), self.values("ai_error")
+        for item_id, error in self.expected.items():
+            found = errors.get(item_id, "")
+            right = found.startswith(error) if error else item_id in scores and not found
+            self.check(right, f"item {item_id}: wanted {error or 'a score'}, found {found}")
+        self.say(f"{len(scores)} scored, {len(errors)} explained:")
+        for text, number in Counter(text[:70] for text in errors.values()).most_common():
+            self.say(f"  {number:5} {text!r}")
+
+    def _report_memory(self) -> None:
+        size = max(1, len(self.memory_mb) // 8)
+        parts = [max(self.memory_mb[i : i + size]) for i in range(0, len(self.memory_mb), size)]
+        self.say("memory over time, MB: " + " ".join(f"{part:.0f}" for part in parts))
+
+
+Fault = Callable[[Path, dict[str, Path]], tuple[Path, str]]
+
+
+def _truncated(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
+    data = seeds["flac"].read_bytes()
+    path = path.with_name(path.name + ".flac")
+    path.write_bytes(data[: len(data) // 2])
+    return path, "unreadable: "
+
+
+def _garbage(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path.write_bytes(random.Random(path.name).randbytes(5_000))
+    return path, "unreadable: "
+
+
+def _empty(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path.touch()
+    return path, "unreadable: "
+
+
+def _gone(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    return path, "missing: no such file"
+
+
+def _pipe(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    os.mkfifo(path)
+    return path, "unreadable: "
+
+
+def _folder(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path.mkdir()
+    return path, "unreadable: "
+
+
+def _dangling(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path.symlink_to("nowhere")
+    return path, "missing: no such file"
+
+
+def _loop(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path.symlink_to(path.name)
+    return path, "unreadable: "
+
+
+def _silent(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path = path.with_name(path.name + ".wav")
+    encode(path, tone(0.0, 8.0, SAMPLE_RATE), SAMPLE_RATE)
+    return path, "silent: "
+
+
+def _short(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
+    path = path.with_name(path.name + ".wav")
+    encode(path, tone(0.1, 0.1, SAMPLE_RATE), SAMPLE_RATE)
+    return path, "too_short: "
+
+
+def _crashing(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
+    path = path.with_name(path.name + ".ogg")
+    shutil.copyfile(seeds["crash"], path)
+    return path, "unreadable: its decoder crashed"
+
+
+def _hanging(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
+    path = path.with_name(path.name + ".aac")
+    path.symlink_to(seeds["endless"])
+    return path, "unreadable: not done within the time limit"
+
+
+FAULTS: dict[str, Fault] = {
+    "truncated": _truncated,
+    "garbage": _garbage,
+    "empty": _empty,
+    "gone": _gone,
+    "pipe": _pipe,
+    "folder": _folder,
+    "dangling": _dangling,
+    "loop": _loop,
+    "silent": _silent,
+    "short": _short,
+    "crashing": _crashing,
+    "hanging": _hanging,
+}
+
+
+def soak(folder: Path, n_files: int, seed: int, *, bundled: bool = False) -> list[str]:
+    """Run it in an empty folder; return what went wrong."""
+    model = None if bundled else write_model(folder / "model") / "model.onnx"
+    found = Soak(folder, random.Random(seed), model)
+    found.write(n_files)
+    found.run()
+    return found.problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bundled", action="store_true", help="the model that is shipped")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        problems = soak(Path(folder), options.files, options.seed, bundled=options.bundled)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
