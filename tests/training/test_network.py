@@ -21,6 +21,7 @@ from beetsplug.artifactnet.training.reference import (  # noqa: E402
     CombReference,
     GridReference,
     Reference,
+    coarse_features,
     comb_features,
     contrast_features,
     reference_features,
@@ -53,6 +54,7 @@ def network(seed: int = 0) -> ArtifactNetwork:
             rng.normal(0, 0.1, n_lags).astype(np.float32),
             rng.uniform(0.5, 2, n_lags).astype(np.float32),
         ),
+        Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1),
     )
     made.set_grids(
         GridReference(
@@ -80,6 +82,10 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
         grids.weight.detach().double().numpy(), grids.bias.detach().double().numpy()
     )
     np.testing.assert_allclose(grid, reference.logits(contrast_features(fine)), atol=2e-3)
+    with torch.no_grad():
+        coarse = made.coarse(torch.from_numpy(audio))
+    weights = made.coarse.bins.weight.detach().double().numpy()[0]
+    np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
 
 
 def test_a_network_takes_as_many_grids_as_it_has_places() -> None:

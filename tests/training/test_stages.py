@@ -46,7 +46,7 @@ def assert_close(found: NDArray[Any], expected: NDArray[Any], tolerance: float) 
 
 @pytest.mark.parametrize(
     ("n", "n_bins"),
-    [(4, 2), (16, 16), (64, 32), (1_024, 512), (16_384, 6_144), (16_384, 16_384)],
+    [(4, 2), (8, 4), (64, 32), (2_048, 512), (32_768, 10_240), (16_384, 16_384)],
 )
 def test_dft(n: int, n_bins: int) -> None:
     """The two-step transform is NumPy's FFT to 5e-6."""
@@ -56,10 +56,10 @@ def test_dft(n: int, n_bins: int) -> None:
     assert_close(re + 1j * im, expected, DFT_TOLERANCE)
 
 
-@pytest.mark.parametrize(("n", "n_bins"), [(8, 4), (1_000, 10), (16, 3), (16, 0), (16, 20)])
+@pytest.mark.parametrize(("n", "n_bins"), [(2, 2), (1_000, 10), (16, 3), (16, 0), (16, 20)])
 def test_dft_sizes(n: int, n_bins: int) -> None:
     """Sizes that the two steps cannot give are refused."""
-    with pytest.raises(ValueError, match="must be a square"):
+    with pytest.raises(ValueError, match="must be a"):
         stages.TwoStepDFT(n, n_bins)
 
 
@@ -67,18 +67,18 @@ def test_dft_sizes(n: int, n_bins: int) -> None:
     ("n_fft", "hop_length", "n_samples"),
     [
         (1_024, 256, 8_192),
-        (1_024, 1_024, 5_000),
+        (2_048, 2_048, 5_000),
         (4_096, 1_024, 20_001),
-        (16_384, 4_096, 176_400),
+        (32_768, 8_192, 176_400),
     ],
 )
 def test_magnitude_is_librosas(n_fft: int, hop_length: int, n_samples: int) -> None:
-    """The magnitude is that of librosa's STFT: Hann, centred, reflected at the ends."""
+    """The magnitude is that of librosa's STFT: Hann, whole frames alone."""
     audio = noise(2, n_samples)
     n_bins = n_fft // 2
     (found,) = run(stages.Magnitude(n_fft, hop_length, n_bins), audio)
     spectrum = librosa.stft(
-        audio.astype(np.float64), n_fft=n_fft, hop_length=hop_length, pad_mode="reflect"
+        audio.astype(np.float64), n_fft=n_fft, hop_length=hop_length, center=False
     )
     assert_close(found, np.abs(spectrum)[:, :n_bins], DFT_TOLERANCE)
 
@@ -88,9 +88,13 @@ def test_magnitude_is_scipys() -> None:
     audio = noise(1, 16_384)
     (found,) = run(stages.Magnitude(1_024, 256, 512), audio)
     window = scipy.signal.get_window("hann", 1_024)
-    reflected = np.pad(audio[0].astype(np.float64), 512, mode="reflect")
     _, _, spectrum = scipy.signal.stft(
-        reflected, window=window, nperseg=1_024, noverlap=768, boundary=None, padded=False
+        audio[0].astype(np.float64),
+        window=window,
+        nperseg=1_024,
+        noverlap=768,
+        boundary=None,
+        padded=False,
     )
     assert_close(found[0], np.abs(spectrum)[:512] * window.sum(), DFT_TOLERANCE)
 
@@ -157,7 +161,7 @@ def test_hpss_tells_a_tone_from_a_click() -> None:
     assert percussive[0, 50, 30] > 0.99
 
 
-@pytest.mark.parametrize(("n_bins", "n_lags", "n"), [(200, 40, 256), (5_573, 800, 16_384)])
+@pytest.mark.parametrize(("n_bins", "n_lags", "n"), [(200, 40, 256), (9_288, 1_600, 16_384)])
 def test_autocorrelation(n_bins: int, n_lags: int, n: int) -> None:
     """The autocorrelation is NumPy's correlate of the centred spectrum, over its power."""
     spectrum = np.abs(noise(3, n_bins))

@@ -1,9 +1,9 @@
 """Which resolution carries the cue: the per-bin regression on other spectra, same folds.
 
 ``python -m beetsplug.artifactnet.training.ablate --corpus DIR --work DIR``, after the
-training, whose crops it uses. Prints a Markdown table: linear bins at five window
-lengths, two of them side by side, mel bands, and the median over frames in place of
-the mean.
+training, whose crops it uses. Prints a Markdown table: linear bins at six window
+lengths and five widths of the envelope, two lengths side by side, mel bands, and the
+median over frames in place of the mean.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ with train_extra():
     from beetsplug.artifactnet.training.evaluate import Judged
     from beetsplug.artifactnet.training.reference import (
         BAND_HZ,
-        POWER_FLOOR,
+        ENVELOPE_BINS,
         band,
         fine_structure,
         fit_reference,
+        power_floor,
     )
     from beetsplug.artifactnet.training.train import sample_weights
 
 log = logging.getLogger(__name__)
 
 N_MELS = 128
+WIDTHS = (3, 7, 13, 27)
 
 
 @dataclass(frozen=True)
@@ -54,20 +56,23 @@ class Spectrum:
     mel: bool = False
     over_frames: str = "mean"
     """``mean`` or ``median`` of the log power."""
+    envelope_bins: int = ENVELOPE_BINS
 
     @property
     def file_name(self) -> str:
         """What its cached features are called."""
-        return f"{self.n_fft}{'-mel' if self.mel else ''}-{self.over_frames}.npy"
+        mel = "-mel" if self.mel else ""
+        return f"{self.n_fft}{mel}-{self.over_frames}-{self.envelope_bins}.npy"
 
 
 SPECTRA = (
-    *(Spectrum(f"n_fft {n:,}", n) for n in (2_048, 4_096, 8_192, 16_384, 32_768)),
+    *(Spectrum(f"n_fft {n:,}", n) for n in (2_048, 4_096, 8_192, 16_384, 32_768, 65_536)),
+    *(Spectrum(f"n_fft 32,768, envelope of {n} bins", 32_768, envelope_bins=n) for n in WIDTHS),
     Spectrum(f"n_fft 2,048, {N_MELS} mel bands", 2_048, mel=True),
-    Spectrum(f"n_fft 16,384, {N_MELS} mel bands", 16_384, mel=True),
-    Spectrum("n_fft 16,384, median over frames", 16_384, over_frames="median"),
+    Spectrum(f"n_fft 32,768, {N_MELS} mel bands", 32_768, mel=True),
+    Spectrum("n_fft 32,768, median over frames", 32_768, over_frames="median"),
 )
-SIDE_BY_SIDE = (SPECTRA[1], SPECTRA[3])
+SIDE_BY_SIDE = (SPECTRA[3], SPECTRA[4])
 
 
 def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
@@ -92,8 +97,7 @@ def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray
     """Return the fine structure (n_segments, n_values) of int16 segments."""
     window = torch.hann_window(spectrum.n_fft)
     mel = torch.from_numpy(mel_matrix(spectrum.n_fft, N_MELS)) if spectrum.mel else None
-    # The floor is a level in the spectrum of 16,384 points.
-    floor = POWER_FLOOR * spectrum.n_fft / 16_384
+    floor = power_floor(spectrum.n_fft)
     rows = []
     for first in range(0, len(samples), 16):
         audio = torch.from_numpy(samples[first : first + 16].astype(np.float32) / 32767)
@@ -103,6 +107,7 @@ def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray
                 spectrum.n_fft,
                 hop_length=spectrum.n_fft // 4,
                 window=window,
+                center=False,
                 return_complex=True,
             )
             .abs()
@@ -110,7 +115,7 @@ def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray
         )
         levels = 10 * torch.log10((power if mel is None else mel @ power) + floor)
         row = levels.mean(2) if spectrum.over_frames == "mean" else levels.median(2).values
-        fine = fine_structure(row)
+        fine = fine_structure(row, spectrum.envelope_bins)
         rows.append((fine if spectrum.mel else fine[:, band(spectrum.n_fft)]).numpy())
     return np.concatenate(rows)
 

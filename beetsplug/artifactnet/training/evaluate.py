@@ -27,13 +27,12 @@ class Judged:
 
 
 def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
-    """Return (n_segments, 4): the logits of per-bin head, comb head, CNN and grid head."""
+    """Return (n_segments, 5): the logits of every branch, as the network orders them."""
     rows = []
     with torch.no_grad():
         for first in range(0, len(samples), 16):
             audio = samples[first : first + 16, :SEGMENT_SAMPLES].astype(np.float32) / 32767
-            magnitude = network.magnitude(torch.from_numpy(audio))
-            rows.append(torch.stack(network.branches(magnitude), 1).numpy())
+            rows.append(network.all_branches(torch.from_numpy(audio)).numpy())
     return np.concatenate(rows).astype(np.float64)
 
 

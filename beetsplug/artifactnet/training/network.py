@@ -1,9 +1,10 @@
 """ArtifactNet's stages, sized for a laptop: audio in, one logit a segment out.
 
 STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
-CNN -> logit, after arXiv 2604.16254, with two changes that were measured to matter:
-bins of 2.7 Hz instead of 21.5 Hz, and a head that weighs every bin of the residual's
-mean spectrum by itself, since where a comb stands tells more than that there is one.
+CNN -> logit, after arXiv 2604.16254, with three changes that were measured to
+matter: bins of 1.3 Hz instead of 21.5 Hz, a second look at 2.7 Hz, and heads that weigh
+every bin of the mean spectrum by itself, since where a comb stands tells more than that
+there is one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.reference import (
+    COARSE_HOP,
+    COARSE_N_FFT,
     POWER_FLOOR,
     CombReference,
     GridReference,
@@ -21,6 +24,7 @@ from beetsplug.artifactnet.training.reference import (
     band,
     fine_structure,
     local_contrast,
+    power_floor,
 )
 from beetsplug.artifactnet.training.stages import (
     Autocorrelation,
@@ -37,23 +41,25 @@ DYNAMIC_RANGE_DB = 80.0
 class NetworkConfig:
     """Sizes of the network; stored in the checkpoint and the model card."""
 
-    n_fft: int = 16384
-    hop_length: int = 4096
-    n_bins: int = 5120
+    n_fft: int = 32_768
+    hop_length: int = 8_192
+    n_bins: int = 10_240
     """Up to 13.8 kHz: where a lossy codec cuts off says nothing about who made a song."""
     time_taps: int = 7
     frequency_taps: int = 15
     mask_channels: tuple[int, ...] = (16, 32, 48)
     cnn_channels: tuple[int, ...] = (24, 32, 48, 64)
-    patch: tuple[int, int] = (16, 2)
+    patch: tuple[int, int] = (32, 1)
     """Bins and frames that the UNet's first layer takes together."""
     pooled_frames: int = 2
     """Frames averaged for HPSS and CNN; the mean spectrum needs them all."""
-    n_lags: int = 800
+    n_lags: int = 1_600
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
+    coarse_bins: int = 5_120
+    """Of the second spectrum, up to the same frequency."""
     n_grids: int = 12
     """Decoders of our own whose grids are heard."""
-    whitening_bins: int = 64
+    whitening_bins: int = 128
     n_pooled_bands: int = 8
     dropout: float = 0.4
 
@@ -136,7 +142,7 @@ class ResidualCNN(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         first, *rest = config.cnn_channels
-        patch = (config.patch[0], config.patch[1] // config.pooled_frames)
+        patch = (config.patch[0], 1)
         self.stem = nn.Sequential(
             nn.Conv2d(7, first, patch, stride=patch, bias=False),
             nn.BatchNorm2d(first),
@@ -192,6 +198,22 @@ class GridHead(nn.Module):
         return self.grids(local_contrast(fine)).amax(1)
 
 
+class CoarseHead(nn.Module):
+    """The per-bin regression on a spectrum of half the window length."""
+
+    def __init__(self, n_bins: int) -> None:
+        super().__init__()
+        self.magnitude = Magnitude(COARSE_N_FFT, COARSE_HOP, n_bins)
+        self._band = band(COARSE_N_FFT)
+        self.bins = nn.Linear(self._band.stop - self._band.start, 1)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Return (batch,) logits of (batch, n_samples)."""
+        powers = self.magnitude(audio).square() + power_floor(COARSE_N_FFT)
+        levels = 10 * torch.log10(powers).mean(2)
+        return self.bins(fine_structure(levels)[:, self._band])[:, 0]
+
+
 class ArtifactNetwork(nn.Module):
     """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
 
@@ -210,11 +232,17 @@ class ArtifactNetwork(nn.Module):
         self.bins = nn.Linear(n_band, 1)
         self.comb = CombHead(n_band, c.n_lags)
         self.grid = GridHead(n_band, c.n_grids).requires_grad_(False)
-        self.register_buffer("fusion", torch.ones(4))
+        self.coarse = CoarseHead(c.coarse_bins).requires_grad_(False)
+        self.register_buffer("fusion", torch.ones(5))
 
-    def set_heads(self, bins: Reference, comb: CombReference) -> None:
-        """Start the linear heads where the reference regressions ended."""
+    def set_heads(self, bins: Reference, comb: CombReference, coarse: Reference) -> None:
+        """Start the linear heads where the reference regressions ended.
+
+        The coarse one stays there.
+        """
         with torch.no_grad():
+            self.coarse.bins.weight.copy_(torch.tensor(coarse.weights)[None])
+            self.coarse.bins.bias.fill_(coarse.bias)
             self.bins.weight.copy_(torch.tensor(bins.weights)[None])
             self.bins.bias.fill_(bins.bias)
             self.comb.lags.weight.copy_(torch.tensor(comb.weights)[None])
@@ -272,6 +300,11 @@ class ArtifactNetwork(nn.Module):
         whole = fine_structure(10 * log_magnitude.mean(2))[:, self._band]
         return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
 
+    def all_branches(self, audio: Tensor) -> Tensor:
+        """Return (batch, 5): the logits of :meth:`branches` and of the coarse head."""
+        branches = self.branches(self.magnitude(audio))
+        return torch.stack([*branches, self.coarse(audio)], 1)
+
     def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits: the weighted sum of the four branches."""
-        return torch.stack(self.branches(self.magnitude(audio)), 1) @ self.fusion
+        """Return (batch,) logits: the weighted sum of the five branches."""
+        return self.all_branches(audio) @ self.fusion

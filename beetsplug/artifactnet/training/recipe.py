@@ -114,7 +114,7 @@ class Fold:
     def __init__(self, dataset: Dataset, split: Split, rows: NDArray[np.int64]) -> None:
         self.dataset, self.split, self.rows = dataset, split, rows
         self.places = {int(row): place for place, row in enumerate(rows)}
-        self.branches: Logits = np.empty((len(rows), 4))
+        self.branches: Logits = np.empty((len(rows), 5))
         self.reference: Logits = np.empty(len(rows))
 
     def judge(self, logits: Logits, variant: int = 0) -> list[Judged]:
@@ -126,7 +126,7 @@ class Fold:
         return evaluate.judge(self.dataset, self.split.test, of_rows, variant=variant)
 
     def song_branches(self) -> Logits:
-        """Return (n_clips, 4): each branch's median logit, full-band clips alone."""
+        """Return (n_clips, 5): each branch's median logit, full-band clips alone."""
         judged = [evaluate.full_band(self.judge(b)) for b in self.branches.T]
         return np.array([[j.logit for j in branch] for branch in judged]).T
 
@@ -160,6 +160,7 @@ def held_out_report(folds: list[Fold], fusion: NDArray[np.float64]) -> dict[str,
         "comb head": lambda fold: fold.branches[:, 1],
         "cnn": lambda fold: fold.branches[:, 2],
         "grid head": lambda fold: fold.branches[:, 3],
+        "coarse head": lambda fold: fold.branches[:, 4],
         "network": lambda fold: fold.branches @ fusion,
     }
     for variant, how in ((0, "as they are"), (1, "through a library codec chain")):

@@ -18,24 +18,28 @@ from torch import Tensor, nn
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
 from beetsplug.artifactnet.training.stages import Autocorrelation
 
-POWER_FLOOR = 4e-6
+POWER_FLOOR = 8e-6
 """Power of a Hann-windowed bin below which 16-bit quantisation noise drowns all."""
-ENVELOPE_BINS = 13
+ENVELOPE_BINS = 5
+"""A Hann window's line and one bin on each side: any wider, it follows the music, too."""
+COARSE_N_FFT, COARSE_HOP = 16_384, 4_096
+"""The second resolution: the two together find more than either alone."""
 CLIP_DB = 5.0
 BAND_HZ = (1_000.0, 13_500.0)
 """Above it the spectrum tells more about a lossy codec than about a decoder."""
-CONTRAST_BINS = 65
+CONTRAST_BINS = 129
 
 
-def fine_structure(log_spectrum_db: Tensor) -> Tensor:
+def fine_structure(log_spectrum_db: Tensor, envelope_bins: int = ENVELOPE_BINS) -> Tensor:
     """Return how far each bin stands above its neighbourhood, 0 to :data:`CLIP_DB` dB.
 
     Args:
         log_spectrum_db: (batch, n_bins), mean over time, decibels.
+        envelope_bins: Odd; the neighbourhood whose lowest bin is the ground.
     """
-    half = ENVELOPE_BINS // 2
+    half = envelope_bins // 2
     padded = nn.functional.pad(log_spectrum_db[:, None], (half, half), mode="replicate")
-    envelope = -nn.functional.max_pool1d(-padded, ENVELOPE_BINS, stride=1)[:, 0]
+    envelope = -nn.functional.max_pool1d(-padded, envelope_bins, stride=1)[:, 0]
     return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
 
 
@@ -50,6 +54,11 @@ def local_contrast(fine: Tensor) -> Tensor:
     return fine - nn.functional.avg_pool1d(padded, CONTRAST_BINS, stride=1)[:, 0]
 
 
+def power_floor(n_fft: int) -> float:
+    """Return :data:`POWER_FLOOR` for another window length: a level in dB re full scale."""
+    return POWER_FLOOR * n_fft / 32_768
+
+
 def band(n_fft: int) -> slice:
     """Return the bins between 1 and 13.5 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
     low, high = (round(hz * n_fft / SAMPLE_RATE) for hz in BAND_HZ)
@@ -60,22 +69,40 @@ def band(n_fft: int) -> slice:
 def reference_features(
     samples: NDArray[np.int16] | NDArray[np.float32],
     *,
-    n_fft: int = 16384,
-    hop_length: int = 4096,
+    n_fft: int = 32_768,
+    hop_length: int = 8_192,
 ) -> NDArray[np.float32]:
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
     window = torch.hann_window(n_fft)
-    rows = []
+    chosen = band(n_fft)
+    # Made at once: small rows among large buffers would keep the heap from shrinking.
+    features = np.empty((len(samples), chosen.stop - chosen.start), np.float32)
     for first in range(0, len(samples), 16):
         batch = torch.from_numpy(samples[first : first + 16].astype(np.float32))
         if samples.dtype == np.int16:
             batch /= 32767
         spectrum = torch.stft(
-            batch, n_fft, hop_length=hop_length, window=window, return_complex=True
+            batch,
+            n_fft,
+            hop_length=hop_length,
+            window=window,
+            center=False,
+            return_complex=True,
         )
-        power_db = 10 * torch.log10(spectrum.abs().square() + POWER_FLOOR).mean(-1)
-        rows.append(fine_structure(power_db)[:, band(n_fft)].numpy())
-    return np.concatenate(rows)
+        power_db = 10 * torch.log10(spectrum.abs().square() + power_floor(n_fft)).mean(-1)
+        features[first : first + 16] = fine_structure(power_db)[:, chosen].numpy()
+    return features
+
+
+def coarse_features(
+    samples: NDArray[np.int16] | NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return the fine structure of segments (n_segments, n_samples) at half the length."""
+    return reference_features(
+        samples,
+        n_fft=COARSE_N_FFT,
+        hop_length=COARSE_HOP,
+    )
 
 
 @dataclass(frozen=True)
@@ -124,7 +151,7 @@ class CombReference:
 
 
 @torch.no_grad()
-def comb_features(fine: NDArray[np.float32], *, n_lags: int = 800) -> NDArray[np.float32]:
+def comb_features(fine: NDArray[np.float32], *, n_lags: int = 1_600) -> NDArray[np.float32]:
     """Return the autocorrelation (n_segments, n_lags) of fine structures."""
     autocorrelation = Autocorrelation(fine.shape[1], n_lags)
     batches = (torch.tensor(fine[i : i + 64]) for i in range(0, len(fine), 64))
@@ -136,7 +163,7 @@ def fit_comb(
     labels: NDArray[np.int64],
     sample_weight: NDArray[np.float64],
     *,
-    inverse_penalty: float = 1e-2,
+    inverse_penalty: float = 1e-3,
 ) -> CombReference:
     """Return the regression fitted to these segments' autocorrelations."""
     mean = features.mean(0)

@@ -29,6 +29,7 @@ from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfi
 from beetsplug.artifactnet.training.reference import (
     CombReference,
     Reference,
+    coarse_features,
     comb_features,
     fit_comb,
     fit_reference,
@@ -90,26 +91,33 @@ class Features:
     """(n_crops, n_bins), decibels."""
     comb: NDArray[np.float32]
     """(n_crops, n_lags)."""
+    coarse: NDArray[np.float32]
+    """(n_crops, n_coarse_bins), decibels."""
 
 
 @dataclass(frozen=True)
 class References:
-    """The two regressions that the network's linear heads start from."""
+    """The regressions that the network's linear heads start from."""
 
     bins: Reference
     comb: CombReference
+    coarse: Reference
 
 
 def cached_features(dataset: Dataset, folder: Path) -> Features:
     """Return the reference features of every crop, from disk when they are there."""
     fine_path, comb_path = folder / "features-fine.npy", folder / "features-comb.npy"
+    coarse_path = folder / "features-coarse.npy"
     if not fine_path.exists():
         # A segment's length from the start of the crop: as the detector reads.
         np.save(fine_path, reference_features(dataset.samples[:, :SEGMENT_SAMPLES]))
     fine = np.load(fine_path, mmap_mode="r")
     if not comb_path.exists():
         np.save(comb_path, comb_features(fine))
-    return Features(fine, np.load(comb_path, mmap_mode="r"))
+    if not coarse_path.exists():
+        np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
+    comb, coarse = (np.load(path, mmap_mode="r") for path in (comb_path, coarse_path))
+    return Features(fine, comb, coarse)
 
 
 def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) -> References:
@@ -120,6 +128,7 @@ def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) 
     return References(
         fit_reference(features.fine[rows], labels, weights),
         fit_comb(features.comb[rows], labels, weights),
+        fit_reference(features.coarse[rows], labels, weights),
     )
 
 
@@ -168,7 +177,7 @@ class _Run:
         self.weights = sample_weights(dataset, self.rows)
         self.labels = dataset.labels
         self.network = ArtifactNetwork(network_config)
-        self.network.set_heads(references.bins, references.comb)
+        self.network.set_heads(references.bins, references.comb, references.coarse)
         self.heads = [self.network.bins, self.network.comb.lags]
         self.anchors = [head.weight.detach().clone() for head in self.heads]
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
@@ -216,6 +225,7 @@ class _Run:
             config.n_fft,
             hop_length=config.hop_length,
             window=self.network.magnitude.window,
+            center=False,
             return_complex=True,
         )
         return spectrum[:, : config.n_bins].abs()
