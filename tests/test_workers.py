@@ -292,3 +292,35 @@ def test_ctrl_c_is_for_the_master(tmp_path: Path) -> None:
     assert process.returncode != 0
     assert stderr.count("KeyboardInterrupt") == 1
     assert wait_until_dead(pids)
+
+
+def beets_modules(_: int) -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "beets"]
+
+
+def test_a_worker_loads_no_beets(workers: LocalWorkers) -> None:
+    """What scores files is not slowed down by what only the plugin needs."""
+    assert "beets" in sys.modules
+    assert workers.submit(None, beets_modules, 0).result() == []
+
+
+UNGUARDED = """
+from pathlib import Path
+from beetsplug.artifactnet.workers import LocalWorkers
+print("started")
+workers = LocalWorkers(1)
+print(workers.submit(None, Path, "scored").result())
+workers.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["a file", "standard input"])
+def test_a_script_without_a_main_guard(how: str, tmp_path: Path) -> None:
+    """A worker does not run the script that started it."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED, encoding="utf-8")
+    command = [sys.executable, str(script) if how == "a file" else "-"]
+    done = subprocess.run(
+        command, input=UNGUARDED, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["started", "scored"]

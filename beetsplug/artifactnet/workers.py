@@ -10,17 +10,25 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
+
+if sys.platform == "win32":
+    from multiprocessing.context import SpawnContext as StartContext
+    from multiprocessing.context import SpawnProcess as StartProcess
+else:
+    from multiprocessing.context import ForkServerContext as StartContext
+    from multiprocessing.context import ForkServerProcess as StartProcess
 
 if TYPE_CHECKING:
     import distributed
@@ -33,7 +41,12 @@ LOCAL = "local"
 DASK_SCHEME = "dask"
 _FILES_PER_PROCESS = 2_000
 """A process is replaced after that many: what a decoder leaks does not add up."""
-_PRELOADED = ("beetsplug.artifactnet.pipeline", "onnxruntime", "soundfile", "soxr")
+_PRELOADED = (
+    "beetsplug.artifactnet.pipeline",
+    "beetsplug.artifactnet.workers",
+    "onnxruntime",
+    "pebble.pool.process",
+)
 _CONNECT_S = 10
 _CLOSE_S = 3.0
 _WAIT_S = 0.2
@@ -140,6 +153,8 @@ class LocalWorkers:
     """Processes of this machine; one that dies is replaced."""
 
     def __init__(self, n_workers: int) -> None:
+        context = _context()
+
         from pebble import ProcessPool
 
         self._n_workers = n_workers
@@ -147,7 +162,7 @@ class LocalWorkers:
             max_workers=n_workers,
             max_tasks=_FILES_PER_PROCESS,
             initializer=_start_worker,
-            context=_context(),
+            context=context,
         )
         self._closing = threading.Event()
         # Started now: there are no new threads any more when Python exits.
@@ -190,17 +205,45 @@ class LocalWorkers:
         self._pool.join()
 
 
-def _context() -> BaseContext:
-    """Return how processes are started.
+class WorkerProcess(StartProcess):
+    """A process that does not import the program that started it.
+
+    Nothing of that program is needed there: it would cost the time to load beets, and a
+    script without a main guard, or one read from standard input, would start workers of
+    its own in each worker.
+    """
+
+    def start(self) -> None:
+        """Start the process."""
+        with _starting:
+            program = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = program
+
+
+class WorkerContext(StartContext):
+    """How worker processes are started.
 
     Not by forking this one: an import runs in several threads, and what another of them
     holds at that moment would stay locked for ever. The server is forked from before it
-    has any thread, so a new process costs little time and shares its memory.
+    has any thread, so a new process costs little time and shares its memory. Windows has
+    no fork; there each process loads everything.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
+
+    Process = WorkerProcess
+
+
+def _context() -> WorkerContext:
+    context = WorkerContext()
+    if sys.platform != "win32":
+        from multiprocessing.forkserver import ensure_running
+
+        context.set_forkserver_preload(list(_PRELOADED))
+        # It loads what it forks while this process still loads the rest.
+        ensure_running()
     return context
 
 
@@ -273,6 +316,8 @@ class DaskWorkers:
         self._client.close()
 
 
+_starting = threading.Lock()
+"""Held while ``__main__`` is out of sight."""
 _shared: dict[tuple[str, int], LocalWorkers | DaskWorkers] = {}
 
 

@@ -99,10 +99,11 @@ def test_magnitude_is_scipys() -> None:
     assert_close(found[0], np.abs(spectrum)[:512] * window.sum(), DFT_TOLERANCE)
 
 
-def test_magnitude_sizes() -> None:
-    """A hop that does not divide the window is refused."""
+@pytest.mark.parametrize(("hop_length", "n_bins"), [(300, 512), (16, 512), (256, 544)])
+def test_magnitude_sizes(hop_length: int, n_bins: int) -> None:
+    """A hop that does not divide the window, or its grid, is refused; so are bins beyond."""
     with pytest.raises(ValueError, match="does not fit"):
-        stages.Magnitude(1_024, 300, 512)
+        stages.Magnitude(1_024, hop_length, n_bins)
 
 
 @pytest.mark.parametrize("taps", [1, 3, 5, 7, 15, 31])
