@@ -97,6 +97,11 @@ def wait_until_dead(pids: list[int], limit_s: float = 10.0) -> bool:
     return False
 
 
+def pids_in_use(workers: LocalWorkers) -> list[int]:
+    found = {pid for _, _, pid in run_each(own_pid, range(8), workers)}
+    return [pid for pid in found if isinstance(pid, int)]
+
+
 def test_every_item_once(workers: LocalWorkers) -> None:
     """Each item comes back with its place and what became of it."""
     found = sorted(run_each(double, range(40), workers))
@@ -116,6 +121,29 @@ def test_death_of_something_else(workers: LocalWorkers, tmp_path: Path) -> None:
     """An item whose worker died once is tried again in another one."""
     found = list(run_each(crash_once, [tmp_path / "a"], workers))
     assert found == [(0, tmp_path / "a", "done")]
+
+
+def test_an_idle_worker_is_killed(workers: LocalWorkers) -> None:
+    """Between two runs any worker may die: of another's hunger for memory, for one."""
+    for _ in range(2):
+        pids = pids_in_use(workers)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert wait_until_dead(pids)
+        assert list(run_each(double, [21], workers)) == [(0, 21, 42)]
+
+
+def test_what_a_broken_pool_had_to_do(workers: LocalWorkers) -> None:
+    """Where a pool breaks in the middle of a run, its items go to the next one."""
+    pids = pids_in_use(workers)
+    results = run_each(double, range(20), workers)
+    found = [next(results)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_until_dead(pids)
+    # All are idle here: what they were asked for is done.
+    time.sleep(0.5)
+    assert sorted([*found, *results]) == [(n, n, 2 * n) for n in range(20)]
 
 
 def test_exit_status_is_told(workers: LocalWorkers) -> None:

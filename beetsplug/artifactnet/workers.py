@@ -14,8 +14,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -53,8 +54,10 @@ _WAIT_S = 0.2
 """How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 _PER_WORKER = 2
 """Items a worker has at hand: the one that it works on, and the next."""
-_ATTEMPTS = 2
+_CRASH_ATTEMPTS = 2
 """A worker may die of something else than its file, of a lack of memory for one."""
+_BROKEN_ATTEMPTS = 5
+"""Where nobody can say whose worker died, an innocent file must have better chances."""
 
 
 class Cancelled(Exception):
@@ -66,8 +69,8 @@ class Lost:
     """What there is in place of a result where a worker did not come back with one."""
 
     reason: str
-    may_retry: bool
-    """Whether a second attempt may go better."""
+    attempts: int = 1
+    """How often the item is tried before this is its result."""
 
     def __str__(self) -> str:
         return self.reason
@@ -93,6 +96,9 @@ class Workers(Protocol):
 
     def lost(self, error: BaseException) -> Lost | None:
         """Return what was lost where this exception of a future says so, else None."""
+
+    def check(self) -> None:
+        """Let those futures fail that nobody works for any more."""
 
 
 def run_each(
@@ -127,10 +133,11 @@ def run_each(
             if is_cancelled():
                 raise Cancelled
             done, _ = wait(waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
+            workers.check()
             for future in done:
                 place, item, attempt = waiting.pop(future)
                 result = _result(future, workers)
-                if isinstance(result, Lost) and result.may_retry and attempt < _ATTEMPTS:
+                if isinstance(result, Lost) and attempt < result.attempts:
                     again.append((place, item, attempt + 1))
                 else:
                     yield place, item, result
@@ -153,21 +160,9 @@ class LocalWorkers:
     """Processes of this machine; one that dies is replaced."""
 
     def __init__(self, n_workers: int) -> None:
-        context = _context()
-
-        from pebble import ProcessPool
-
         self._n_workers = n_workers
-        self._pool: pebble.ProcessPool = ProcessPool(
-            max_workers=n_workers,
-            max_tasks=_FILES_PER_PROCESS,
-            initializer=_start_worker,
-            context=context,
-        )
-        self._closing = threading.Event()
-        # Started now: there are no new threads any more when Python exits.
-        self._closer = threading.Thread(target=self._close, daemon=True)
-        self._closer.start()
+        self._pool = _Pool(n_workers)
+        self._is_closed = False
 
     @property
     def n_workers(self) -> int:
@@ -178,19 +173,80 @@ class LocalWorkers:
         self, time_limit_s: float | None, function: Callable[..., T], *args: Any
     ) -> Future[T]:
         """Run a function in a process; cancelling its future ends the process."""
-        return self._pool.schedule(function, args=list(args), timeout=time_limit_s)
+        self.check()
+        return self._pool.submit(time_limit_s, function, *args)
 
     def lost(self, error: BaseException) -> Lost | None:
         """Return what was lost where this exception of a future says so, else None."""
+        from concurrent.futures.process import BrokenProcessPool
+
         from pebble import ProcessExpired
 
         if isinstance(error, ProcessExpired):
-            return Lost(
-                f"its decoder crashed ({_how_it_ended(error.exitcode)})", may_retry=True
-            )
+            reason = f"its decoder crashed ({_how_it_ended(error.exitcode)})"
+            return Lost(reason, _CRASH_ATTEMPTS)
+        if isinstance(error, BrokenProcessPool):
+            return Lost("its worker died again and again", _BROKEN_ATTEMPTS)
         if isinstance(error, TimeoutError | FutureTimeoutError):
-            return Lost("not done within the time limit", may_retry=False)
+            return Lost("not done within the time limit")
         return None
+
+    def check(self) -> None:
+        """Replace the pool if it is broken; what it had still to do fails.
+
+        A process that dies with nothing to do, or before it said what it does, leaves
+        the whole pool out of order.
+        """
+        if self._pool.is_broken() and not self._is_closed:
+            broken, self._pool = self._pool, _Pool(self._n_workers)
+            broken.give_up()
+
+    def close(self) -> None:
+        """End all processes."""
+        self._is_closed = True
+        self._pool.close()
+
+
+class _Pool:
+    """A pool of processes, until it breaks or is closed."""
+
+    def __init__(self, n_workers: int) -> None:
+        context = _context()
+
+        from pebble import ProcessPool
+
+        self._pool: pebble.ProcessPool = ProcessPool(
+            max_workers=n_workers,
+            max_tasks=_FILES_PER_PROCESS,
+            initializer=_start_worker,
+            context=context,
+        )
+        self._futures: set[Future[Any]] = set()
+        self._closing = threading.Event()
+        # Started now: there are no new threads any more when Python exits.
+        self._closer = threading.Thread(target=self._close, daemon=True)
+        self._closer.start()
+
+    def submit(
+        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+    ) -> Future[T]:
+        future: Future[T] = self._pool.schedule(function, args=list(args), timeout=time_limit_s)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return future
+
+    def is_broken(self) -> bool:
+        return not self._pool.active
+
+    def give_up(self) -> None:
+        """Let what is not done fail, and end what runs."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        self._pool.stop()
+        self._closing.set()
+        for future in list(self._futures):
+            with suppress(InvalidStateError):
+                future.set_exception(BrokenProcessPool("the pool broke"))
 
     def close(self) -> None:
         """End all processes."""
@@ -308,8 +364,11 @@ class DaskWorkers:
     def lost(self, error: BaseException) -> Lost | None:
         """Return what was lost where this exception of a future says so, else None."""
         if isinstance(error, self._module.KilledWorker):
-            return Lost("every Dask worker that tried it died", may_retry=False)
+            return Lost("every Dask worker that tried it died")
         return None
+
+    def check(self) -> None:
+        """Do nothing: the scheduler gives the tasks of lost workers to others."""
 
     def close(self) -> None:
         """Leave the cluster."""
