@@ -19,6 +19,7 @@ from beetsplug.artifactnet.commands import (
     aimodel_command,
     artifactnet_command,
 )
+from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
 from beetsplug.artifactnet.library import Field, State
@@ -107,7 +108,7 @@ class ArtifactNetPlugin(BeetsPlugin):
                 library.update_album(task.album)
         except ArtifactNetError as error:
             self._import_is_broken = True
-            self._log.error("nothing is scored in this import: {}", error)
+            self._log.error("nothing is scored in this import: {}", printable(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
             self._log.error("not scored: {!r}", error)
 
@@ -145,10 +146,10 @@ class ArtifactNetPlugin(BeetsPlugin):
         quiet = settings.quiet or beets.config["import"]["quiet"].get(bool)
         verdict = library.own(item, Field.VERDICT)
         if result.outcome is not Outcome.SCORED:
-            self._log.warning("not scored: {}: {}", str(item.filepath), result.detail)
+            self._log.warning("not scored: {}", printable(f"{item.filepath}: {result.detail}"))
         elif verdict != Verdict.REAL.value and not quiet:
             score = library.own(item, Field.SCORE)
-            self._log.warning("{} {:.4f} {}", verdict, score, str(item.filepath))
+            self._log.warning("{} {:.4f} {}", verdict, score, printable(str(item.filepath)))
 
     def after_import(self, lib: Library, **_: object) -> None:
         """Take what the import did to its files for known, other plugins' work included."""

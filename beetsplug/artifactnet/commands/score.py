@@ -238,7 +238,7 @@ class _Run:
         tally.count(result, verdict)
         if result.outcome is not Outcome.SCORED:
             progress.clear()
-            self.log.warning("not scored: {}: {}", str(item.filepath), result.detail)
+            self.log.warning("not scored: {}", printable(f"{item.filepath}: {result.detail}"))
         elif verdict != Verdict.REAL.value and not self.quiet:
             progress.clear()
             score = library.own(item, Field.SCORE)

@@ -34,7 +34,7 @@ def guarded(run: Run) -> Run:
         except ArtifactNetError as error:
             raise UserError(f"artifactnet: {printable(str(error))}") from error
         except (DBAccessError, sqlite3.Error) as error:
-            raise UserError(f"artifactnet: the library: {error}") from error
+            raise UserError(f"artifactnet: the library: {printable(str(error))}") from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
