@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -22,8 +23,13 @@ from beetsplug.artifactnet.training.augment import (  # noqa: E402
     opus,
     vorbis,
 )
-from beetsplug.artifactnet.training.corpus import read_manifest  # noqa: E402
+from beetsplug.artifactnet.training.corpus import Split, read_manifest  # noqa: E402
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset  # noqa: E402
+from beetsplug.artifactnet.training.recipe import (  # noqa: E402
+    N_BRANCHES,
+    Fold,
+    cross_fitted,
+)
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
@@ -172,6 +178,40 @@ def test_fusion_trusts_the_branch_that_knows() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 200)
     knowing = np.where(labels == 1, 1.0, -1.0) + rng.normal(0, 1, 400)
-    weights = evaluate.fit_fusion(np.stack([knowing, rng.normal(0, 1, 400)], 1), labels)
-    assert (weights >= 0).all()
-    assert weights[0] > 5 * weights[1]
+    branches = np.stack([knowing, rng.normal(0, 1, 400)], 1)
+    fusion = evaluate.fit_fusion(branches, labels)
+    assert (fusion.weights >= 0).all()
+    assert fusion.weights[0] > 5 * fusion.weights[1]
+    # A logit again: as sure as it is right.
+    probability = 1 / (1 + np.exp(-fusion.logits(branches)))
+    assert abs(float(probability.mean()) - 0.5) < 0.05
+
+
+def test_fused_folds_are_judged_by_others(dataset: Dataset) -> None:
+    """What judges a fold was fitted without it: a branch that lies in one fold alone."""
+    folds = []
+    for number in range(3):
+        fold = Fold(dataset, Split((), dataset.clips), dataset.rows(dataset.clips))
+        labels = dataset.labels[fold.rows]
+        fold.branches = np.zeros((len(labels), N_BRANCHES))
+        fold.branches[:, 0] = (2.0 * labels - 1) * (-1 if number == 0 else 1)
+        folds.append(fold)
+    fused = cross_fitted(folds)
+    weights = [fused[number] @ folds[number].branches[:, 0] for number in range(3)]
+    assert weights[0] > 0
+    assert weights[0] > weights[1]
+
+
+def test_songs_of_three_segments(dataset: Dataset) -> None:
+    """A track is judged by as many segments as are asked for, or not at all."""
+    clips = [replace(clip, source="one", track="one") for clip in dataset.clips]
+    one_track = replace(dataset, clips=tuple(clips))
+
+    def logits_of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return rows.astype(np.float64)
+
+    plain = one_track.rows(clips, plain=True)
+    (judged,) = evaluate.judge_songs(one_track, clips, logits_of, sum, n_segments=2)
+    assert judged.logit == plain[0] + plain[-1]
+    n_too_many = len(plain) + 1
+    assert not evaluate.judge_songs(one_track, clips, logits_of, sum, n_segments=n_too_many)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, debian, evaluate
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
-from beetsplug.artifactnet.training.evaluate import Judged
+from beetsplug.artifactnet.training.evaluate import Fusion, Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import GridReference
@@ -44,6 +45,13 @@ VERSION = "1.1"
 FOLD_CONFIG = TrainConfig(n_segments=16_000)
 FINAL_CONFIG = TrainConfig(n_segments=64_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
+BRANCHES = ("per-bin head", "comb head", "cnn", "grid head", "coarse head")
+N_BRANCHES = len(BRANCHES)
+SONG_AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
+    "median": statistics.median,
+    "mean": statistics.fmean,
+    "maximum": max,
+}
 Logits = NDArray[np.float64]
 
 
@@ -65,14 +73,11 @@ def main() -> None:
         judge_fold(material, split, work / f"fold-{i}")
         for i, split in enumerate(corpus.split_folds(dataset.clips))
     ]
-    fusion = evaluate.fit_fusion(
-        np.concatenate([fold.song_branches() for fold in folds]),
-        np.concatenate([fold.song_labels() for fold in folds]),
-    )
-    log.info("fusion weights: %s", np.round(fusion, 3).tolist())
-    held_out = held_out_report(folds, fusion)
+    held_out = held_out_report(folds)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
     (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
+    fusion = fit_fusion(folds)
+    log.info("fusion weights: %s", np.round(fusion.weights, 3).tolist())
     make_final(material, fusion, held_out, work, arguments.out)
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
 
@@ -114,19 +119,26 @@ class Fold:
     def __init__(self, dataset: Dataset, split: Split, rows: NDArray[np.int64]) -> None:
         self.dataset, self.split, self.rows = dataset, split, rows
         self.places = {int(row): place for place, row in enumerate(rows)}
-        self.branches: Logits = np.empty((len(rows), 5))
+        self.branches: Logits = np.empty((len(rows), N_BRANCHES))
         self.reference: Logits = np.empty(len(rows))
 
     def judge(self, logits: Logits, variant: int = 0) -> list[Judged]:
         """Return the held-out clips with their median logits on one variant."""
-
-        def of_rows(rows: NDArray[np.int64]) -> Logits:
-            return logits[[self.places[int(row)] for row in rows]]
-
+        of_rows = self._of_rows(logits)
         return evaluate.judge(self.dataset, self.split.test, of_rows, variant=variant)
 
+    def judge_songs(
+        self, logits: Logits, aggregate: Callable[[Sequence[float]], float]
+    ) -> list[Judged]:
+        """Return the held-out tracks with the aggregate of three segments' logits."""
+        of_rows = self._of_rows(logits)
+        return evaluate.judge_songs(self.dataset, self.split.test, of_rows, aggregate)
+
+    def _of_rows(self, logits: Logits) -> Callable[[NDArray[np.int64]], Logits]:
+        return lambda rows: logits[[self.places[int(row)] for row in rows]]
+
     def song_branches(self) -> Logits:
-        """Return (n_clips, 5): each branch's median logit, full-band clips alone."""
+        """Return (n_clips, n_branches): each branch's median logit, full-band clips alone."""
         judged = [evaluate.full_band(self.judge(b)) for b in self.branches.T]
         return np.array([[j.logit for j in branch] for branch in judged]).T
 
@@ -148,36 +160,79 @@ def judge_fold(material: Material, split: Split, folder: Path) -> Fold:
         np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
     fold.branches = np.load(cache)
     fold.reference = references.bins.logits(features.fine[fold.rows])
+    judged = evaluate.full_band(fold.judge(fold.branches.sum(1)))
+    log.info("%s, branches unweighted: %s", folder.name, evaluate.summary(judged))
     return fold
 
 
-def held_out_report(folds: list[Fold], fusion: NDArray[np.float64]) -> dict[str, Any]:
-    """Return the figures on families and sources that a fold's training never saw."""
-    report: dict[str, Any] = {}
-    detectors: dict[str, Callable[[Fold], Logits]] = {
-        "reference": lambda fold: fold.reference,
-        "per-bin head": lambda fold: fold.branches[:, 0],
-        "comb head": lambda fold: fold.branches[:, 1],
-        "cnn": lambda fold: fold.branches[:, 2],
-        "grid head": lambda fold: fold.branches[:, 3],
-        "coarse head": lambda fold: fold.branches[:, 4],
-        "network": lambda fold: fold.branches @ fusion,
+def fit_fusion(
+    folds: Sequence[Fold], branches: Sequence[int] = tuple(range(N_BRANCHES))
+) -> Fusion:
+    """Return the fusion of some of the branches, fitted on the songs of these folds."""
+    return evaluate.fit_fusion(
+        np.concatenate([fold.song_branches()[:, list(branches)] for fold in folds]),
+        np.concatenate([fold.song_labels() for fold in folds]),
+    )
+
+
+def cross_fitted(
+    folds: Sequence[Fold], branches: Sequence[int] = tuple(range(N_BRANCHES))
+) -> dict[int, Logits]:
+    """Return the fused logits of every fold's crops, by the place of the fold.
+
+    A fold's weights are fitted on the other folds, so that nothing of a judged clip is
+    in what judges it.
+    """
+    return {
+        place: fit_fusion([f for f in folds if f is not fold], branches).logits(
+            fold.branches[:, list(branches)]
+        )
+        for place, fold in enumerate(folds)
     }
+
+
+def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:
+    """Return the figures on families and sources that a fold's training never saw."""
+    detectors: dict[str, dict[int, Logits]] = {
+        "reference": {place: fold.reference for place, fold in enumerate(folds)}
+    }
+    for branch, name in enumerate(BRANCHES):
+        detectors[name] = {i: fold.branches[:, branch] for i, fold in enumerate(folds)}
+    for branch, name in enumerate(BRANCHES):
+        rest = [other for other in range(N_BRANCHES) if other != branch]
+        detectors[f"network without {name}"] = cross_fitted(folds, rest)
+    detectors["network"] = cross_fitted(folds)
+    report: dict[str, Any] = {}
     for variant, how in ((0, "as they are"), (1, "through a library codec chain")):
-        for name, logits_of in detectors.items():
-            judged = [evaluate.full_band(f.judge(logits_of(f), variant)) for f in folds]
-            together = [j for fold in judged for j in fold]
-            report[f"{name}, {how}"] = {
-                "all": evaluate.summary(together),
-                "folds": [evaluate.summary(fold) for fold in judged],
-                "families": evaluate.by_family(together),
-            }
+        for name, logits in detectors.items():
+            report[f"{name}, {how}"] = _rates(
+                [
+                    evaluate.full_band(fold.judge(logits[place], variant))
+                    for place, fold in enumerate(folds)
+                ]
+            )
+    for name, aggregate in SONG_AGGREGATES.items():
+        report[f"network, {name} of three segments"] = _rates(
+            [
+                fold.judge_songs(detectors["network"][place], aggregate)
+                for place, fold in enumerate(folds)
+            ]
+        )
     return report
+
+
+def _rates(folds: Sequence[Sequence[Judged]]) -> dict[str, Any]:
+    together = [judged for fold in folds for judged in fold]
+    return {
+        "all": evaluate.summary(together),
+        "folds": [evaluate.summary(fold) for fold in folds],
+        "families": evaluate.by_family(together),
+    }
 
 
 def make_final(
     material: Material,
-    fusion: NDArray[np.float64],
+    fusion: Fusion,
     held_out: dict[str, Any],
     work: Path,
     out: Path,
@@ -190,10 +245,10 @@ def make_final(
     references: References = fit_references(dataset, features, training)
     network = train(dataset, training, references, work / "final", FINAL_CONFIG)
     network.set_grids(material.grids(training))
-    network.fusion.copy_(torch.tensor(fusion, dtype=torch.float32))
+    network.fusion.copy_(torch.tensor(fusion.weights, dtype=torch.float32))
     rows = dataset.rows(calibration)
     places = {int(row): place for place, row in enumerate(rows)}
-    logits = evaluate.branch_logits(network, dataset.samples[rows]) @ fusion
+    logits = evaluate.branch_logits(network, dataset.samples[rows]) @ fusion.weights
     judged = {
         variant: evaluate.judge(
             dataset,
