@@ -88,6 +88,42 @@ def write_model(
     return _save(folder, graph, {**values, **(card or {})})
 
 
+def write_convolution_model(folder: Path, segment_samples: int, *, seed: int = 0) -> Path:
+    """Write a convolution and a dense layer of random weights, and return the folder."""
+    rng = np.random.default_rng(seed)
+    kernels = rng.normal(0, 0.1, (4, 1, 64)).astype(np.float32)
+    weights = rng.normal(0, 2.0, (4, 1)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Unsqueeze", ["audio", "one"], ["row"]),
+            helper.make_node("Conv", ["row", "kernels"], ["found"], strides=[64]),
+            helper.make_node("Relu", ["found"], ["kept"]),
+            helper.make_node("ReduceMean", ["kept"], ["pooled"], axes=[2], keepdims=0),
+            helper.make_node("Gemm", ["pooled", "weights"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], ["score"]),
+        ],
+        "convolution",
+        [_value("audio", ["batch", segment_samples])],
+        [_value("score", ["batch", 1])],
+        [
+            _constant("one", np.array([1], dtype=np.int64)),
+            _constant("kernels", kernels),
+            _constant("weights", weights),
+        ],
+    )
+    values: dict[str, Any] = {
+        "model_id": "convolution",
+        "version": "1.0",
+        "input": {
+            "name": "audio",
+            "sample_rate": SAMPLE_RATE,
+            "segment_samples": segment_samples,
+        },
+        "output": {"name": "score", "kind": "probability"},
+    }
+    return _save(folder, graph, values)
+
+
 def song_loudness(segments: NDArray[np.float32]) -> float:
     """Return what the song model gives for all segments of a song, (n, length).
 
