@@ -23,13 +23,8 @@ from beetsplug.artifactnet.training.augment import (  # noqa: E402
     opus,
     vorbis,
 )
-from beetsplug.artifactnet.training.corpus import Split, read_manifest  # noqa: E402
+from beetsplug.artifactnet.training.corpus import read_manifest  # noqa: E402
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset  # noqa: E402
-from beetsplug.artifactnet.training.recipe import (  # noqa: E402
-    N_BRANCHES,
-    Fold,
-    cross_fitted,
-)
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
@@ -171,35 +166,6 @@ def test_the_threshold_lets_through_what_the_rate_allows() -> None:
     for rate, n_flagged in ((0.01, 3), (0.05, 15), (0.0, 0)):
         threshold = evaluate.threshold_at(list(logits), rate)
         assert int(np.sum(logits >= threshold)) == n_flagged
-
-
-def test_fusion_trusts_the_branch_that_knows() -> None:
-    """A branch that tells the classes apart outweighs one that is noise."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 200)
-    knowing = np.where(labels == 1, 1.0, -1.0) + rng.normal(0, 1, 400)
-    branches = np.stack([knowing, rng.normal(0, 1, 400)], 1)
-    fusion = evaluate.fit_fusion(branches, labels)
-    assert (fusion.weights >= 0).all()
-    assert fusion.weights[0] > 5 * fusion.weights[1]
-    # A logit again: as sure as it is right.
-    probability = 1 / (1 + np.exp(-fusion.logits(branches)))
-    assert abs(float(probability.mean()) - 0.5) < 0.05
-
-
-def test_fused_folds_are_judged_by_others(dataset: Dataset) -> None:
-    """What judges a fold was fitted without it: a branch that lies in one fold alone."""
-    folds = []
-    for number in range(3):
-        fold = Fold(dataset, Split((), dataset.clips), dataset.rows(dataset.clips))
-        labels = dataset.labels[fold.rows]
-        fold.branches = np.zeros((len(labels), N_BRANCHES))
-        fold.branches[:, 0] = (2.0 * labels - 1) * (-1 if number == 0 else 1)
-        folds.append(fold)
-    fused = cross_fitted(folds)
-    weights = [fused[number] @ folds[number].branches[:, 0] for number in range(3)]
-    assert weights[0] > 0
-    assert weights[0] > weights[1]
 
 
 def test_songs_of_three_segments(dataset: Dataset) -> None:

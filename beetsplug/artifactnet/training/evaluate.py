@@ -139,42 +139,6 @@ def full_band(judged: Sequence[Judged]) -> list[Judged]:
     return [j for j in judged if j.clip.is_full_band]
 
 
-@dataclass(frozen=True)
-class Fusion:
-    """How the branches' logits become one."""
-
-    weights: NDArray[np.float64]
-    """(n_branches,), none negative."""
-    bias: float
-
-    def logits(self, branches: Logits) -> Logits:
-        """Return (n_segments,) logits of (n_segments, n_branches)."""
-        return branches @ self.weights + self.bias
-
-
-def fit_fusion(branches: NDArray[np.float64], labels: NDArray[np.int64]) -> Fusion:
-    """Return the fusion of least balanced logistic loss, so that it gives a logit again.
-
-    Args:
-        branches: (n_clips, n_branches), of clips that no branch was trained on.
-        labels: (n_clips,).
-    """
-    from scipy.optimize import minimize
-
-    balance = np.where(labels == 1, 0.5 / (labels == 1).sum(), 0.5 / (labels == 0).sum())
-    signs = np.where(labels == 1, 1.0, -1.0)
-
-    def loss(values: NDArray[np.float64]) -> float:
-        margins = signs * (branches @ values[:-1] + values[-1])
-        return float(np.sum(balance * np.logaddexp(0, -margins)))
-
-    n_branches = branches.shape[1]
-    start = np.append(np.full(n_branches, 0.3), 0.0)
-    bounds = [(0.0, None)] * n_branches + [(None, None)]
-    fitted: NDArray[np.float64] = minimize(loss, start, bounds=bounds).x
-    return Fusion(fitted[:-1], float(fitted[-1]))
-
-
 def probability(logit: float, threshold: float) -> float:
     """Return the probability that the exported model gives for a logit."""
     return 1 / (1 + math.exp(-(logit - threshold)))

@@ -1,0 +1,111 @@
+"""What the recipe makes of the logits of its folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from beetsplug.artifactnet.training import evaluate, recipe
+from beetsplug.artifactnet.training.corpus import Clip, Split
+from beetsplug.artifactnet.training.dataset import Crop, Dataset
+from beetsplug.artifactnet.training.recipe import BRANCHES, FUSION, N_BRANCHES, Fold
+
+N_REAL, N_AI, N_PLACES, N_VARIANTS = 400, 30, 3, 2
+COARSE = BRANCHES.index("coarse head")
+
+
+def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) -> Fold:
+    """Return a fold of tracks whose branches are noise, but for those that know."""
+    rng = np.random.default_rng(seed)
+    clips = tuple(
+        Clip(
+            path=folder / f"{seed}-{number}.{'ogg' if number % 2 else 'flac'}",
+            label=int(number >= N_REAL),
+            family="Suno" if number >= N_REAL else "",
+            generator="",
+            source=f"{'debian:' if number % 4 else ''}source {number % 10}",
+            track=f"track {number}",
+            sample_rate=44_100 if number % 8 else 22_050,
+        )
+        for number in range(N_REAL + N_AI)
+    )
+    crops = tuple(
+        Crop(number, place, variant, clip.is_full_band)
+        for number, clip in enumerate(clips)
+        for place in range(N_PLACES)
+        for variant in range(N_VARIANTS)
+    )
+    samples = np.zeros((len(crops), 1), dtype=np.int16)
+    dataset = Dataset(clips, crops, samples)
+    fold = Fold(dataset, Split((), clips), np.arange(len(crops)))
+    labels = dataset.labels
+    fold.branches = rng.normal(0, 1, (len(crops), N_BRANCHES))
+    for branch in knowing:
+        fold.branches[:, branch] += 8.0 * labels
+    fold.reference = rng.normal(0, 1, len(crops)) + 2.0 * labels
+    return fold
+
+
+def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
+    """Without the one branch that knows, the network knows nothing."""
+    report = recipe.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
+    assert report["coarse head, as they are"]["all"]["auc"] > 0.99
+    assert report["network, as they are"]["all"]["auc"] > 0.99
+    assert report["network without cnn, as they are"]["all"]["auc"] > 0.99
+    assert abs(report["network without coarse head, as they are"]["all"]["auc"] - 0.5) < 0.1
+    assert report["network, as they are"]["all"]["n_ai"] == 2 * sum(
+        number % 8 != 0 for number in range(N_REAL, N_REAL + N_AI)
+    )
+    assert len(report["network, median of three segments"]["folds"]) == 2
+
+
+def test_report_as_tables(tmp_path: Path) -> None:
+    """A row each detector, and one each family."""
+    report = recipe.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
+    detectors, families = evaluate.markdown(report).strip().split("\n\n")
+    assert len(detectors.splitlines()) == 2 + len(report)
+    assert families.splitlines()[-1].startswith("| Suno | ")
+
+
+def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
+    """One set of real music that scores high lifts the thresholds for all."""
+    held = make_fold(tmp_path, 0)
+    folds = [make_fold(tmp_path, 1), make_fold(tmp_path, 2)]
+    before = recipe.calibrate(held, folds)
+    real = folds[1].dataset.labels == 0
+    folds[1].branches[real, 0] += 3.0
+    after = recipe.calibrate(held, folds)
+    assert after.ai > before.ai + 1
+    assert after.unsure > before.unsure + 1
+    for rates in (before.rates, after.rates):
+        assert rates["calibration_tracks"] == N_REAL
+        assert all(
+            value <= (0.01 if "_ai" in name else 0.05)
+            for name, value in rates.items()
+            if name.startswith("false_positive_rate")
+        )
+    assert after.thresholds.ai == 0.5
+    assert 0 < after.thresholds.unsure < 0.5
+
+
+def test_calibration_table(tmp_path: Path) -> None:
+    """Every part of the calibration set has a row, and all its tracks are in one."""
+    held = make_fold(tmp_path, 0)
+    calibrated = recipe.calibrate(held, [make_fold(tmp_path, 1)])
+    table = recipe.calibration_table(held, calibrated)
+    rows = {
+        cells[1].strip(): [int(cell) for cell in cells[2:5]]
+        for cells in (line.split("|") for line in table.splitlines()[2:])
+    }
+    for parts in (("game music", "excerpts"), ("FLAC", "OGG"), ("full-band", "narrow-band")):
+        assert [sum(column) for column in zip(*(rows[p] for p in parts), strict=True)] == rows[
+            "all"
+        ]
+    logits = held.branches @ np.array(FUSION)
+    flagged = [j for j in held.judge(logits) if not j.clip.label and j.logit >= calibrated.ai]
+    assert rows["all"][:2] == [N_REAL, len(flagged)]
