@@ -26,6 +26,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import onnxruntime
 import soundfile
@@ -65,14 +66,31 @@ def write_files(folder: Path, n_files: int) -> list[Path]:
 def write_long(folder: Path, suffix: str, duration_s: int) -> Path:
     """Write a track of any length, a minute of music over and over, and return its path."""
     path = folder / f"{duration_s}-seconds.{suffix}"
-    if not path.exists():
-        minute = music(60, seed=1)
-        with soundfile.SoundFile(path, "w", 44_100, 2) as file:
-            for _ in range(duration_s // 60):
-                # A minute in one call overflows the stack of some encoders.
-                for start in range(0, len(minute), 1 << 14):
-                    file.write(minute[start : start + (1 << 14)])
+    if path.exists():
+        return path
+    minute = encode(folder / f"minute.{suffix}", music(60, seed=1), 44_100)
+    if suffix == "mp3":
+        repeat_packets(minute, path, duration_s // 60)
+        return path
+    samples, _ = soundfile.read(minute, dtype="float32")
+    with soundfile.SoundFile(path, "w", 44_100, 2) as file:
+        for _ in range(duration_s // 60):
+            file.write(samples)
     return path
+
+
+def repeat_packets(source: Path, path: Path, n_times: int) -> None:
+    """Write a file's packets over and over, under one header: no need to encode again."""
+    with av.open(source) as once, av.open(path, "w") as file:
+        stream = file.add_stream_from_template(once.streams.audio[0])
+        packets = [packet for packet in once.demux(audio=0) if packet.pts is not None]
+        length = sum(int(packet.duration or 0) for packet in packets)
+        starts = [int(packet.pts or 0) for packet in packets]
+        for turn in range(n_times):
+            for packet, start in zip(packets, starts, strict=True):
+                packet.pts = packet.dts = start + turn * length
+                packet.stream = stream
+                file.mux(packet)
 
 
 # The naive loop.

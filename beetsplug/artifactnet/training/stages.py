@@ -176,14 +176,14 @@ class Autocorrelation(nn.Module):
         return correlation[:, 1 : self.n_lags + 1] / (correlation[:, :1] + 1e-3)
 
 
-def median_network(n: int) -> list[tuple[int, int]]:
-    """Return the comparators that bring the median of ``n`` values to place ``n // 2``.
+def selection_network(n: int, *places: int) -> list[tuple[int, int]]:
+    """Return the comparators that bring the right values of ``n`` to these places.
 
-    Batcher's odd-even merge sort (1968) without the comparators that the median does
-    not depend on.
+    Batcher's odd-even merge sort (1968) without the comparators that the places do not
+    depend on.
     """
     pairs = [pair for pair in _batcher(1 << (n - 1).bit_length()) if max(pair) < n]
-    needed, kept = {n // 2}, []
+    needed, kept = set(places), []
     for low, high in reversed(pairs):
         if low in needed or high in needed:
             needed |= {low, high}
@@ -208,6 +208,9 @@ def _batcher(n: int) -> Iterator[tuple[int, int]]:
 def sliding_median(values: Tensor, taps: int, dim: int) -> Tensor:
     """Return the centred median over ``taps`` neighbours along ``dim``, edges reflected.
 
+    Two neighbouring medians share all values but one each: the two middle ones of those
+    that they share are found once, and a median is its own value held between them.
+
     Args:
         values: (batch, n_bins, n_frames).
         taps: Odd.
@@ -215,19 +218,35 @@ def sliding_median(values: Tensor, taps: int, dim: int) -> Tensor:
     """
     half = taps // 2
     length = values.shape[dim]
+    if half == 0:
+        return values
+    n_pairs = (length + 1) // 2
     pad = (half, half, 0, 0) if dim == 2 else (0, 0, half, half)
     padded = nn.functional.pad(values[:, None], pad, mode="reflect")[:, 0]
-    slots = [padded.narrow(dim, i, length) for i in range(taps)]
-    network = median_network(taps)
+    if length % 2:
+        # One more, that only the second of the last pair depends on.
+        padded = torch.cat([padded, padded.narrow(dim, 0, 1)], dim)
+    ranges = [slice(i, i + 2 * n_pairs - 1, 2) for i in range(taps + 1)]
+    slots = [padded[:, r] if dim == 1 else padded[:, :, r] for r in ranges]
+    first, *shared, second = slots
+    low, high = _middle_two(shared)
+    medians = [torch.maximum(low, torch.minimum(high, own)) for own in (first, second)]
+    return torch.stack(medians, dim + 1).flatten(dim, dim + 1).narrow(dim, 0, length)
+
+
+def _middle_two(slots: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the two middle values of an even number of tensors, place by place."""
+    middle = len(slots) // 2
+    network = selection_network(len(slots), middle - 1, middle)
     last_use = {slot: i for i, pair in enumerate(network) for slot in pair}
     for i, (low, high) in enumerate(network):
         a, b = slots[low], slots[high]
         # Where a place is not read again, its half of the comparator is dead.
-        if last_use[low] > i or low == taps // 2:
+        if last_use[low] > i or low in (middle - 1, middle):
             slots[low] = torch.minimum(a, b)
-        if last_use[high] > i or high == taps // 2:
+        if last_use[high] > i or high in (middle - 1, middle):
             slots[high] = torch.maximum(a, b)
-    return slots[taps // 2]
+    return slots[middle - 1], slots[middle]
 
 
 class HarmonicPercussive(nn.Module):
