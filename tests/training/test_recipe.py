@@ -96,16 +96,19 @@ def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
 def test_calibration_table(tmp_path: Path) -> None:
     """Every part of the calibration set has a row, and all its tracks are in one."""
     held = make_fold(tmp_path, 0)
-    calibrated = recipe.calibrate(held, [make_fold(tmp_path, 1)])
-    table = recipe.calibration_table(held, calibrated)
+    folds = [make_fold(tmp_path, 1)]
+    calibrated = recipe.calibrate(held, folds)
+    table = recipe.calibration_table(held, folds, calibrated)
     rows = {
         cells[1].strip(): [int(cell) for cell in cells[2:5]]
         for cells in (line.split("|") for line in table.splitlines()[2:])
     }
     for parts in (("game music", "excerpts"), ("FLAC", "OGG"), ("full-band", "narrow-band")):
         assert [sum(column) for column in zip(*(rows[p] for p in parts), strict=True)] == rows[
-            "all"
+            "calibration tracks"
         ]
     logits = held.branches @ np.array(FUSION)
     flagged = [j for j in held.judge(logits) if not j.clip.label and j.logit >= calibrated.ai]
-    assert rows["all"][:2] == [N_REAL, len(flagged)]
+    assert rows["calibration tracks"][:2] == [N_REAL, len(flagged)]
+    assert rows["held-out folds, AI songs of three segments"][1] > 0
+    assert rows["held-out folds, full-band, real"][1] <= 0.01 * N_REAL

@@ -234,7 +234,9 @@ def make_final(
     held = Fold(dataset, Split(tuple(training), tuple(calibration)), rows)
     held.branches = material.with_grids(np.load(cache), rows, training)
     calibrated = calibrate(held, folds)
-    (work / "calibration.md").write_text(calibration_table(held, calibrated), encoding="utf-8")
+    (work / "calibration.md").write_text(
+        calibration_table(held, folds, calibrated), encoding="utf-8"
+    )
     rates = calibrated.rates | {"held_out_families": held_out["network, as they are"]["all"]}
     card = {
         "model_id": DEFAULT_MODEL,
@@ -296,15 +298,26 @@ def _real(fold: Fold, variant: int) -> list[Judged]:
     return [judged for judged in fold.judge(logits, variant) if not judged.clip.label]
 
 
-def calibration_table(held: Fold, calibrated: Calibrated) -> str:
-    """Return who is flagged among the calibration tracks, by kind of music and format."""
-    parts: dict[str, list[Judged]] = {"all": []}
+def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated) -> str:
+    """Return who is flagged: calibration tracks by kind and format, and the folds' clips."""
+    parts: dict[str, list[Judged]] = {"calibration tracks": []}
     for judged in _real(held, 0):
         clip = judged.clip
         kind = "game music" if clip.source.startswith("debian:") else "excerpts"
         band = "full-band" if clip.is_full_band else "narrow-band"
-        for part in ("all", kind, clip.path.suffix.lstrip(".").upper(), band):
+        names = ("calibration tracks", kind, clip.path.suffix.lstrip(".").upper(), band)
+        for part in names:
             parts.setdefault(part, []).append(judged)
+    weights = np.array(FUSION)
+    for fold in folds:
+        for judged in evaluate.full_band(fold.judge(fold.branches @ weights)):
+            kind = "AI clips of one segment" if judged.clip.label else "real"
+            parts.setdefault(f"held-out folds, full-band, {kind}", []).append(judged)
+        for judged in fold.judge_songs(fold.branches @ weights, statistics.median):
+            if judged.clip.label:
+                parts.setdefault("held-out folds, AI songs of three segments", []).append(
+                    judged
+                )
     lines = ["| tracks | number | `ai` | `ai` or `unsure` |", "|---|---|---|---|"]
     for part, tracks in parts.items():
         flagged = [
