@@ -15,6 +15,7 @@ from beetsplug.artifactnet.detector import Detector  # noqa: E402
 from beetsplug.artifactnet.model_store import find_model  # noqa: E402
 from beetsplug.artifactnet.results import Thresholds  # noqa: E402
 from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
+from beetsplug.artifactnet.training.augment import narrow  # noqa: E402
 from beetsplug.artifactnet.training.export import Scaled, export_model  # noqa: E402
 from beetsplug.artifactnet.training.network import ArtifactNetwork  # noqa: E402
 from beetsplug.artifactnet.training.reference import (  # noqa: E402
@@ -86,6 +87,17 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
         coarse = made.coarse(torch.from_numpy(audio))
     weights = made.coarse.bins.weight.detach().double().numpy()[0]
     np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
+
+
+def test_empty_share_is_what_lies_above_a_cut_off() -> None:
+    """A rate of 16 kHz leaves the bins from 8 to 13.5 kHz empty, whatever the level."""
+    audio, made = segments(2), network()
+    held = np.stack([narrow(row, 44_100, 16_000) for row in (*audio, *(0.1 * audio))])
+    with torch.no_grad():
+        whole = made.all_branches(torch.from_numpy(audio))[:, -1]
+        part = made.all_branches(torch.from_numpy(held))[:, -1]
+    np.testing.assert_allclose(whole, 0, atol=1e-6)
+    np.testing.assert_allclose(part, (13.5 - 8) / 12.5, atol=0.05)
 
 
 def test_a_network_takes_as_many_grids_as_it_has_places() -> None:

@@ -17,6 +17,7 @@ from beetsplug.artifactnet.training.recipe import BRANCHES, FUSION, N_BRANCHES, 
 
 N_REAL, N_AI, N_PLACES, N_VARIANTS = 400, 30, 3, 2
 COARSE = BRANCHES.index("coarse head")
+EMPTY = BRANCHES.index("empty share")
 
 
 def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) -> Fold:
@@ -45,6 +46,7 @@ def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) 
     fold = Fold(dataset, Split((), clips), np.arange(len(crops)))
     labels = dataset.labels
     fold.branches = rng.normal(0, 1, (len(crops), N_BRANCHES))
+    fold.branches[:, EMPTY] = 0.0
     for branch in knowing:
         fold.branches[:, branch] += 8.0 * labels
     fold.reference = rng.normal(0, 1, len(crops)) + 2.0 * labels

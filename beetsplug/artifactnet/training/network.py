@@ -22,6 +22,7 @@ from beetsplug.artifactnet.training.reference import (
     GridReference,
     Reference,
     band,
+    empty_share,
     fine_structure,
     local_contrast,
     power_floor,
@@ -233,7 +234,7 @@ class ArtifactNetwork(nn.Module):
         self.comb = CombHead(n_band, c.n_lags)
         self.grid = GridHead(n_band, c.n_grids).requires_grad_(False)
         self.coarse = CoarseHead(c.coarse_bins).requires_grad_(False)
-        self.register_buffer("fusion", torch.ones(5))
+        self.register_buffer("fusion", torch.ones(6))
 
     def set_heads(self, bins: Reference, comb: CombReference, coarse: Reference) -> None:
         """Start the linear heads where the reference regressions ended.
@@ -301,10 +302,16 @@ class ArtifactNetwork(nn.Module):
         return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
 
     def all_branches(self, audio: Tensor) -> Tensor:
-        """Return (batch, 5): the logits of :meth:`branches` and of the coarse head."""
-        branches = self.branches(self.magnitude(audio))
-        return torch.stack([*branches, self.coarse(audio)], 1)
+        """Return (batch, 6): logits of :meth:`branches` and coarse head, and the empty share.
+
+        Where a band is empty the heads hear no music in it, which is not the same as
+        hearing none of what tells music from a decoder's output.
+        """
+        magnitude = self.magnitude(audio)
+        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR).mean(2)
+        empty = empty_share(levels[:, self._band], POWER_FLOOR)
+        return torch.stack([*self.branches(magnitude), self.coarse(audio), empty], 1)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits: the weighted sum of the five branches."""
+        """Return (batch,) logits: the weighted sum of the branches."""
         return self.all_branches(audio) @ self.fusion

@@ -7,6 +7,7 @@ weight a bin. It is the per-bin head of the network without mask, HPSS and CNN.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ CLIP_DB = 5.0
 BAND_HZ = (1_000.0, 13_500.0)
 """Above it the spectrum tells more about a lossy codec than about a decoder."""
 CONTRAST_BINS = 129
+EMPTY_DB = 3.0
+"""A bin at the power floor is empty; one that is so far above it is not."""
 
 
 def fine_structure(log_spectrum_db: Tensor, envelope_bins: int = ENVELOPE_BINS) -> Tensor:
@@ -41,6 +44,18 @@ def fine_structure(log_spectrum_db: Tensor, envelope_bins: int = ENVELOPE_BINS) 
     padded = nn.functional.pad(log_spectrum_db[:, None], (half, half), mode="replicate")
     envelope = -nn.functional.max_pool1d(-padded, envelope_bins, stride=1)[:, 0]
     return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
+
+
+def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:
+    """Return the share of bins (batch,), 0 to 1, in which there is nothing.
+
+    Args:
+        log_spectrum_db: (batch, n_bins), mean over time, decibels.
+        floor: The power that was added to each cell.
+    """
+    limit = 10 * math.log10(floor) + EMPTY_DB
+    # By degrees: a share that leaps would leap on a rounding error, too.
+    return ((limit - log_spectrum_db) / EMPTY_DB).clamp(0.0, 1.0).mean(1)
 
 
 def local_contrast(fine: Tensor) -> Tensor:
