@@ -1,0 +1,502 @@
+"""How far a score moves when a track is carried to another encoding, or changed a little.
+
+``python -m beetsplug.artifactnet.training.robustness --corpus DIR --work DIR``, after the
+training, whose list of clips it uses. Prints a Markdown table, one row a change, and
+whether the demands on transport are met.
+
+A track is decoded once; of a whole one, 60 s from the middle of its first five minutes
+are used. The reference is these samples as float WAV. Every change is written as a file,
+scored as the plugin scores it, and deleted.
+
+The real tracks are of the calibration sources, which the shipped model never heard, though
+its thresholds were set on them. The AI clips it heard in training: their scores lie
+further from the thresholds, and hold better, than those of unknown songs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.benchmark.transport import REFERENCE, Encoding, decode, encode
+from beetsplug.artifactnet.detector import Detector
+from beetsplug.artifactnet.errors import AudioError
+from beetsplug.artifactnet.model_store import Model, find_model
+from beetsplug.artifactnet.pipeline import score_file
+from beetsplug.artifactnet.results import Thresholds, Verdict
+from beetsplug.artifactnet.scoring import decide
+from beetsplug.artifactnet.training import train_extra
+
+with train_extra():
+    from beetsplug.artifactnet.training import corpus, debian
+    from beetsplug.artifactnet.training.corpus import Clip
+    from beetsplug.artifactnet.training.dataset import N_SEGMENTS, build_dataset
+
+log = logging.getLogger(__name__)
+
+Samples = NDArray[np.float32]
+"""float32 (n_frames, n_channels), nominal [-1, 1]."""
+Alter = Callable[[Samples, int], tuple[Samples, int]]
+"""From samples and their rate in Hz to others and theirs."""
+Scores = dict[str, float | None]
+"""Name of a change -> the score after it; None where there was none."""
+
+EXCERPT_S = 60.0
+"""How much of a whole track is used."""
+SEMITONE = 2 ** (1 / 12)
+MAX_MEAN_SHIFT = 0.05
+MAX_SHIFT = 0.3
+MAX_CHANGED = 0.02
+CACHE_FILE = "robustness.json"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that happens to a track."""
+
+    name: str
+    kind: Literal["reference", "transport", "attack"]
+    """The demands are on ``transport`` alone."""
+    suffix: str
+    write: Callable[[Path, Samples, int], None]
+    """Writes samples of a rate in Hz as a file with that suffix."""
+
+
+def _written(name: str, suffix: str, codec: str, sample_format: str, kbit_s: int) -> Change:
+    """Return a round trip through a lossy codec at a bit rate."""
+    encoding = Encoding(name, suffix, codec, sample_format, kbit_s * 1000)
+    return Change(name, "transport", suffix, partial(encode, encoding=encoding))
+
+
+def _altered(
+    name: str, alter: Alter, kind: Literal["transport", "attack"] = "attack"
+) -> Change:
+    """Return a change of the samples, which are then written like the reference."""
+
+    def write(path: Path, samples: Samples, sample_rate: int) -> None:
+        encode(path, *alter(samples, sample_rate), REFERENCE)
+
+    return Change(name, kind, REFERENCE.suffix, write)
+
+
+def write_vorbis(path: Path, samples: Samples, sample_rate: int) -> None:
+    """Write samples as Ogg Vorbis of quality 5, by libvorbis."""
+    # FFmpeg's own Vorbis encoder, the one that PyAV brings, is not what libraries hold.
+    # libsndfile's level is 1 - quality / 10, and a long write makes it crash.
+    with soundfile.SoundFile(
+        path,
+        "w",
+        sample_rate,
+        samples.shape[1],
+        "VORBIS",
+        format="OGG",
+        compression_level=0.5,
+    ) as file:
+        for start in range(0, len(samples), sample_rate):
+            file.write(samples[start : start + sample_rate])
+
+
+def to_48_khz(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """Return samples at 48 kHz; at 44.1 kHz where they were at 48."""
+    rate = 44_100 if sample_rate == 48_000 else 48_000
+    return soxr.resample(samples, sample_rate, rate), rate
+
+
+def at_speed(samples: Samples, sample_rate: int, *, factor: float) -> tuple[Samples, int]:
+    """Return samples played ``factor`` times as fast: tempo and pitch change together."""
+    return soxr.resample(samples, sample_rate * factor, sample_rate), sample_rate
+
+
+def at_pitch(samples: Samples, sample_rate: int, *, factor: float) -> tuple[Samples, int]:
+    """Return samples of ``factor`` times the pitch in the same time.
+
+    Played faster or slower, then brought back to their length by FFmpeg's ``atempo``:
+    overlap-add of the pieces that fit best (WSOLA), no phase vocoder.
+    """
+    from av.audio.frame import AudioFrame
+    from av.error import EOFError as EndOfStreamError
+    from av.filter import Graph
+
+    n_channels = samples.shape[1]
+    layout = "mono" if n_channels == 1 else "stereo"
+    fast = np.ascontiguousarray(at_speed(samples, sample_rate, factor=factor)[0])
+    graph = Graph()
+    source = graph.add_abuffer(sample_rate=sample_rate, format="flt", layout=layout)
+    stretched = graph.add("atempo", f"{1 / factor:.9f}")
+    sink = graph.add("abuffersink")
+    graph.link_nodes(source, stretched, sink).configure()
+    frame = AudioFrame.from_ndarray(fast.reshape(1, -1), "flt", layout)
+    frame.sample_rate = sample_rate
+    frame.pts = 0
+    source.push(frame)
+    source.push(None)
+    blocks: list[Samples] = []
+    while True:
+        try:
+            block = cast("AudioFrame", sink.pull())
+        except EndOfStreamError:
+            break
+        blocks.append(block.to_ndarray().reshape(-1, n_channels).astype(np.float32))
+    return np.concatenate(blocks)[: len(samples)], sample_rate
+
+
+def quieter(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """Return samples 6 dB down."""
+    return samples * np.float32(10 ** (-6 / 20)), sample_rate
+
+
+def limited(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """Return samples 6 dB up through tanh, which clips softly."""
+    return np.tanh(samples * np.float32(10 ** (6 / 20))), sample_rate
+
+
+def without_head(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """Return samples without the first half second."""
+    return samples[sample_rate // 2 :], sample_rate
+
+
+UNCHANGED = Change(
+    "none (float WAV)", "reference", REFERENCE.suffix, partial(encode, encoding=REFERENCE)
+)
+_PCM16 = Encoding("16-bit WAV", ".wav", "pcm_s16le", "s16")
+CHANGES = (
+    UNCHANGED,
+    *(
+        _written(f"MP3 {rate} kb/s CBR", ".mp3", "libmp3lame", "fltp", rate)
+        for rate in (320, 192, 128, 96)
+    ),
+    *(_written(f"AAC {rate} kb/s", ".m4a", "aac", "fltp", rate) for rate in (256, 128)),
+    *(_written(f"Opus {rate} kb/s", ".opus", "libopus", "flt", rate) for rate in (128, 96)),
+    Change("Vorbis q5", "transport", ".ogg", write_vorbis),
+    _altered("48 kHz (48 to 44.1)", to_48_khz, "transport"),
+    Change(_PCM16.name, "transport", ".wav", partial(encode, encoding=_PCM16)),
+    *(
+        _altered(f"speed {percent:+g} %", partial(at_speed, factor=1 + percent / 100))
+        for percent in (-1, -0.5, 0.5, 1)
+    ),
+    *(
+        _altered(f"pitch {steps:+d} semitone", partial(at_pitch, factor=SEMITONE**steps))
+        for steps in (-1, 1)
+    ),
+    _altered("gain -6 dB", quieter),
+    _altered("+6 dB, soft clip", limited),
+    _altered("0.5 s off the head", without_head),
+)
+
+
+# Which tracks.
+
+
+def choose(
+    clips: Iterable[Clip], n: int, group_of: Callable[[Clip], str], seed: int = 0
+) -> list[Clip]:
+    """Return ``n`` full-band clips, or all there are, one a track, dealt from the groups.
+
+    Whatever ``n``, the choice begins with those of a smaller one.
+    """
+    groups: dict[str, dict[tuple[str, str], Clip]] = {}
+    for clip in sorted(clips, key=clip_key):
+        if clip.is_full_band:
+            groups.setdefault(group_of(clip), {}).setdefault((clip.source, clip.track), clip)
+    rng = random.Random(seed)
+    names = sorted(groups)
+    rng.shuffle(names)
+    hands = [list(groups[name].values()) for name in names]
+    for hand in hands:
+        rng.shuffle(hand)
+    rounds = range(max((len(hand) for hand in hands), default=0))
+    dealt = [hand[turn] for turn in rounds for hand in hands if turn < len(hand)]
+    return dealt[:n]
+
+
+def choose_tracks(clips: Sequence[Clip], n: int) -> list[Clip]:
+    """Return ``n`` real tracks that the shipped model never heard and ``n`` AI clips.
+
+    Args:
+        clips: Those that the training used: which sources it held back hangs on them all.
+        n: Of each side.
+    """
+    # As in the training, which kept the demo's source out of the dealing.
+    dealt = [clip for clip in clips if clip.source != corpus.DEMO_SOURCE]
+    real = choose(corpus.calibration_clips(dealt), n, lambda clip: clip.source)
+    return real + choose((c for c in dealt if c.label), n, lambda clip: clip.family)
+
+
+def clip_key(clip: Clip) -> str:
+    """Return what a clip is known by, wherever its folder lies."""
+    return f"{clip.source}|{clip.track}|{clip.path.name}"
+
+
+def excerpt(clip: Clip) -> tuple[Samples, int]:
+    """Return what is used of a clip, and its rate in Hz.
+
+    Raises:
+        AudioError: It cannot be decoded.
+    """
+    samples, sample_rate = decode(clip.path)
+    samples = samples[round(clip.skip_s * sample_rate) :]
+    n_frames = round(EXCERPT_S * sample_rate)
+    start = max(0, (len(samples) - n_frames) // 2)
+    return samples[start : start + n_frames], sample_rate
+
+
+# From tracks to scores.
+
+
+class Cache:
+    """The scores of one model, in a file that several models share."""
+
+    def __init__(self, path: Path, model: Model) -> None:
+        self._path = path
+        # A model that was made anew may keep its version while it is worked on.
+        digest = next(iter(model.card.files.values()))
+        self._model = f"{model.card.label} {digest[:12]}"
+        self._all: dict[str, dict[str, Scores]] = {}
+        if path.exists():
+            self._all = json.loads(path.read_text(encoding="utf-8"))
+
+    def scores(self, clip: Clip) -> Scores:
+        """Return what is known of a clip."""
+        return dict(self._all.get(self._model, {}).get(clip_key(clip), {}))
+
+    def add(self, clip: Clip, scores: Scores) -> None:
+        """Keep a clip's scores, on disk as well."""
+        of_model = self._all.setdefault(self._model, {})
+        of_model.setdefault(clip_key(clip), {}).update(scores)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial_file = self._path.with_suffix(".partial")
+        partial_file.write_text(json.dumps(self._all, indent=1), encoding="utf-8")
+        partial_file.replace(self._path)
+
+
+def score_changes(clip: Clip, changes: Iterable[Change], detector: Detector) -> Scores:
+    """Return a clip's score after each change; one file at a time lies on the disk.
+
+    Raises:
+        ModelError: The model is broken.
+    """
+    try:
+        samples, sample_rate = excerpt(clip)
+    except AudioError as error:
+        log.warning("%s: %s", clip.path.name, error)
+        return {change.name: None for change in changes}
+    scores: Scores = {}
+    with tempfile.TemporaryDirectory(prefix="robustness-") as folder:
+        for change in changes:
+            path = Path(folder, f"track{change.suffix}")
+            change.write(path, samples, sample_rate)
+            result = score_file(path, detector, N_SEGMENTS)
+            path.unlink()
+            if result.score is None:
+                log.warning("%s, %s: %s", clip.path.name, change.name, result.detail)
+            scores[change.name] = None if result.score is None else result.score.probability
+    return scores
+
+
+def score_tracks(
+    clips: Sequence[Clip], model: Model, cache: Cache, threads: int = 1
+) -> list[Scores]:
+    """Return the scores of each clip, those that the cache does not hold found first.
+
+    Args:
+        clips: The tracks.
+        model: Who hears them.
+        cache: Told of each track when it is done.
+        threads: Tracks that are worked on at once.
+
+    Raises:
+        ModelError: The model is broken.
+    """
+    detector = Detector(model)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        waiting = {}
+        for clip in clips:
+            known = cache.scores(clip)
+            due = [change for change in CHANGES if change.name not in known]
+            if due:
+                waiting[pool.submit(score_changes, clip, due, detector)] = clip
+        for n_done, future in enumerate(as_completed(waiting), 1):
+            cache.add(waiting[future], future.result())
+            log.info("scored %d of %d tracks", n_done, len(waiting))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [cache.scores(clip) for clip in clips]
+
+
+# From scores to the table.
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A track's score as the reference and after a change."""
+
+    is_ai: bool
+    before: float
+    after: float
+
+    @property
+    def shift(self) -> float:
+        """How far the score moved, up or down."""
+        return abs(self.after - self.before)
+
+    def is_changed(self, thresholds: Thresholds) -> bool:
+        """Tell whether the verdict is another one."""
+        return decide(self.before, thresholds) is not decide(self.after, thresholds)
+
+    def is_flagged(self, thresholds: Thresholds) -> bool:
+        """Tell whether the verdict after the change is ``ai``."""
+        return decide(self.after, thresholds) is Verdict.AI
+
+
+def pairs_of(
+    changes: Collection[Change], clips: Sequence[Clip], scores: Sequence[Scores]
+) -> list[Pair]:
+    """Return the pairs of these changes, of the tracks that were scored both times."""
+    found = []
+    for clip, of_clip in zip(clips, scores, strict=True):
+        before = of_clip[UNCHANGED.name]
+        for change in changes:
+            after = of_clip[change.name]
+            if before is not None and after is not None:
+                found.append(Pair(bool(clip.label), before, after))
+    return found
+
+
+def report(model: Model, clips: Sequence[Clip], scores: Sequence[Scores]) -> str:
+    """Return the table and the demands, as Markdown.
+
+    Args:
+        model: Its label and thresholds are used.
+        clips: The tracks.
+        scores: Of each track, by change.
+    """
+    thresholds = model.card.thresholds
+    transport = [change for change in CHANGES if change.kind == "transport"]
+    lines = [
+        f"{model.card.label}: `ai` from {thresholds.ai:g}, `unsure` from "
+        f"{thresholds.unsure:g}. A cell with three values: all tracks (real, AI). Real tracks "
+        "are of sources that the shipped model never heard; the AI clips it heard in "
+        "training, which flatters their scores. Without its first half second a clip of "
+        "4.2 s is shorter than a segment of 4 s, and padded.",
+        "",
+        "| change | kind | mean shift | largest shift | verdicts changed "
+        "| real flagged `ai` | AI flagged `ai` | scored (real, AI) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for change in CHANGES:
+        pairs = pairs_of([change], clips, scores)
+        lines.append(_row(change.name, change.kind, pairs, thresholds))
+        if change is transport[-1]:
+            pairs = pairs_of(transport, clips, scores)
+            lines.append(_row("all of transport", change.kind, pairs, thresholds))
+    pairs = pairs_of(transport, clips, scores)
+    return "\n".join([*lines, "", *demands(pairs, thresholds)]) + "\n"
+
+
+def _row(name: str, kind: str, pairs: Sequence[Pair], thresholds: Thresholds) -> str:
+    real = [pair for pair in pairs if not pair.is_ai]
+    ai = [pair for pair in pairs if pair.is_ai]
+    sides = (pairs, real, ai)
+    cells = [
+        name,
+        kind,
+        _three([_number(_mean([p.shift for p in side])) for side in sides]),
+        _three([_number(max((p.shift for p in side), default=None)) for side in sides]),
+        _three([_percent(_mean([p.is_changed(thresholds) for p in s])) for s in sides]),
+        _percent(_mean([p.is_flagged(thresholds) for p in real])),
+        _percent(_mean([p.is_flagged(thresholds) for p in ai])),
+        _three([str(len(side)) for side in sides]),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def demands(pairs: Sequence[Pair], thresholds: Thresholds) -> list[str]:
+    """Return a line for each demand on transport: met or missed, and by how much."""
+    shifts = [pair.shift for pair in pairs]
+    changed = _mean([pair.is_changed(thresholds) for pair in pairs])
+    return [
+        _demand("Mean shift", _mean(shifts), MAX_MEAN_SHIFT, _number),
+        _demand("Largest shift", max(shifts, default=None), MAX_SHIFT, _number),
+        _demand("Verdicts changed", changed, MAX_CHANGED, _percent),
+    ]
+
+
+def _demand(
+    name: str, found: float | None, bound: float, form: Callable[[float | None], str]
+) -> str:
+    if found is None:
+        return f"- {name}, at most {form(bound)}: not measured."
+    verb = "met" if found <= bound else "missed"
+    return (
+        f"- {name}, at most {form(bound)}: {form(found)}, {verb} by {form(abs(found - bound))}."
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _three(cells: Sequence[str]) -> str:
+    together, real, ai = cells
+    return f"{together} ({real}, {ai})"
+
+
+def _number(value: float | None) -> str:
+    return "\u2013" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "\u2013" if value is None else f"{100 * value:.1f} %"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table; the scores are kept in the work folder.
+
+    Raises:
+        ModelError: There is no such model, or it is broken.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    model = find_model(options.model)
+    packages = options.debian or options.work / "debian"
+    clips = corpus.read_manifest(options.corpus) + debian.list_tracks(packages)
+    dataset = build_dataset(clips, options.work, workers=options.threads)
+    chosen = choose_tracks(dataset.clips, options.tracks)
+    cache = Cache(options.work / CACHE_FILE, model)
+    text = report(model, chosen, score_tracks(chosen, model, cache, options.threads))
+    sys.stdout.write(text)
+    if options.out is not None:
+        options.out.write_text(text, encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.robustness")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--debian", type=Path)
+    parser.add_argument("--model", default="default", help="name or path, as in the options")
+    parser.add_argument("--tracks", type=int, default=40, help="how many of each side")
+    parser.add_argument("--threads", type=int, default=1, help="tracks worked on at once")
+    parser.add_argument("--out", type=Path, help="where the table is written as well")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
