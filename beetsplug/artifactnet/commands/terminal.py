@@ -37,6 +37,11 @@ def guarded(run: Run) -> Run:
             raise UserError(f"artifactnet: the library: {printable(str(error))}") from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        except ImportError as error:
+            # Ctrl-C while a module written in C was being loaded.
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            sys.exit(INTERRUPTED)
 
     return guarded_run
 
