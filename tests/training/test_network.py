@@ -57,13 +57,15 @@ def network(seed: int = 0) -> ArtifactNetwork:
         ),
         Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1),
     )
-    made.set_grids(
-        GridReference(
-            rng.normal(0, 1e-2, (made.config.n_grids, n_bins)),
-            rng.normal(0, 0.1, made.config.n_grids),
-        )
-    )
+    made.grid.set(grid_reference(made))
     return made
+
+
+def grid_reference(made: ArtifactNetwork) -> GridReference:
+    """Return regressions of as many decoders as a network takes."""
+    rng = np.random.default_rng(1)
+    n_grids, n_bins = made.config.n_grids, made.bins.in_features
+    return GridReference(rng.normal(0, 1e-2, (n_grids, n_bins)), rng.normal(0, 0.1, n_grids))
 
 
 def test_an_untrained_network_hears_what_the_references_hear() -> None:
@@ -78,11 +80,8 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
     weights = made.comb.lags.weight.detach().numpy()[0]
     standard = (comb_features(fine) - made.comb.mean.numpy()) * made.comb.scale.numpy()
     np.testing.assert_allclose(comb, standard @ weights - 0.5, atol=2e-3)
-    grids = made.grid.grids
-    reference = GridReference(
-        grids.weight.detach().double().numpy(), grids.bias.detach().double().numpy()
-    )
-    np.testing.assert_allclose(grid, reference.logits(contrast_features(fine)), atol=2e-3)
+    expected = grid_reference(made).logits(contrast_features(fine))
+    np.testing.assert_allclose(grid, expected, atol=2e-3)
     with torch.no_grad():
         coarse = made.coarse(torch.from_numpy(audio))
     weights = made.coarse.bins.weight.detach().double().numpy()[0]
@@ -105,7 +104,7 @@ def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
     made = ArtifactNetwork()
     n_bins = made.bins.in_features
     with pytest.raises(ValueError, match="1 grids for 12 places"):
-        made.set_grids(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
+        made.grid.set(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
 
 
 def test_a_segments_logit_does_not_depend_on_its_batch() -> None:

@@ -46,13 +46,13 @@ class NetworkConfig:
     hop_length: int = 8_192
     n_bins: int = 10_240
     """Up to 13.8 kHz: where a lossy codec cuts off says nothing about who made a song."""
-    time_taps: int = 7
+    time_taps: int = 5
     frequency_taps: int = 15
     mask_channels: tuple[int, ...] = (16, 32, 48)
     cnn_channels: tuple[int, ...] = (24, 32, 48, 64)
-    patch: tuple[int, int] = (32, 1)
-    """Bins and frames that the UNet's first layer takes together."""
-    pooled_frames: int = 2
+    patch: tuple[int, int] = (3, 32)
+    """Frames and bins that the UNet's first layer takes together."""
+    pooled_frames: int = 3
     """Frames averaged for HPSS and CNN; the mean spectrum needs them all."""
     n_lags: int = 1_600
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
@@ -63,6 +63,10 @@ class NetworkConfig:
     whitening_bins: int = 128
     n_pooled_bands: int = 8
     dropout: float = 0.4
+    block_dropout: float = 0.3
+    """Share of whitened blocks that the CNN does without, in training."""
+    shift_bins: int = 64
+    """How far the CNN's input is moved along the bins at most, in training."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the sizes as JSON types."""
@@ -91,32 +95,32 @@ class MaskUNet(nn.Module):
             _block(one, one),
         )
         self.down_1 = nn.Sequential(_block(one, two, (2, 2)), _block(two, two))
-        self.down_2 = nn.Sequential(_block(two, three, (2, 1)), _block(three, three))
+        self.down_2 = nn.Sequential(_block(two, three, (1, 2)), _block(three, three))
         self.up_1 = _block(three + two, two)
         self.up_2 = _block(two + one, one)
-        self.head = nn.Conv2d(one, patch[0] * patch[1], 1)
+        self.head = nn.Linear(one, patch[0] * patch[1])
         # Zero weights: the untrained mask is 0.25 everywhere, and changes nothing.
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
-        """Return the mask (batch, n_bins, n_frames), in [0, 0.5]."""
+        """Return the mask (batch, n_frames, n_bins), in [0, 0.5]."""
         stem = self.stem(log_magnitude[:, None])
         middle = self.down_1(stem)
         bottom = self.down_2(middle)
-        up = nn.functional.interpolate(bottom, scale_factor=(2.0, 1.0), mode="nearest")
+        up = nn.functional.interpolate(bottom, scale_factor=(1.0, 2.0), mode="nearest")
         up = self.up_1(torch.cat([up, middle], 1))
         up = nn.functional.interpolate(up, scale_factor=(2.0, 2.0), mode="nearest")
-        cells = self.head(self.up_2(torch.cat([up, stem], 1)))
-        bins, frames = self.patch
-        cells = cells.unflatten(1, (bins, frames)).permute(0, 3, 1, 4, 2)
-        return MASK_BOUND * torch.sigmoid(cells.flatten(3, 4).flatten(1, 2))
+        up = self.up_2(torch.cat([up, stem], 1))
+        # (batch, patches in time, in frequency, cells of a patch)
+        cells = self.head(up.permute(0, 2, 3, 1)).unflatten(3, self.patch)
+        return MASK_BOUND * torch.sigmoid(cells.transpose(2, 3).flatten(3).flatten(1, 2))
 
 
 def seven_channels(
     residual: Tensor, harmonic: Tensor, percussive: Tensor, *, whitening_bins: int
 ) -> Tensor:
-    """Return the CNN's input (batch, 7, n_bins, n_frames).
+    """Return the CNN's input (batch, 7, n_frames, n_bins).
 
     Log powers of residual, harmonic and percussive part under one 80-dB clamp, each
     minus its mean over its block of ``whitening_bins`` bins; the residual's first and
@@ -128,8 +132,8 @@ def seven_channels(
     levels = 10 * torch.log10(powers + POWER_FLOOR)
     peak = levels.amax(dim=(1, 2, 3), keepdim=True)
     levels = torch.maximum(levels, peak - DYNAMIC_RANGE_DB)
-    blocks = levels.unflatten(2, (-1, whitening_bins))
-    levels = (blocks - blocks.mean(3, keepdim=True)).flatten(2, 3) / 10
+    blocks = levels.unflatten(3, (-1, whitening_bins))
+    levels = (blocks - blocks.mean(4, keepdim=True)).flatten(3) / 10
     first = differences(levels[:, 0])
     second = differences(first)
     contrast = levels[:, 1] - levels[:, 2]
@@ -138,12 +142,17 @@ def seven_channels(
 
 
 class ResidualCNN(nn.Module):
-    """The CNN over the seven channels: one logit from what the mean spectrum lacks."""
+    """The CNN over the seven channels: one logit from what the mean spectrum lacks.
+
+    Where a line stands is what the per-bin head weighs, and what a CNN knows its training
+    clips by. So in training its input is moved along the bins, and blocks of it are left
+    out.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         first, *rest = config.cnn_channels
-        patch = (config.patch[0], 1)
+        patch = (1, config.patch[1])
         self.stem = nn.Sequential(
             nn.Conv2d(7, first, patch, stride=patch, bias=False),
             nn.BatchNorm2d(first),
@@ -154,16 +163,27 @@ class ResidualCNN(nn.Module):
             blocks.append(_block(n_in, n_out, (2, 2)))
             n_in = n_out
         self.blocks = nn.Sequential(*blocks)
-        self.band_bins = config.n_bins // patch[0] // 2 ** len(rest) // config.n_pooled_bands
+        self.band_bins = config.n_bins // patch[1] // 2 ** len(rest) // config.n_pooled_bands
+        self.block_dropout, self.shift_bins = config.block_dropout, config.shift_bins
+        self.whitening_bins = config.whitening_bins
         self.drop = nn.Dropout(config.dropout)
         self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, 7, n_bins, n_frames)."""
-        features = self.blocks(self.stem(channels)).mean(3)
+        """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
+        if self.training:
+            channels = self._varied(channels)
+        features = self.blocks(self.stem(channels)).mean(2)
         bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
         pooled = torch.cat([bands.flatten(1), features.amax(2)], 1)
         return self.out(self.drop(pooled))[:, 0]
+
+    def _varied(self, channels: Tensor) -> Tensor:
+        """Return the channels moved along the bins and without some of their blocks."""
+        shift = int(torch.randint(-self.shift_bins, self.shift_bins + 1, ()))
+        n_batch, _, _, n_bins = channels.shape
+        kept = torch.rand(n_batch, 1, 1, n_bins // self.whitening_bins) >= self.block_dropout
+        return channels.roll(shift, 3) * kept.repeat_interleave(self.whitening_bins, 3)
 
 
 class CombHead(nn.Module):
@@ -186,7 +206,11 @@ class CombHead(nn.Module):
 
 
 class GridHead(nn.Module):
-    """How much the sound is like the output of the likeliest decoder of our own."""
+    """How much the sound is like the output of the likeliest decoder of our own.
+
+    The regressions weigh the local contrast of the fine structure. That is linear in it,
+    so the weights here are theirs with the contrast worked in.
+    """
 
     def __init__(self, n_bins: int, n_grids: int) -> None:
         super().__init__()
@@ -196,7 +220,24 @@ class GridHead(nn.Module):
 
     def forward(self, fine: Tensor) -> Tensor:
         """Return (batch,) logits of the fine structure (batch, n_bins)."""
-        return self.grids(local_contrast(fine)).amax(1)
+        return self.grids(fine).amax(1)
+
+    def set(self, grids: GridReference) -> None:
+        """Take over the regressions of :func:`reference.fit_grids`.
+
+        Raises:
+            ValueError: They are of another number of decoders.
+        """
+        n_grids, n_bins = self.grids.weight.shape
+        if len(grids.weights) != n_grids:
+            raise ValueError(f"{len(grids.weights)} grids for {n_grids} places")
+        # The gradient of a linear function is its weights.
+        fine = torch.zeros(n_grids, n_bins, dtype=torch.float64, requires_grad=True)
+        wanted = torch.tensor(grids.weights)
+        (weights,) = torch.autograd.grad((local_contrast(fine) * wanted).sum(), fine)
+        with torch.no_grad():
+            self.grids.weight.copy_(weights)
+            self.grids.bias.copy_(torch.tensor(grids.bias))
 
 
 class CoarseHead(nn.Module):
@@ -211,7 +252,7 @@ class CoarseHead(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """Return (batch,) logits of (batch, n_samples)."""
         powers = self.magnitude(audio).square() + power_floor(COARSE_N_FFT)
-        levels = 10 * torch.log10(powers).mean(2)
+        levels = 10 * torch.log10(powers).mean(1)
         return self.bins(fine_structure(levels)[:, self._band])[:, 0]
 
 
@@ -251,23 +292,11 @@ class ArtifactNetwork(nn.Module):
             self.comb.mean.copy_(torch.tensor(comb.mean))
             self.comb.scale.copy_(torch.tensor(comb.scale))
 
-    def set_grids(self, grids: GridReference) -> None:
-        """Fill the grid head, which no training changes.
-
-        Raises:
-            ValueError: The network was made for another number of decoders.
-        """
-        if len(grids.weights) != self.config.n_grids:
-            raise ValueError(f"{len(grids.weights)} grids for {self.config.n_grids} places")
-        with torch.no_grad():
-            self.grid.grids.weight.copy_(torch.tensor(grids.weights))
-            self.grid.grids.bias.copy_(torch.tensor(grids.bias))
-
     def residual(self, magnitude: Tensor, log_magnitude: Tensor) -> Tensor:
-        """Return mask x magnitude (batch, n_bins, n_frames), scaled to keep its level.
+        """Return mask x magnitude (batch, n_frames, n_bins), scaled to keep its level.
 
         Args:
-            magnitude: (batch, n_bins, n_frames).
+            magnitude: (batch, n_frames, n_bins).
             log_magnitude: Its log power, base 10, on the power floor.
 
         Divided by 0.25, the mask of an untrained UNet, so that the power floor means
@@ -286,19 +315,19 @@ class ArtifactNetwork(nn.Module):
         fitted to that, and must mean the same whatever the mask becomes.
 
         Args:
-            magnitude: (batch, n_bins, n_frames).
+            magnitude: (batch, n_frames, n_bins).
             bin_dropout: Share of bins that the per-bin head does without, in training.
         """
         log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
         residual = self.residual(magnitude, log_magnitude)
-        spectrum = 10 * torch.log10(residual.square() + POWER_FLOOR).mean(2)
+        spectrum = 10 * torch.log10(residual.square() + POWER_FLOOR).mean(1)
         fine = fine_structure(spectrum)[:, self._band]
         per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
-        pooled = residual.unflatten(2, (-1, self.config.pooled_frames)).mean(3)
+        pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
         channels = seven_channels(
             pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
         )
-        whole = fine_structure(10 * log_magnitude.mean(2))[:, self._band]
+        whole = fine_structure(10 * log_magnitude.mean(1))[:, self._band]
         return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
 
     def all_branches(self, audio: Tensor) -> Tensor:
@@ -308,7 +337,7 @@ class ArtifactNetwork(nn.Module):
         hearing none of what tells music from a decoder's output.
         """
         magnitude = self.magnitude(audio)
-        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR).mean(2)
+        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR).mean(1)
         empty = empty_share(levels[:, self._band], POWER_FLOOR)
         return torch.stack([*self.branches(magnitude), self.coarse(audio), empty], 1)
 

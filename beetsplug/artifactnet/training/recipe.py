@@ -227,7 +227,7 @@ def make_final(
     training = _without_sources(clips, calibration)
     references: References = fit_references(dataset, features, training)
     network = train(dataset, training, references, work / "final", FINAL_CONFIG)
-    network.set_grids(material.grids(training))
+    network.grid.set(material.grids(training))
     network.fusion.copy_(torch.tensor(FUSION))
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"

@@ -228,7 +228,7 @@ class _Run:
             center=False,
             return_complex=True,
         )
-        return spectrum[:, : config.n_bins].abs()
+        return spectrum[:, : config.n_bins].abs().transpose(1, 2)
 
     def train_step(self) -> tuple[float, ...]:
         """Take one step; return the losses of per-bin head, comb head and CNN."""
