@@ -63,9 +63,13 @@ class NetworkConfig:
     whitening_bins: int = 128
     n_pooled_bands: int = 8
     dropout: float = 0.4
-    block_dropout: float = 0.3
+    uses_mask: bool = True
+    """Without it the residual is the magnitude: for comparison, as the next one."""
+    uses_hpss: bool = True
+    """Without it the residual stands for both of its parts."""
+    block_dropout: float = 0.0
     """Share of whitened blocks that the CNN does without, in training."""
-    shift_bins: int = 64
+    shift_bins: int = 0
     """How far the CNN's input is moved along the bins at most, in training."""
 
     def as_dict(self) -> dict[str, object]:
@@ -302,6 +306,8 @@ class ArtifactNetwork(nn.Module):
         Divided by 0.25, the mask of an untrained UNet, so that the power floor means
         the same before and after training.
         """
+        if not self.config.uses_mask:
+            return magnitude
         level = log_magnitude.mean(dim=(1, 2), keepdim=True)
         mask = self.mask((log_magnitude - level) / 2)
         return mask * magnitude * (2 / MASK_BOUND)
@@ -324,9 +330,8 @@ class ArtifactNetwork(nn.Module):
         fine = fine_structure(spectrum)[:, self._band]
         per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
         pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
-        channels = seven_channels(
-            pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
-        )
+        parts = self.hpss(pooled) if self.config.uses_hpss else (pooled, pooled)
+        channels = seven_channels(pooled, *parts, whitening_bins=self.config.whitening_bins)
         whole = fine_structure(10 * log_magnitude.mean(1))[:, self._band]
         return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
 

@@ -28,7 +28,12 @@ from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
-from beetsplug.artifactnet.training.reference import GridReference, contrast_features
+from beetsplug.artifactnet.training.reference import (
+    CombReference,
+    GridReference,
+    Reference,
+    contrast_features,
+)
 from beetsplug.artifactnet.training.train import (
     Features,
     References,
@@ -42,8 +47,8 @@ from beetsplug.artifactnet.training.train import (
 log = logging.getLogger(__name__)
 
 VERSION = "1.1"
-FOLD_CONFIG = TrainConfig(n_segments=16_000)
-FINAL_CONFIG = TrainConfig(n_segments=64_000)
+FOLD_CONFIG = TrainConfig(n_segments=8_000)
+FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
 BRANCHES = ("per-bin head", "comb head", "cnn", "grid head", "coarse head", "empty share")
 N_BRANCHES = len(BRANCHES)
@@ -104,6 +109,39 @@ def _arguments() -> argparse.Namespace:
 
 
 @dataclass(frozen=True)
+class Regressions:
+    """The fixed and the starting weights of all linear heads."""
+
+    references: References
+    grids: GridReference
+
+    def save(self, path: Path) -> None:
+        """Write them as one NumPy archive."""
+        parts = {**vars(self.references), "grids": self.grids}
+        arrays = {
+            f"{part}.{name}": values
+            for part, fitted in parts.items()
+            for name, values in vars(fitted).items()
+        }
+        np.savez(path, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Regressions:
+        """Return what :meth:`save` wrote."""
+        parts: dict[str, dict[str, Any]] = {}
+        with np.load(path) as arrays:
+            for key, values in arrays.items():
+                part, name = key.split(".")
+                parts.setdefault(part, {})[name] = values if values.ndim else float(values)
+        references = References(
+            Reference(**parts["bins"]),
+            CombReference(**parts["comb"]),
+            Reference(**parts["coarse"]),
+        )
+        return cls(references, GridReference(**parts["grids"]))
+
+
+@dataclass(frozen=True)
 class Material:
     """What every training draws from."""
 
@@ -117,17 +155,26 @@ class Material:
         weights = sample_weights(self.dataset, rows) * len(rows)
         return fit_pairs(rows, self.features.fine[rows], weights, self.pairs)
 
+    def regressions(self, clips: Sequence[Clip], folder: Path) -> Regressions:
+        """Return all regressions fitted to these clips, from the folder when there."""
+        path = folder / "regressions.npz"
+        if not path.exists():
+            references = fit_references(self.dataset, self.features, clips)
+            folder.mkdir(parents=True, exist_ok=True)
+            Regressions(references, self.grids(clips)).save(path)
+        return Regressions.load(path)
+
     def with_grids(
-        self, branches: Logits, rows: NDArray[np.int64], clips: Sequence[Clip]
+        self, branches: Logits, rows: NDArray[np.int64], grids: GridReference
     ) -> Logits:
-        """Return branches' logits with the grid head's as fitted on these clips.
+        """Return branches' logits with those of the grid head.
 
         Of its own, as no training changes that head: the rest need not be judged again
         when a decoder is.
         """
         contrast = contrast_features(self.features.fine[rows])
         filled = branches.copy()
-        filled[:, BRANCHES.index("grid head")] = self.grids(clips).logits(contrast)
+        filled[:, BRANCHES.index("grid head")] = grids.logits(contrast)
         return filled
 
 
@@ -156,16 +203,31 @@ class Fold:
         return lambda rows: logits[[self.places[int(row)] for row in rows]]
 
 
-def judge_fold(material: Material, split: Split, folder: Path) -> Fold:
-    """Return one fold judged: trained without its families and sources."""
+def judge_fold(
+    material: Material,
+    split: Split,
+    folder: Path,
+    config: TrainConfig = FOLD_CONFIG,
+    regressions: Path | None = None,
+) -> Fold:
+    """Return one fold judged: trained without its families and sources.
+
+    Args:
+        material: What to train on and to judge.
+        split: Which clips for which.
+        folder: Where the network and its logits are kept.
+        config: Budget and network.
+        regressions: Folder that holds this split's regressions, if not ``folder``.
+    """
     dataset, features = material.dataset, material.features
-    references = fit_references(dataset, features, split.train)
+    fitted = material.regressions(split.train, regressions or folder)
+    references = fitted.references
     fold = Fold(dataset, split, dataset.rows(split.test))
     cache = folder / "branches.npy"
     if not cache.exists():
-        network = train(dataset, split.train, references, folder, FOLD_CONFIG)
+        network = train(dataset, split.train, references, folder, config)
         np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
-    fold.branches = material.with_grids(np.load(cache), fold.rows, split.train)
+    fold.branches = material.with_grids(np.load(cache), fold.rows, fitted.grids)
     fold.reference = references.bins.logits(features.fine[fold.rows])
     judged = evaluate.full_band(fold.judge(fold.branches @ np.array(FUSION)))
     log.info("%s: %s", folder.name, evaluate.summary(judged))
@@ -221,20 +283,20 @@ def make_final(
     out: Path,
 ) -> None:
     """Train on everything but the calibration sources, calibrate on those, export."""
-    dataset, features = material.dataset, material.features
+    dataset = material.dataset
     clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
     calibration = corpus.calibration_clips(clips)
     training = _without_sources(clips, calibration)
-    references: References = fit_references(dataset, features, training)
-    network = train(dataset, training, references, work / "final", FINAL_CONFIG)
-    network.grid.set(material.grids(training))
+    fitted = material.regressions(training, work / "final")
+    network = train(dataset, training, fitted.references, work / "final", FINAL_CONFIG)
+    network.grid.set(fitted.grids)
     network.fusion.copy_(torch.tensor(FUSION))
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"
     if not cache.exists():
         np.save(cache, evaluate.branch_logits(network, dataset.samples[rows]))
     held = Fold(dataset, Split(tuple(training), tuple(calibration)), rows)
-    held.branches = material.with_grids(np.load(cache), rows, training)
+    held.branches = material.with_grids(np.load(cache), rows, fitted.grids)
     calibrated = calibrate(held, folds)
     (work / "calibration.md").write_text(
         calibration_table(held, folds, calibrated), encoding="utf-8"

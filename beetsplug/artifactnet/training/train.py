@@ -15,7 +15,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,7 @@ class TrainConfig:
     gain_db: float = 6.0
     seed: int = 0
     checkpoint_steps: int = 50
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -138,7 +139,6 @@ def train(
     references: References,
     folder: Path,
     config: TrainConfig | None = None,
-    network_config: NetworkConfig | None = None,
 ) -> ArtifactNetwork:
     """Return a network trained on these clips, with averaged weights, in eval mode.
 
@@ -147,7 +147,7 @@ def train(
     """
     config = config or TrainConfig()
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(dataset, clips, references, config, network_config or NetworkConfig())
+    run = _Run(dataset, clips, references, config)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         run.load(checkpoint)
@@ -169,14 +169,13 @@ class _Run:
         clips: Sequence[Clip],
         references: References,
         config: TrainConfig,
-        network_config: NetworkConfig,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.dataset = config, dataset
         self.rows = dataset.rows(clips)
         self.weights = sample_weights(dataset, self.rows)
         self.labels = dataset.labels
-        self.network = ArtifactNetwork(network_config)
+        self.network = ArtifactNetwork(config.network)
         self.network.set_heads(references.bins, references.comb, references.coarse)
         self.heads = [self.network.bins, self.network.comb.lags]
         self.anchors = [head.weight.detach().clone() for head in self.heads]

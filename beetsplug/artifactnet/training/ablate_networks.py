@@ -1,0 +1,126 @@
+"""What each part of the network is worth: the folds trained again without it, by seeds.
+
+``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
+the training, whose crops, features and pairs it uses. Every network has the budget of a
+fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
+branches together. What is trained is kept in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from beetsplug.artifactnet.training import train_extra
+
+with train_extra():
+    import torch
+
+    from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
+    from beetsplug.artifactnet.training.dataset import build_dataset
+    from beetsplug.artifactnet.training.network import NetworkConfig
+    from beetsplug.artifactnet.training.pairs import build_pairs
+    from beetsplug.artifactnet.training.recipe import (
+        BRANCHES,
+        FOLD_CONFIG,
+        FUSION,
+        Fold,
+        Material,
+    )
+    from beetsplug.artifactnet.training.train import TrainConfig, cached_features
+
+VARIANTS: Mapping[str, TrainConfig] = {
+    "as shipped": FOLD_CONFIG,
+    "without mask": replace(FOLD_CONFIG, network=NetworkConfig(uses_mask=False)),
+    "without HPSS": replace(FOLD_CONFIG, network=NetworkConfig(uses_hpss=False)),
+    "with moving and leaving out": replace(
+        FOLD_CONFIG, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
+    ),
+}
+MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
+CNN_ALONE = tuple(float(name == "cnn") for name in BRANCHES)
+
+
+def judge_seed(
+    material: Material, name: str, seed: int, work: Path, n_folds: int
+) -> list[Fold]:
+    """Return the folds as judged by one variant's networks of one seed."""
+    config = replace(VARIANTS[name], seed=seed)
+    splits = corpus.split_folds(material.dataset.clips)[:n_folds]
+    # The recipe's own folds are one of these.
+    folder = work
+    if config != FOLD_CONFIG:
+        folder = work / "ablation" / f"{name.replace(' ', '-')}-{seed}"
+    return [
+        recipe.judge_fold(
+            material, split, folder / f"fold-{i}", config, regressions=work / f"fold-{i}"
+        )
+        for i, split in enumerate(splits)
+    ]
+
+
+def measured(folds: Sequence[Fold], weights: Sequence[float]) -> list[float]:
+    """Return AUC and both rates of full-band clips as they are, all folds together."""
+    judged = [
+        clip
+        for fold in folds
+        for clip in evaluate.full_band(fold.judge(fold.branches @ np.array(weights)))
+    ]
+    found = evaluate.summary(judged)
+    return [found[measure] for measure in MEASURES]
+
+
+def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
+    """Return one line: mean and range over the seeds of the CNN and of the network."""
+    cells = [name, str(len(seeds))]
+    for weights in (CNN_ALONE, FUSION):
+        values = np.array([measured(folds, weights) for folds in seeds])
+        cells += [
+            f"{column.mean():.3f} ({column.min():.3f} to {column.max():.3f})"
+            for column in values.T
+        ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Train what is not there yet and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beetsplug.artifactnet.training.ablate_networks"
+    )
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--debian", type=Path)
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, default=4, help="only the first so many")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(arguments.threads)
+    work: Path = arguments.work
+    packages = arguments.debian or work / "debian"
+    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    dataset = build_dataset(clips, work)
+    pairs = build_pairs(dataset, work / "pairs")
+    material = Material(dataset, cached_features(dataset, work), pairs)
+    lines = [
+        "| network | seeds | CNN alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
+        "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in arguments.variants:
+        seeds = [
+            judge_seed(material, name, seed, work, arguments.folds) for seed in arguments.seeds
+        ]
+        lines.append(table_row(name, seeds))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
