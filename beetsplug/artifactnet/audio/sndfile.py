@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from beetsplug.artifactnet.audio.mp3_frames import Mp3Frames, find_frames
 from beetsplug.artifactnet.audio.source import (
     TRUNCATION_TOLERANCE,
     Range,
@@ -34,6 +35,8 @@ _NOTHING = np.empty(0, np.float32)
 _TAIL_FRAMES = 1 << 12
 _LEAD_IN_FRAMES = 1 << 12
 """Decoded ahead of a range and dropped: after a seek MP3 and Vorbis start garbled."""
+_MOST_CLIP_S = 60
+"""What is cut out of an MP3 to be decoded by itself is held in memory."""
 _CHUNK_SIZE_LINE = re.compile(r"\n *(?:data|SSND) *: *(\d+) \(should be (\d+)\)")
 _STREAMED_CHUNK_SIZE = 0x7FFF0000
 """WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
@@ -69,16 +72,18 @@ class SndfileSource:
         self.sample_rate = int(self._file.samplerate)
         self.n_frames = int(self._file.frames)
         self._seekable = True
+        self._mp3: Mp3Frames | None = None
         try:
             _refuse_hole(self._file, path)
             _refuse_guessed_length(self._file, path)
+            self._mp3 = self._mp3_frames()
             _refuse_truncated_chunk(self._file, self.sample_rate)
             if self._file.format == "OGG":
                 _refuse_truncated_ogg(path, self.n_frames / self.sample_rate)
             if not self._tail_is_there():
                 self._measure()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
@@ -90,6 +95,8 @@ class SndfileSource:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._mp3 is not None:
+            self._mp3.file.close()
 
     def _tail_is_there(self) -> bool:
         start = max(0, self.n_frames - _TAIL_FRAMES)
@@ -97,6 +104,14 @@ class SndfileSource:
             return len(self._read(start, self.n_frames)) == self.n_frames - start
         except AudioError:
             return False
+
+    def _mp3_frames(self) -> Mp3Frames | None:
+        """Return where an MP3's frames lie, if they hold as much as libsndfile says."""
+        found = find_frames(self._path) if self._file.format == "MP3" else None
+        if found is not None and found.n_samples < self.n_frames:
+            found.file.close()
+            return None
+        return found
 
     def _measure(self) -> None:
         """Decode from start to end and keep the length that was really there."""
@@ -108,11 +123,13 @@ class SndfileSource:
 
     def _read(self, start: int, stop: int) -> Samples:
         try:
+            if self._mp3 is not None and stop - start <= _MOST_CLIP_S * self.sample_rate:
+                clip, offset = self._mp3.clip(start, stop)
+                with soundfile.SoundFile(clip) as file:
+                    return _decoded(file, offset, offset + stop - start)
             first = max(0, start - _LEAD_IN_FRAMES)
             self._file.seek(first)
-            # By blocks: a span of a thousand channels would not fit into memory.
-            blocks = list(_blocks(self._file, stop - first))
-            return np.concatenate([*blocks, _NOTHING])[start - first :]
+            return _decoded(self._file, start - first, stop - first)
         except _UNDECODABLE as error:
             raise AudioError(f"decoding stopped: {_reason(error)}") from error
 
@@ -123,6 +140,14 @@ class SndfileSource:
                 yield from _blocks(file, file.frames)
             except _UNDECODABLE:
                 return
+
+
+def _decoded(file: soundfile.SoundFile, start: int, stop: int) -> Samples:
+    """Return the frames from ``start`` to ``stop``, counted from where the file stands.
+
+    By blocks: a span of a thousand channels would not fit into memory.
+    """
+    return np.concatenate([*_blocks(file, stop), _NOTHING])[start:]
 
 
 def _blocks(file: soundfile.SoundFile, n_frames: int) -> Iterator[Samples]:

@@ -46,7 +46,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.1"
+VERSION = "1.2"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
