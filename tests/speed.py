@@ -45,6 +45,8 @@ KINDS = [(suffix, rate) for suffix in ("mp3", "flac", "ogg") for rate in (44_100
 N_SEGMENTS = 7
 LONG_S, SHORT_S = 3 * 3_600, 240
 N_STARTS = 15
+N_COPIES = 5
+"""How often the tracks are in the larger library, in which the start counts less."""
 MEMORY_EVERY_S = 0.1
 
 
@@ -299,6 +301,25 @@ def print_equality(
     )
 
 
+def compare_large(paths: list[Path], folder: Path, n_rounds: int) -> None:
+    """Print the efficiency once more, with the same tracks several times in a library."""
+    folder.mkdir()
+    command = Command(folder, paths * N_COPIES)
+    detector = Detector(model_store.find_model("default", ()))
+    n_cores = len(os.sched_getaffinity(0))
+    one_thread(paths, detector)
+    efficiencies = []
+    for _ in range(n_rounds):
+        before_s = sum(one_thread(paths, detector)[0].values())
+        beet_s = command.seconds("artifactnet", "-f", "-q")
+        after_s = sum(one_thread(paths, detector)[0].values())
+        alone_s = N_COPIES * (before_s + after_s) / 2
+        efficiencies.append(beet_s * n_cores / alone_s)
+    line(f"the same, {N_COPIES * len(paths)} tracks", spread(efficiencies))
+    n_minute = 60 * N_COPIES * len(paths) / beet_s
+    line("beet artifactnet, songs per minute, last round", f"{n_minute:.0f}")
+
+
 def compare_starts(command: Command) -> None:
     """Print what a start costs: nothing to do, and the plugin in other commands."""
     bare = command.folder / "bare.yaml"
@@ -338,6 +359,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = Command(Path(folder), paths)
         compare_speed(paths, command, options.rounds)
+        compare_large(paths, Path(folder) / "large", options.rounds)
         line("most memory (Pss, all processes)", f"{command.peak_mb('ai', '-f', '-q'):.0f} MB")
         compare_starts(command)
     if options.long:

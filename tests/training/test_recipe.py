@@ -114,3 +114,21 @@ def test_calibration_table(tmp_path: Path) -> None:
     assert rows["calibration tracks"][:2] == [N_REAL, len(flagged)]
     assert rows["held-out folds, AI songs of three segments"][1] > 0
     assert rows["held-out folds, full-band, real"][1] <= 0.01 * N_REAL
+
+
+def test_reliability_table(tmp_path: Path) -> None:
+    """Every held-out full-band clip is in one row, and generated ones are higher up."""
+    folds = [make_fold(tmp_path, seed) for seed in (0, 1)]
+    calibrated = recipe.calibrate(make_fold(tmp_path, 2), folds)
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in recipe.reliability_table(folds, calibrated).splitlines()[2:]
+    ]
+    judged = [j for f in folds for j in evaluate.full_band(f.judge(f.branches @ FUSION))]
+    n_ai = sum(clip.clip.label for clip in judged)
+    assert sum(int(row[1]) for row in rows) == n_ai
+    assert sum(int(row[2]) for row in rows) == len(judged) - n_ai
+    assert rows[-1][3] == "100.0%"
+    assert float(rows[0][3].rstrip("%")) < 5
+    above = sum(int(row[2]) for row in rows if float(row[0].split()[0]) >= 0.5)
+    assert above == sum(c.logit >= calibrated.ai for c in judged if not c.clip.label)

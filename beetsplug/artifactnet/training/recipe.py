@@ -7,6 +7,7 @@ run goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import statistics
@@ -64,6 +65,8 @@ SONG_AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": statistics.fmean,
     "maximum": max,
 }
+RELIABILITY_EDGES = (0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
+"""Finer towards both ends, where nearly all scores lie."""
 Logits = NDArray[np.float64]
 
 
@@ -298,9 +301,8 @@ def make_final(
     held = Fold(dataset, Split(tuple(training), tuple(calibration)), rows)
     held.branches = material.with_grids(np.load(cache), rows, fitted.grids)
     calibrated = calibrate(held, folds)
-    (work / "calibration.md").write_text(
-        calibration_table(held, folds, calibrated), encoding="utf-8"
-    )
+    tables = calibration_table(held, folds, calibrated), reliability_table(folds, calibrated)
+    (work / "calibration.md").write_text("\n".join(tables), encoding="utf-8")
     rates = calibrated.rates | {"held_out_families": held_out["network, as they are"]["all"]}
     card = {
         "model_id": DEFAULT_MODEL,
@@ -389,6 +391,35 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
             for threshold in (calibrated.ai, calibrated.unsure)
         ]
         lines.append(f"| {part} | {len(tracks)} | {flagged[0]} | {flagged[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def reliability_table(folds: Sequence[Fold], calibrated: Calibrated) -> str:
+    """Return how many held-out full-band clips got each score, and what it was worth.
+
+    A score is what the final model would give for the fold's logit. The last column is
+    the share of generated clips if there were as many of both kinds.
+    """
+    weights = np.array(FUSION)
+    judged = [
+        clip
+        for fold in folds
+        for clip in evaluate.full_band(fold.judge(fold.branches @ weights))
+    ]
+    labels = np.array([clip.clip.label for clip in judged])
+    scores = np.array([evaluate.probability(clip.logit, calibrated.ai) for clip in judged])
+    lines = [
+        "| score | generated | human-made | generated, of equal numbers |",
+        "|---|---|---|---|",
+    ]
+    for low, high in itertools.pairwise(RELIABILITY_EDGES):
+        inside = (scores >= low) & ((scores < high) | (high == RELIABILITY_EDGES[-1]))
+        n_ai, n_real = (int(np.sum(inside & (labels == label))) for label in (1, 0))
+        if not n_ai + n_real:
+            continue
+        share_ai, share_real = n_ai / np.sum(labels == 1), n_real / np.sum(labels == 0)
+        worth = f"{share_ai / (share_ai + share_real):.1%}"
+        lines.append(f"| {low:g} to {high:g} | {n_ai} | {n_real} | {worth} |")
     return "\n".join(lines) + "\n"
 
 
