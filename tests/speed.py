@@ -45,7 +45,7 @@ KINDS = [(suffix, rate) for suffix in ("mp3", "flac", "ogg") for rate in (44_100
 N_SEGMENTS = 7
 LONG_S, SHORT_S = 3 * 3_600, 240
 N_STARTS = 15
-N_COPIES = 5
+N_COPIES = 10
 """How often the tracks are in the larger library, in which the start counts less."""
 MEMORY_EVERY_S = 0.1
 
