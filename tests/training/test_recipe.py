@@ -132,3 +132,34 @@ def test_reliability_table(tmp_path: Path) -> None:
     assert float(rows[0][3].rstrip("%")) < 5
     above = sum(int(row[2]) for row in rows if float(row[0].split()[0]) >= 0.5)
     assert above == sum(c.logit >= calibrated.ai for c in judged if not c.clip.label)
+
+
+def test_genre_table(tmp_path: Path) -> None:
+    """Every real track of the folds is in one row; sources without a genre share one."""
+    folds = [make_fold(tmp_path, seed) for seed in (0, 1)]
+    calibrated = recipe.calibrate(make_fold(tmp_path, 2), folds)
+    genres = {
+        "debian:source 1": "chiptune",
+        "debian:source 2": "folk",
+        "debian:source 3": "folk",
+    }
+    rows = {
+        cells[1].strip(): [int(cell) for cell in cells[2:6]]
+        for cells in (
+            line.split("|")
+            for line in recipe.genre_table(folds, calibrated, genres).splitlines()[2:]
+        )
+    }
+    assert set(rows) == {"chiptune", "folk", "excerpts, of genres not told"}
+    assert rows["folk"][0] == 2
+    assert sum(row[1] for row in rows.values()) == 2 * N_REAL
+    flagged = [
+        sum(
+            j.logit >= threshold
+            for f in folds
+            for j in f.judge(f.branches @ FUSION)
+            if not j.clip.label
+        )
+        for threshold in (calibrated.ai, calibrated.unsure)
+    ]
+    assert [sum(row[i] for row in rows.values()) for i in (2, 3)] == flagged

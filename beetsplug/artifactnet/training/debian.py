@@ -38,6 +38,15 @@ def fetch_packages(corpus: Path, folder: Path) -> None:
             _fetch(row["package"], row["version"], folder)
 
 
+def read_genres(corpus: Path) -> dict[str, str]:
+    """Return the genre that the list of packages gives for each source of tracks."""
+    with (corpus / "debian_packages.tsv").open(newline="", encoding="utf-8") as file:
+        return {
+            f"debian:{row['package']}": row["genre"]
+            for row in csv.DictReader(file, delimiter="\t")
+        }
+
+
 def _fetch(package: str, version: str, folder: Path) -> None:
     unpacked = folder / package
     if unpacked.exists():

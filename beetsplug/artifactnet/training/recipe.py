@@ -12,7 +12,7 @@ import json
 import logging
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,9 @@ def main() -> None:
     held_out = held_out_report(folds)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
     (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
-    make_final(material, folds, held_out, work, arguments.out)
+    calibrated, tables = make_final(material, folds, held_out, work, arguments.out)
+    tables.append(genre_table(folds, calibrated, debian.read_genres(arguments.corpus)))
+    (work / "calibration.md").write_text("\n".join(tables), encoding="utf-8")
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
 
 
@@ -284,8 +286,11 @@ def make_final(
     held_out: dict[str, Any],
     work: Path,
     out: Path,
-) -> None:
-    """Train on everything but the calibration sources, calibrate on those, export."""
+) -> tuple[Calibrated, list[str]]:
+    """Train on everything but the calibration sources, calibrate on those, export.
+
+    Returns the thresholds and the tables of what they let through.
+    """
     dataset = material.dataset
     clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
     calibration = corpus.calibration_clips(clips)
@@ -301,8 +306,6 @@ def make_final(
     held = Fold(dataset, Split(tuple(training), tuple(calibration)), rows)
     held.branches = material.with_grids(np.load(cache), rows, fitted.grids)
     calibrated = calibrate(held, folds)
-    tables = calibration_table(held, folds, calibrated), reliability_table(folds, calibrated)
-    (work / "calibration.md").write_text("\n".join(tables), encoding="utf-8")
     rates = calibrated.rates | {"held_out_families": held_out["network, as they are"]["all"]}
     card = {
         "model_id": DEFAULT_MODEL,
@@ -314,6 +317,10 @@ def make_final(
     export_model(Scaled(network, calibrated.ai, 1.0), out, card, calibrated.thresholds)
     write_manifest(training, out / "training-manifest.csv")
     log.info("exported to %s: %s", out, json.dumps(rates))
+    return calibrated, [
+        calibration_table(held, folds, calibrated),
+        reliability_table(folds, calibrated),
+    ]
 
 
 @dataclass(frozen=True)
@@ -420,6 +427,35 @@ def reliability_table(folds: Sequence[Fold], calibrated: Calibrated) -> str:
         share_ai, share_real = n_ai / np.sum(labels == 1), n_real / np.sum(labels == 0)
         worth = f"{share_ai / (share_ai + share_real):.1%}"
         lines.append(f"| {low:g} to {high:g} | {n_ai} | {n_real} | {worth} |")
+    return "\n".join(lines) + "\n"
+
+
+def genre_table(
+    folds: Sequence[Fold], calibrated: Calibrated, genres: Mapping[str, str]
+) -> str:
+    """Return how many held-out real tracks of each genre are flagged.
+
+    Args:
+        folds: Each real track is in one, judged by a network that heard nothing from
+            its source.
+        calibrated: The thresholds.
+        genres: By source; one that is not in it has no row of its own.
+    """
+    tracks: dict[str, list[Judged]] = {}
+    for fold in folds:
+        for judged in _real(fold, 0):
+            genre = genres.get(judged.clip.source, "excerpts, of genres not told")
+            tracks.setdefault(genre, []).append(judged)
+    lines = ["| genre | sources | tracks | `ai` | `ai` or `unsure` |", "|---|---|---|---|---|"]
+    for genre, of_genre in sorted(tracks.items()):
+        n_sources = len({judged.clip.source for judged in of_genre})
+        flagged = [
+            sum(judged.logit >= threshold for judged in of_genre)
+            for threshold in (calibrated.ai, calibrated.unsure)
+        ]
+        lines.append(
+            f"| {genre} | {n_sources} | {len(of_genre)} | {flagged[0]} | {flagged[1]} |"
+        )
     return "\n".join(lines) + "\n"
 
 
