@@ -1,7 +1,7 @@
 """Human-made music out of Debian packages: fetch, unpack, list.
 
-The packages, their versions and licences stand in the corpus folder's
-``debian_packages.tsv``; all were frozen in Debian 12, before song generators.
+The packages, their versions and genres stand in a list, those of the training in the corpus
+folder's ``debian_packages.tsv``; all were frozen in Debian 12, before song generators.
 """
 
 from __future__ import annotations
@@ -19,38 +19,42 @@ from beetsplug.artifactnet.training.corpus import Clip
 
 log = logging.getLogger(__name__)
 
+TRAINING_LIST = "debian_packages.tsv"
+"""In the corpus folder."""
 _AUDIO_SUFFIXES = {".ogg", ".oga", ".mp3", ".flac", ".opus", ".wav"}
 _MINIMUM_S = 30.0
 """Shorter files are sound effects."""
 
 
-def fetch_packages(corpus: Path, folder: Path) -> None:
-    """Download and unpack every package that is not there yet.
+def fetch_packages(packages: Path, folder: Path) -> None:
+    """Download and unpack every listed package that is not there yet.
+
+    Args:
+        packages: A list with tab-separated columns, ``package`` and ``version`` first.
+        folder: Each package gets a folder of its name there.
 
     Raises:
         RuntimeError: ``apt-get`` or ``dpkg-deb`` is missing or fails.
     """
-    for tool in ("apt-get", "dpkg-deb"):
+    missing = [row for row in _rows(packages) if not (folder / row["package"]).exists()]
+    for tool in ("apt-get", "dpkg-deb") if missing else ():
         if shutil.which(tool) is None:
             raise RuntimeError(f"{tool} is needed to get the Debian packages")
-    with (corpus / "debian_packages.tsv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            _fetch(row["package"], row["version"], folder)
+    for row in missing:
+        _fetch(row["package"], row["version"], folder)
 
 
-def read_genres(corpus: Path) -> dict[str, str]:
-    """Return the genre that the list of packages gives for each source of tracks."""
-    with (corpus / "debian_packages.tsv").open(newline="", encoding="utf-8") as file:
-        return {
-            f"debian:{row['package']}": row["genre"]
-            for row in csv.DictReader(file, delimiter="\t")
-        }
+def read_genres(packages: Path) -> dict[str, str]:
+    """Return the genre that a list of packages gives for each source of tracks."""
+    return {f"debian:{row['package']}": row["genre"] for row in _rows(packages)}
+
+
+def _rows(packages: Path) -> list[dict[str, str]]:
+    with packages.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def _fetch(package: str, version: str, folder: Path) -> None:
-    unpacked = folder / package
-    if unpacked.exists():
-        return
     downloads = folder / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     log.info("fetching %s %s", package, version)
@@ -63,7 +67,7 @@ def _fetch(package: str, version: str, folder: Path) -> None:
     subprocess.run(["dpkg-deb", "-x", str(archive), str(partial)], check=True)
     for pack in partial.rglob("*.pk3"):
         zipfile.ZipFile(pack).extractall(pack.with_suffix(".d"))
-    partial.rename(unpacked)
+    partial.rename(folder / package)
     archive.unlink()
 
 

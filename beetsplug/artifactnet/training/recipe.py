@@ -78,7 +78,8 @@ def main() -> None:
     started = time.monotonic()
     work: Path = arguments.work
     packages = arguments.debian or work / "debian"
-    debian.fetch_packages(arguments.corpus, packages)
+    listed = arguments.corpus / debian.TRAINING_LIST
+    debian.fetch_packages(listed, packages)
     clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
     features = cached_features(dataset, work)
@@ -92,7 +93,7 @@ def main() -> None:
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
     (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
     calibrated, tables = make_final(material, folds, held_out, work, arguments.out)
-    tables.append(genre_table(folds, calibrated, debian.read_genres(arguments.corpus)))
+    tables.append(genre_table(folds, calibrated, debian.read_genres(listed)))
     (work / "calibration.md").write_text("\n".join(tables), encoding="utf-8")
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
 
