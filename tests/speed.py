@@ -5,7 +5,8 @@
 Writes music of three to four minutes as MP3, FLAC and Ogg Vorbis, 44.1 and 48 kHz, into
 the folder, once. The naive loop and ``beet artifactnet`` then take turns on the same
 files, with the same model; what counts is the ratio of the two, whatever else the
-machine does meanwhile. ``--long`` adds files of three hours.
+machine does meanwhile. ``--long`` adds files of three hours, ``--many 5000`` a run over so
+many tracks, the same ones again and again.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ N_STARTS = 15
 N_COPIES = 10
 """How often the tracks are in the larger library, in which the start counts less."""
 MEMORY_EVERY_S = 0.1
+N_PARTS = 10
 
 
 def write_files(folder: Path, n_files: int) -> list[Path]:
@@ -159,16 +161,16 @@ class Command:
             raise SystemExit(f"beet {' '.join(arguments)} ended with {process.returncode}")
         return time.perf_counter() - started
 
-    def peak_mb(self, *arguments: str) -> float:
-        """Run a command; return the most memory that all its processes held together."""
+    def memory_mb(self, *arguments: str) -> list[float]:
+        """Run a command; return what all its processes held together, over time."""
         process = self.start(*arguments)
         reader = threading.Thread(target=process.communicate)
         reader.start()
-        peak = 0.0
+        held = []
         while reader.is_alive():
-            peak = max(peak, session_mb(process.pid))
+            held.append(session_mb(process.pid))
             time.sleep(MEMORY_EVERY_S)
-        return peak
+        return held
 
 
 def session_mb(leader: int) -> float:
@@ -348,20 +350,36 @@ def compare_lengths(folder: Path) -> None:
         line(f"3 hours / 4 minutes, {suffix}", spread(ratios))
 
 
+def follow_memory(paths: list[Path], folder: Path, n_tracks: int) -> None:
+    """Print the most memory in each part of a run over many tracks."""
+    folder.mkdir()
+    command = Command(folder, [paths[i % len(paths)] for i in range(n_tracks)])
+    held = command.memory_mb("ai", "-q")
+    peaks = [max(part) for part in np.array_split(held, N_PARTS)]
+    line(
+        f"most memory in each {1 / N_PARTS:.0%} of {n_tracks} tracks",
+        " ".join(f"{peak:.0f}" for peak in peaks) + " MB",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--folder", type=Path, required=True, help="where the tracks lie")
     parser.add_argument("--files", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--long", action="store_true", help="write files of three hours, too")
+    parser.add_argument("--many", type=int, default=0, help="memory over so many tracks, too")
     options = parser.parse_args()
     paths = write_files(options.folder, options.files)
     with tempfile.TemporaryDirectory() as folder:
         command = Command(Path(folder), paths)
         compare_speed(paths, command, options.rounds)
         compare_large(paths, Path(folder) / "large", options.rounds)
-        line("most memory (Pss, all processes)", f"{command.peak_mb('ai', '-f', '-q'):.0f} MB")
+        peak_mb = max(command.memory_mb("ai", "-f", "-q"))
+        line("most memory (Pss, all processes)", f"{peak_mb:.0f} MB")
         compare_starts(command)
+        if options.many:
+            follow_memory(paths, Path(folder) / "many", options.many)
     if options.long:
         compare_lengths(options.folder)
 
