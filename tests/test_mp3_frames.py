@@ -17,7 +17,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.audio.mp3_frames import Mp3Frames, find_frames
+from beetsplug.artifactnet.audio.source import down_mix
 from tests.audio_files import Samples, encode, music
 
 DURATION_S = 8.0
@@ -106,6 +108,27 @@ def test_place_of_every_frame(write: Write) -> None:
     assert frames.places[-1] == len(content)
     assert all(content[place : place + 2] == b"\xff\xfb" for place in frames.places[:-1])
     frames.file.close()
+
+
+def test_little_is_read_beside_the_range(write: Write) -> None:
+    """A second in the middle costs no more bytes than a second and a half."""
+    path = write((44_100, 2, "CONSTANT", STRONG))
+    frames = found(path)
+    clip, offset = frames.clip(4 * 44_100, 5 * 44_100)
+    assert offset < 44_100 / 2
+    assert len(clip.getvalue()) < 1.5 * path.stat().st_size / DURATION_S
+    frames.file.close()
+
+
+def test_the_reader_gives_the_very_samples(write: Write) -> None:
+    """Through the door that scoring uses: mono, and equal to the file decoded whole."""
+    path = write((44_100, 2, "VARIABLE", STRONG))
+    whole = down_mix(read_all(path))
+    with open_audio(path) as reader:
+        starts = [0, 100_000, len(whole) - 44_100]
+        spans = list(reader.spans(starts, 44_100, 44_100))
+    for start, span in zip(starts, spans, strict=True):
+        np.testing.assert_array_equal(span, whole[start : start + 44_100])
 
 
 def test_tags_around(write: Write, tmp_path: Path) -> None:
