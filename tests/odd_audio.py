@@ -1,4 +1,4 @@
-"""Audio files that the usual writers do not make: DSD, other layouts, joined streams."""
+"""Audio files that the usual writers do not make: DSD, APE, other layouts, joined streams."""
 
 from __future__ import annotations
 
@@ -108,6 +108,45 @@ def write_dsf(path: Path, samples: Samples, sample_rate: int = 44_100) -> Path:
     )
     body = form + struct.pack("<4sQ", b"data", 12 + len(data)) + data
     path.write_bytes(struct.pack("<4sQQQ", b"DSD ", 28, 28 + len(body), 0) + body)
+    return path
+
+
+def write_silent_ape(path: Path, n_frames: int, n_channels: int = 2) -> Path:
+    """Write digital silence as Monkey's Audio 3.99 at 44.1 kHz and 16 bits; return the path.
+
+    A frame that is silent in all channels says so in the flags behind its checksum and
+    holds no coded sample (descriptor, header and frames as in the Monkey's Audio SDK).
+
+    Args:
+        path: Where to write.
+        n_frames: Frames of 73,728 samples.
+        n_channels: 1 or 2.
+    """
+    all_silent = 3
+    frame = np.array([1 << 31, all_silent, 0, 0], "<u4").tobytes()
+    wav = b"RIFF" + bytes(40)
+    descriptor = struct.pack(
+        "<4sHHIIIIIII16s",
+        b"MAC ",
+        3_990,
+        0,
+        52,
+        24,
+        4 * n_frames,
+        len(wav),
+        n_frames * len(frame),
+        0,
+        0,
+        bytes(16),
+    )
+    header = struct.pack(
+        "<HHIIIHHI", 1_000, 0, 73_728, 73_728, n_frames, 16, n_channels, 44_100
+    )
+    start = len(descriptor) + len(header) + 4 * n_frames + len(wav)
+    seek_table = [start + index * len(frame) for index in range(n_frames)]
+    path.write_bytes(
+        descriptor + header + struct.pack(f"<{n_frames}I", *seek_table) + wav + n_frames * frame
+    )
     return path
 
 

@@ -24,7 +24,13 @@ from beetsplug.artifactnet.provenance import read_provenance
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from tests.audio_files import Samples, encode, music
 from tests.fuzz import OK, Verdict, Worker, mend_ogg
-from tests.odd_audio import join, write_dsf, write_with_ffmpeg, write_with_sndfile
+from tests.odd_audio import (
+    join,
+    write_dsf,
+    write_silent_ape,
+    write_with_ffmpeg,
+    write_with_sndfile,
+)
 from tests.onnx_models import load_model, write_model
 
 HOLE_BYTES = 6 << 30
@@ -495,6 +501,16 @@ def test_dsd(n_channels: int, score: Score, tmp_path: Path) -> None:
         for lag in range(64)
     ]
     assert max(lags) > 0.9
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_ape(n_channels: int, score: Score, tmp_path: Path) -> None:
+    """Monkey's Audio is decoded to its end, here to the silence that it holds."""
+    path = write_silent_ape(tmp_path / "a.ape", n_frames=9, n_channels=n_channels)
+    assert score(path).outcome is Outcome.SILENT
+    samples = read_waveform(path, 44_100).samples
+    assert len(samples) == 9 * 73_728
+    assert not samples.any()
 
 
 def test_ape_is_known_and_a_broken_one_refused(score: Score, tmp_path: Path) -> None:
