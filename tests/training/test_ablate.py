@@ -1,6 +1,8 @@
-"""The spectra that are compared."""
+"""The spectra and the strata of the augmentation that are compared."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,18 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training.ablate import (  # noqa: E402
     N_MELS,
     SPECTRA,
+    STRATA,
+    TRAINED_ON,
     Spectrum,
+    augmentation_table,
     mel_matrix,
     spectrum_features,
 )
+from beetsplug.artifactnet.training.corpus import FOLD_FAMILIES, Clip  # noqa: E402
+from beetsplug.artifactnet.training.dataset import Crop, Dataset  # noqa: E402
 from beetsplug.artifactnet.training.reference import reference_features  # noqa: E402
+
+FAMILIES = [family for fold in FOLD_FAMILIES for family in list(fold)[:2]]
 
 
 def segments() -> np.ndarray:
@@ -49,3 +58,51 @@ def test_mel_bands_are_averages_within_the_band() -> None:
     centres = (matrix * np.arange(1_025)).sum(1)
     assert (np.diff(centres) >= 0).all()
     assert not matrix[:, : int(1_000 / 44_100 * 2_048) - 1].any()
+
+
+def make_dataset(folder: Path) -> Dataset:
+    """Return 320 clips, half of them AI; of half of each, one crop in three is narrow-band."""
+    clips = tuple(
+        Clip(
+            path=folder / f"{number}.flac",
+            label=number % 2,
+            family=FAMILIES[number // 2 % len(FAMILIES)] if number % 2 else "",
+            generator="",
+            source=f"source {number % 16}",
+            track=f"track {number}",
+            sample_rate=44_100,
+        )
+        for number in range(320)
+    )
+    crops = tuple(
+        Crop(number, 0, variant, is_full_band=variant < 2 or number % 4 < 2)
+        for number in range(len(clips))
+        for variant in range(3)
+    )
+    crops = tuple(Crop(crop.clip, 0, min(crop.variant, 1), crop.is_full_band) for crop in crops)
+    return Dataset(clips, crops, np.zeros((len(crops), 1), np.int16))
+
+
+def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
+    """A cue that narrow-band crops alone have is learned from narrow-band crops alone."""
+    dataset = make_dataset(tmp_path)
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 0.3, (len(dataset.crops), 2)).astype(np.float32)
+    is_full = np.array([crop.is_full_band for crop in dataset.crops])
+    features[is_full, 0] += 5.0 * dataset.labels[is_full]
+    features[~is_full, 1] += 5.0 * dataset.labels[~is_full]
+    rows = [
+        [cell.strip() for cell in line[1:-1].split("|")]
+        for line in augmentation_table(dataset, features).splitlines()[2:]
+    ]
+    auc = {(row[0], row[1]): float(row[3]) for row in rows}
+    assert len(auc) == len(TRAINED_ON) * len(STRATA)
+    plain, recoded, every = TRAINED_ON
+    full, chain, narrow = (stratum.name for stratum in STRATA)
+    for name in TRAINED_ON:
+        assert auc[name, full] > 0.99
+        assert auc[name, chain] > 0.99
+    assert auc[plain, narrow] < 0.8
+    assert auc[recoded, narrow] < 0.8
+    assert auc[every, narrow] > 0.99
+    assert {row[2] for row in rows if row[1] == narrow} == {"80, 80"}

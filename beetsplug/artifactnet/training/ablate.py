@@ -1,9 +1,10 @@
 """Which resolution carries the cue: the per-bin regression on other spectra, same folds.
 
 ``python -m beetsplug.artifactnet.training.ablate --corpus DIR --work DIR``, after the
-training, whose crops it uses. Prints a Markdown table: linear bins at six window
+training, whose crops it uses. Prints two Markdown tables: linear bins at six window
 lengths and five widths of the envelope, two lengths side by side, mel bands, and the
-median over frames in place of the mean.
+median over frames in place of the mean; and what each stratum of the augmentation does
+for each stratum of what is judged.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ with train_extra():
     from beetsplug.artifactnet.training.dataset import (
         SAMPLE_RATE,
         SEGMENT_SAMPLES,
+        Crop,
         Dataset,
         build_dataset,
     )
@@ -34,6 +36,7 @@ with train_extra():
     from beetsplug.artifactnet.training.reference import (
         BAND_HZ,
         ENVELOPE_BINS,
+        Reference,
         band,
         fine_structure,
         fit_reference,
@@ -73,6 +76,29 @@ SPECTRA = (
     Spectrum("n_fft 32,768, median over frames", 32_768, over_frames="median"),
 )
 SIDE_BY_SIDE = (SPECTRA[3], SPECTRA[4])
+
+TRAINED_ON: Mapping[str, Callable[[Crop], bool]] = {
+    "files as they are": lambda crop: crop.variant == 0,
+    "and recoded": lambda crop: crop.variant == 0 or crop.is_full_band,
+    "and recoded at narrow band": lambda crop: crop.variant >= 0,
+}
+"""Which crops of the training clips a regression is fitted to."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Which crops of the held-out clips are judged."""
+
+    name: str
+    variant: int
+    is_full_band: bool
+
+
+STRATA = (
+    Stratum("as they are", 0, is_full_band=True),
+    Stratum("recoded", 1, is_full_band=True),
+    Stratum("narrow-band, recoded", 1, is_full_band=False),
+)
 
 
 def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
@@ -130,38 +156,92 @@ def cached_spectrum(dataset: Dataset, spectrum: Spectrum, folder: Path) -> NDArr
     return np.load(path, mmap_mode="r")
 
 
-def judge_features(dataset: Dataset, features: NDArray[np.float32]) -> list[list[Judged]]:
-    """Return every fold's full-band clips as they are, judged by a regression."""
+@dataclass(frozen=True)
+class FittedFold:
+    """A regression fitted to the training clips of one fold."""
+
+    dataset: Dataset
+    features: NDArray[np.float32]
+    split: corpus.Split
+    fitted: Reference
+
+    def judge(self, stratum: Stratum = STRATA[0]) -> list[Judged]:
+        """Return the clips that were held out, in one stratum."""
+        return evaluate.judge(
+            self.dataset,
+            self.split.test,
+            lambda rows: self.fitted.logits(self.features[rows]),
+            variant=stratum.variant,
+            is_full_band=stratum.is_full_band,
+        )
+
+
+def fit_folds(
+    dataset: Dataset,
+    features: NDArray[np.float32],
+    is_used: Callable[[Crop], bool] = TRAINED_ON["and recoded at narrow band"],
+) -> list[FittedFold]:
+    """Return a regression for each fold, fitted to those of its crops that are used."""
     folds = []
     for split in corpus.split_folds(dataset.clips):
         rows = dataset.rows(split.train)
+        rows = rows[[is_used(dataset.crops[row]) for row in rows]]
         weights = sample_weights(dataset, rows) * len(rows)
         fitted = fit_reference(features[rows], dataset.labels[rows], weights)
-
-        def logits_of(
-            rows: NDArray[np.int64], logits: Callable[..., evaluate.Logits] = fitted.logits
-        ) -> evaluate.Logits:
-            return logits(features[rows])
-
-        folds.append(evaluate.full_band(evaluate.judge(dataset, split.test, logits_of)))
+        folds.append(FittedFold(dataset, features, split, fitted))
     return folds
 
 
-def table_row(name: str, folds: list[list[Judged]]) -> str:
+def table_row(name: str, folds: Sequence[FittedFold]) -> str:
     """Return one line: all folds together, their AUCs, and the worst family at FPR 1 %."""
-    together = [j for fold in folds for j in fold]
+    judged = [fold.judge() for fold in folds]
+    together = [j for fold in judged for j in fold]
     whole, families = evaluate.summary(together), evaluate.by_family(together)
     worst = min(families, key=lambda family: families[family]["tpr_at_fpr_1"])
-    of_folds = ", ".join(f"{evaluate.summary(fold)['auc']:.3f}" for fold in folds)
-    return (
-        f"| {name} | {whole['auc']:.3f} | {whole['tpr_at_fpr_5']:.3f} "
-        f"| {whole['tpr_at_fpr_1']:.3f} | {of_folds} "
-        f"| {worst} {families[worst]['tpr_at_fpr_1']:.2f} |"
-    )
+    of_folds = ", ".join(f"{evaluate.summary(fold)['auc']:.3f}" for fold in judged)
+    worst_rate = families[worst]["tpr_at_fpr_1"]
+    return f"| {name} | {_rates(whole)} | {of_folds} | {worst} {worst_rate:.2f} |"
+
+
+def spectra_table(dataset: Dataset, folder: Path) -> str:
+    """Return the Markdown table of all spectra; their features are kept in the folder."""
+    lines = [
+        "| spectrum | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
+        "| worst family at FPR 1 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for spectrum in SPECTRA:
+        features = cached_spectrum(dataset, spectrum, folder)
+        lines.append(table_row(spectrum.name, fit_folds(dataset, features)))
+    both = [cached_spectrum(dataset, spectrum, folder) for spectrum in SIDE_BY_SIDE]
+    name = " and ".join(f"{spectrum.n_fft:,}" for spectrum in SIDE_BY_SIDE)
+    folds = fit_folds(dataset, np.concatenate(both, axis=1))
+    return "\n".join([*lines, table_row(f"n_fft {name} side by side", folds)])
+
+
+def augmentation_table(dataset: Dataset, features: NDArray[np.float32]) -> str:
+    """Return a Markdown table: what was trained on against what is judged."""
+    lines = [
+        "| trained on | judged | AI, real | AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, is_used in TRAINED_ON.items():
+        folds = fit_folds(dataset, features, is_used)
+        for stratum in STRATA:
+            found = evaluate.summary([j for fold in folds for j in fold.judge(stratum)])
+            lines.append(
+                f"| {name} | {stratum.name} | {found['n_ai']}, {found['n_real']} "
+                f"| {_rates(found)} |"
+            )
+    return "\n".join(lines)
+
+
+def _rates(found: Mapping[str, float]) -> str:
+    return " | ".join(f"{found[key]:.3f}" for key in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1"))
 
 
 def main() -> None:
-    """Print the table; the features are kept in the work folder."""
+    """Print the tables; the features are kept in the work folder."""
     parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.ablate")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
@@ -174,19 +254,9 @@ def main() -> None:
     clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
     dataset = build_dataset(clips, arguments.work)
     folder = arguments.work / "ablation"
-    lines = [
-        "| spectrum | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
-        "| worst family at FPR 1 % |",
-        "|---|---|---|---|---|---|",
-    ]
-    for spectrum in SPECTRA:
-        features = cached_spectrum(dataset, spectrum, folder)
-        lines.append(table_row(spectrum.name, judge_features(dataset, features)))
-    both = [cached_spectrum(dataset, spectrum, folder) for spectrum in SIDE_BY_SIDE]
-    name = " and ".join(f"{spectrum.n_fft:,}" for spectrum in SIDE_BY_SIDE)
-    folds = judge_features(dataset, np.concatenate(both, axis=1))
-    lines.append(table_row(f"n_fft {name} side by side", folds))
-    sys.stdout.write("\n".join(lines) + "\n")
+    chosen = cached_spectrum(dataset, SIDE_BY_SIDE[1], folder)
+    tables = [spectra_table(dataset, folder), augmentation_table(dataset, chosen)]
+    sys.stdout.write("\n\n".join(tables) + "\n")
 
 
 if __name__ == "__main__":

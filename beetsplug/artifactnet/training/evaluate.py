@@ -51,10 +51,21 @@ def judge(
     logits_of: Callable[[NDArray[np.int64]], Logits],
     *,
     variant: int = 0,
+    is_full_band: bool | None = None,
 ) -> list[Judged]:
-    """Return every clip with its median logit, on one variant of its crops."""
+    """Return every clip with its median logit, on one variant of its crops.
+
+    Where ``is_full_band`` is not None, on those crops alone that carry the whole audible
+    band, or on those that do not.
+    """
     rows = np.array(
-        [row for row in dataset.rows(clips) if dataset.crops[row].variant == variant]
+        [
+            row
+            for row in dataset.rows(clips)
+            if dataset.crops[row].variant == variant
+            and is_full_band in (None, dataset.crops[row].is_full_band)
+        ],
+        dtype=np.int64,
     )
     logits = logits_of(rows)
     by_clip: dict[int, list[float]] = {}
