@@ -1,4 +1,4 @@
-"""The spectra and the strata of the augmentation that are compared."""
+"""What is compared: spectra, strata of the augmentation, ways to score a song."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from beetsplug.artifactnet.training.ablate import (  # noqa: E402
     TRAINED_ON,
     Spectrum,
     augmentation_table,
+    fit_folds,
     mel_matrix,
+    song_features,
+    song_table,
     spectrum_features,
 )
 from beetsplug.artifactnet.training.corpus import FOLD_FAMILIES, Clip  # noqa: E402
@@ -60,8 +63,10 @@ def test_mel_bands_are_averages_within_the_band() -> None:
     assert not matrix[:, : int(1_000 / 44_100 * 2_048) - 1].any()
 
 
-def make_dataset(folder: Path) -> Dataset:
-    """Return 320 clips, half of them AI; of half of each, one crop in three is narrow-band."""
+def make_dataset(
+    folder: Path, n_clips: int = 320, n_excerpts: int = 1, n_samples: int = 1
+) -> Dataset:
+    """Return clips, half of them AI; of half of each, one crop in three is narrow-band."""
     clips = tuple(
         Clip(
             path=folder / f"{number}.flac",
@@ -69,18 +74,17 @@ def make_dataset(folder: Path) -> Dataset:
             family=FAMILIES[number // 2 % len(FAMILIES)] if number % 2 else "",
             generator="",
             source=f"source {number % 16}",
-            track=f"track {number}",
+            track=f"track {number % 16} {number // 16 // n_excerpts}",
             sample_rate=44_100,
         )
-        for number in range(320)
+        for number in range(n_clips)
     )
     crops = tuple(
-        Crop(number, 0, variant, is_full_band=variant < 2 or number % 4 < 2)
+        Crop(number, place, int(place > 0), is_full_band=place < 2 or number % 4 < 2)
         for number in range(len(clips))
-        for variant in range(3)
+        for place in range(3)
     )
-    crops = tuple(Crop(crop.clip, 0, min(crop.variant, 1), crop.is_full_band) for crop in crops)
-    return Dataset(clips, crops, np.zeros((len(crops), 1), np.int16))
+    return Dataset(clips, crops, np.zeros((len(crops), n_samples), np.int16))
 
 
 def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
@@ -106,3 +110,28 @@ def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
     assert auc[recoded, narrow] < 0.8
     assert auc[every, narrow] > 0.99
     assert {row[2] for row in rows if row[1] == narrow} == {"80, 80"}
+
+
+def test_the_mean_spectrum_of_a_song() -> None:
+    """Of one segment it is that segment's, of noise it is smoother than any."""
+    (chosen,) = [s for s in SPECTRA if s.name == "n_fft 32,768"]
+    one, both = segments()[:1], segments()
+    np.testing.assert_array_equal(song_features(one, chosen), spectrum_features(one, chosen))
+    assert song_features(both, chosen).mean() < spectrum_features(both, chosen).mean() - 0.2
+
+
+def test_every_way_to_score_a_song_is_judged(tmp_path: Path) -> None:
+    """Three excerpts a song, in which AI is a line in the spectrum and easily heard."""
+    (chosen,) = [s for s in SPECTRA if s.name == "n_fft 2,048"]
+    rng = np.random.default_rng(0)
+    dataset = make_dataset(tmp_path, n_clips=192, n_excerpts=3, n_samples=8_192)
+    line = 4_000 * np.sin(2 * np.pi * 5_000 / 44_100 * np.arange(8_192))
+    dataset.samples[:] = rng.normal(0, 500, dataset.samples.shape)
+    dataset.samples[dataset.labels == 1] += line.astype(np.int16)
+    features = spectrum_features(dataset.samples, chosen)
+    rows = [
+        [cell.strip() for cell in line[1:-1].split("|")]
+        for line in song_table(fit_folds(dataset, features), chosen).splitlines()[2:]
+    ]
+    assert [row[0] for row in rows] == ["median", "mean", "mean spectrum"]
+    assert all(float(row[1]) > 0.99 for row in rows)

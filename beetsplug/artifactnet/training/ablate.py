@@ -1,10 +1,10 @@
 """Which resolution carries the cue: the per-bin regression on other spectra, same folds.
 
 ``python -m beetsplug.artifactnet.training.ablate --corpus DIR --work DIR``, after the
-training, whose crops it uses. Prints two Markdown tables: linear bins at six window
+training, whose crops it uses. Prints three Markdown tables: linear bins at six window
 lengths and five widths of the envelope, two lengths side by side, mel bands, and the
-median over frames in place of the mean; and what each stratum of the augmentation does
-for each stratum of what is judged.
+median over frames in place of the mean; what each stratum of the augmentation does for
+each stratum of what is judged; and three ways to make one score of a song's segments.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
     import torch
+    from torch import Tensor
 
     from beetsplug.artifactnet.training import corpus, debian, evaluate
     from beetsplug.artifactnet.training.dataset import (
@@ -118,32 +119,47 @@ def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
     return (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
 
 
-@torch.no_grad()
 def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
     """Return the fine structure (n_segments, n_values) of int16 segments."""
+    rows = [
+        fine_of_levels(_levels_db(samples[first : first + 16], spectrum), spectrum).numpy()
+        for first in range(0, len(samples), 16)
+    ]
+    return np.concatenate(rows)
+
+
+def song_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
+    """Return one row (1, n_values): the fine structure of the segments' mean spectrum."""
+    return fine_of_levels(_levels_db(samples, spectrum).mean(0, keepdim=True), spectrum).numpy()
+
+
+def fine_of_levels(levels_db: Tensor, spectrum: Spectrum) -> Tensor:
+    """Return the fine structure (n_rows, n_values) in the band of spectra in decibels."""
+    fine = fine_structure(levels_db, spectrum.envelope_bins)
+    return fine if spectrum.mel else fine[:, band(spectrum.n_fft)]
+
+
+@torch.no_grad()
+def _levels_db(samples: NDArray[np.int16], spectrum: Spectrum) -> Tensor:
+    """Return the levels (n_segments, n_bins) of int16 segments over all frames."""
     window = torch.hann_window(spectrum.n_fft)
     mel = torch.from_numpy(mel_matrix(spectrum.n_fft, N_MELS)) if spectrum.mel else None
     floor = power_floor(spectrum.n_fft)
-    rows = []
-    for first in range(0, len(samples), 16):
-        audio = torch.from_numpy(samples[first : first + 16].astype(np.float32) / 32767)
-        power = (
-            torch.stft(
-                audio,
-                spectrum.n_fft,
-                hop_length=spectrum.n_fft // 4,
-                window=window,
-                center=False,
-                return_complex=True,
-            )
-            .abs()
-            .square()
+    audio = torch.from_numpy(samples.astype(np.float32) / 32767)
+    power = (
+        torch.stft(
+            audio,
+            spectrum.n_fft,
+            hop_length=spectrum.n_fft // 4,
+            window=window,
+            center=False,
+            return_complex=True,
         )
-        levels = 10 * torch.log10((power if mel is None else mel @ power) + floor)
-        row = levels.mean(2) if spectrum.over_frames == "mean" else levels.median(2).values
-        fine = fine_structure(row, spectrum.envelope_bins)
-        rows.append((fine if spectrum.mel else fine[:, band(spectrum.n_fft)]).numpy())
-    return np.concatenate(rows)
+        .abs()
+        .square()
+    )
+    levels = 10 * torch.log10((power if mel is None else mel @ power) + floor)
+    return levels.mean(2) if spectrum.over_frames == "mean" else levels.median(2).values
 
 
 def cached_spectrum(dataset: Dataset, spectrum: Spectrum, folder: Path) -> NDArray[np.float32]:
@@ -236,6 +252,26 @@ def augmentation_table(dataset: Dataset, features: NDArray[np.float32]) -> str:
     return "\n".join(lines)
 
 
+def song_table(folds: Sequence[FittedFold], spectrum: Spectrum) -> str:
+    """Return a Markdown table of songs of three segments, by what makes one score of them."""
+    judged: dict[str, list[Judged]] = {"median": [], "mean": [], "mean spectrum": []}
+    for fold in folds:
+        samples = fold.dataset.samples
+        for clip, rows in evaluate.song_rows(fold.dataset, fold.split.test):
+            logits = fold.fitted.logits(fold.features[rows])
+            segments = samples[rows, :SEGMENT_SAMPLES]
+            together = fold.fitted.logits(song_features(segments, spectrum))
+            judged["median"].append(Judged(clip, float(np.median(logits))))
+            judged["mean"].append(Judged(clip, float(logits.mean())))
+            judged["mean spectrum"].append(Judged(clip, float(together[0])))
+    lines = [
+        "| a song's segments | AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
+        "|---|---|---|---|",
+        *(f"| {name} | {_rates(evaluate.summary(songs))} |" for name, songs in judged.items()),
+    ]
+    return "\n".join(lines)
+
+
 def _rates(found: Mapping[str, float]) -> str:
     return " | ".join(f"{found[key]:.3f}" for key in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1"))
 
@@ -254,8 +290,13 @@ def main() -> None:
     clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
     dataset = build_dataset(clips, arguments.work)
     folder = arguments.work / "ablation"
-    chosen = cached_spectrum(dataset, SIDE_BY_SIDE[1], folder)
-    tables = [spectra_table(dataset, folder), augmentation_table(dataset, chosen)]
+    chosen = SIDE_BY_SIDE[1]
+    features = cached_spectrum(dataset, chosen, folder)
+    tables = [
+        spectra_table(dataset, folder),
+        augmentation_table(dataset, features),
+        song_table(fit_folds(dataset, features), chosen),
+    ]
     sys.stdout.write("\n\n".join(tables) + "\n")
 
 

@@ -74,15 +74,10 @@ def judge(
     return [Judged(dataset.clips[i], float(np.median(v))) for i, v in by_clip.items()]
 
 
-def judge_songs(
-    dataset: Dataset,
-    clips: Sequence[Clip],
-    logits_of: Callable[[NDArray[np.int64]], Logits],
-    aggregate: Callable[[Sequence[float]], float],
-    *,
-    n_segments: int = 3,
-) -> list[Judged]:
-    """Return every full-band track of which there are that many segments, as it is.
+def song_rows(
+    dataset: Dataset, clips: Sequence[Clip], *, n_segments: int = 3
+) -> list[tuple[Clip, NDArray[np.int64]]]:
+    """Return every full-band track of which there are that many segments, and their rows.
 
     A track's segments are its excerpts in the corpus, or places spread over it where the
     whole track is at hand: as many for every track, whatever its label.
@@ -91,15 +86,29 @@ def judge_songs(
     for row in dataset.rows([clip for clip in clips if clip.is_full_band], plain=True):
         clip = dataset.clips[dataset.crops[row].clip]
         by_track.setdefault((clip.source, clip.track), []).append(int(row))
-    judged = []
+    songs = []
     for rows in by_track.values():
         if len(rows) < n_segments:
             continue
         step = (len(rows) - 1) / (n_segments - 1)
         chosen = np.array([rows[round(i * step)] for i in range(n_segments)])
-        clip = dataset.clips[dataset.crops[chosen[0]].clip]
-        judged.append(Judged(clip, float(aggregate(logits_of(chosen).tolist()))))
-    return judged
+        songs.append((dataset.clips[dataset.crops[chosen[0]].clip], chosen))
+    return songs
+
+
+def judge_songs(
+    dataset: Dataset,
+    clips: Sequence[Clip],
+    logits_of: Callable[[NDArray[np.int64]], Logits],
+    aggregate: Callable[[Sequence[float]], float],
+    *,
+    n_segments: int = 3,
+) -> list[Judged]:
+    """Return every song of :func:`song_rows` with the aggregate of its segments' logits."""
+    return [
+        Judged(clip, float(aggregate(logits_of(rows).tolist())))
+        for clip, rows in song_rows(dataset, clips, n_segments=n_segments)
+    ]
 
 
 def threshold_at(real_logits: Sequence[float], false_positive_rate: float) -> float:
