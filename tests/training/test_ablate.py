@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
     ]
     auc = {(row[0], row[1]): float(row[3]) for row in rows}
     assert len(auc) == len(TRAINED_ON) * len(STRATA)
-    plain, recoded, every = TRAINED_ON
+    plain, recoded, every, _ = TRAINED_ON
     full, chain, narrow = (stratum.name for stratum in STRATA)
     for name in TRAINED_ON:
         assert auc[name, full] > 0.99
@@ -110,6 +111,33 @@ def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
     assert auc[recoded, narrow] < 0.8
     assert auc[every, narrow] > 0.99
     assert {row[2] for row in rows if row[1] == narrow} == {"80, 80"}
+
+
+def test_added_music_is_trained_on_or_left_out(tmp_path: Path) -> None:
+    """Whatever it is like, a regression fitted without it does not know it."""
+    heard = make_dataset(tmp_path)
+    added = tuple(
+        replace(
+            heard.clips[0], path=tmp_path / f"{n}", source="added", track=f"{n}", is_added=True
+        )
+        for n in range(40)
+    )
+    crops = tuple(Crop(len(heard.clips) + n, 0, 0, is_full_band=True) for n in range(40))
+    dataset = Dataset(
+        heard.clips + added,
+        heard.crops + crops,
+        np.zeros((len(heard.crops) + 40, 1), np.int16),
+    )
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (len(dataset.crops), 2)).astype(np.float32)
+    features[:, 0] += 2.0 * dataset.labels
+    features[len(heard.crops) :] += (4.0, -9.0)
+    with_added = fit_folds(dataset, features)
+    without = fit_folds(dataset, features, TRAINED_ON["the same without the added packages"])
+    before = fit_folds(heard, features[: len(heard.crops)])
+    for added_to, left_out, never in zip(with_added, without, before, strict=True):
+        np.testing.assert_allclose(left_out.fitted.weights, never.fitted.weights)
+        assert added_to.fitted.weights[1] > never.fitted.weights[1] + 0.01
 
 
 def test_the_mean_spectrum_of_a_song() -> None:

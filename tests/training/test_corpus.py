@@ -34,6 +34,9 @@ def clips(draw: st.DrawFn) -> list[Clip]:
     return drawn
 
 
+ADDED = Clip(Path("added.wav"), 0, "", "", "debian:added", "added:theme", 44_100, is_added=True)
+
+
 @given(clips())
 def test_no_family_source_or_track_stands_on_two_sides(drawn: list[Clip]) -> None:
     """Training and test side of every fold share no AI family, no source and no track."""
@@ -54,6 +57,16 @@ def test_every_clip_is_judged_in_exactly_one_fold(drawn: list[Clip]) -> None:
     """The test sides of all folds are a partition of the clips."""
     judged = [clip for split in corpus.split_folds(drawn) for clip in split.test]
     assert sorted(judged, key=str) == sorted(drawn, key=str)
+
+
+@given(clips())
+def test_an_added_clip_is_always_heard_and_never_judged(drawn: list[Clip]) -> None:
+    """It stands on each fold's training side, changes no fold, and calibrates nothing."""
+    with_it = corpus.split_folds([*drawn, ADDED])
+    for split, before in zip(with_it, corpus.split_folds(drawn), strict=True):
+        assert split.train == (*before.train, ADDED)
+        assert split.test == before.test
+    assert corpus.calibration_clips([*drawn, ADDED]) == corpus.calibration_clips(drawn)
 
 
 @given(clips())

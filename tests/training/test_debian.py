@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,32 @@ def test_a_track_is_listed_once_and_an_effect_never(folder: Path) -> None:
     assert {(clip.label, clip.family, clip.sample_rate) for clip in clips} == {(0, "", 44_100)}
 
 
+def test_added_tracks_come_last_and_bring_no_title_twice(folder: Path) -> None:
+    """A title that a listed package has is left out of an added one, however it is spelt."""
+    package = next(iter(debian.read_genres(debian.ADDED_LIST))).removeprefix("debian:")
+    for name in ("The-Me", "Boss (live)"):
+        path = folder / package / f"{name}.ogg"
+        path.parent.mkdir(exist_ok=True)
+        encode(path, music(31, 44_100), 44_100)
+    *listed, added = debian.training_tracks(folder)
+    assert [clip.source for clip in listed] == ["debian:one-data"] * 2 + ["debian:two-data"]
+    assert not any(clip.is_added for clip in listed)
+    assert (added.track, added.is_added) == (f"{package}:boss (live)", True)
+
+
+def test_audio_inside_archives_is_unpacked_and_nothing_else(folder: Path) -> None:
+    """A game's own archive gives its music, and no other file."""
+    package = folder / "two-data/usr"
+    for name in ("data.pk3", "more.zip"):
+        with zipfile.ZipFile(package / name, "w") as archive:
+            archive.write(package / "share/theme.ogg", f"music/{name}.ogg")
+            archive.writestr("maps/one.txt", "a map")
+    debian.unpack_archives(folder)
+    tracks = {clip.track for clip in debian.list_tracks(folder)}
+    assert {"two-data:data.pk3", "two-data:more.zip"} <= tracks
+    assert not list(folder.rglob("one.txt"))
+
+
 def test_what_is_unpacked_is_not_fetched_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,11 +108,21 @@ def test_unheard_tracks_are_scored_and_counted(folder: Path) -> None:
     assert len(rest) == 2
 
 
-def test_no_unheard_package_is_one_of_the_calibration_or_the_demo() -> None:
-    """The list has versions and genres, each package once, none that made the demo."""
-    genres = debian.read_genres(unheard.PACKAGES)
-    rows = unheard.PACKAGES.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("packages", [unheard.PACKAGES, debian.ADDED_LIST])
+def test_a_list_has_versions_and_genres(packages: Path) -> None:
+    """Each package once, and none that made the demo."""
+    genres = debian.read_genres(packages)
+    rows = packages.read_text(encoding="utf-8").splitlines()
     assert rows[0].split("\t")[:3] == ["package", "version", "genre"]
     assert len(genres) == len(rows) - 1 >= 20
     assert all(len(row.split("\t")) == 3 and all(row.split("\t")) for row in rows)
     assert corpus.DEMO_SOURCE not in genres
+
+
+def test_no_unheard_package_was_heard() -> None:
+    """Neither the added packages nor what the shipped model was trained on."""
+    unheard_sources = set(debian.read_genres(unheard.PACKAGES))
+    assert unheard_sources.isdisjoint(debian.read_genres(debian.ADDED_LIST))
+    heard = find_model("default").folder / "training-manifest.csv"
+    with heard.open(newline="", encoding="utf-8") as file:
+        assert unheard_sources.isdisjoint(row["source"] for row in csv.DictReader(file))

@@ -26,6 +26,7 @@ with train_extra():
     from torch import Tensor
 
     from beetsplug.artifactnet.training import corpus, debian, evaluate
+    from beetsplug.artifactnet.training.corpus import Clip
     from beetsplug.artifactnet.training.dataset import (
         SAMPLE_RATE,
         SEGMENT_SAMPLES,
@@ -36,6 +37,7 @@ with train_extra():
     from beetsplug.artifactnet.training.evaluate import Judged
     from beetsplug.artifactnet.training.reference import (
         BAND_HZ,
+        COARSE_ENVELOPE_BINS,
         ENVELOPE_BINS,
         Reference,
         band,
@@ -48,7 +50,7 @@ with train_extra():
 log = logging.getLogger(__name__)
 
 N_MELS = 128
-WIDTHS = (3, 7, 13, 27)
+WIDTHS = (5, 7, 13, 27)
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,18 @@ class Spectrum:
 SPECTRA = (
     *(Spectrum(f"n_fft {n:,}", n) for n in (2_048, 4_096, 8_192, 16_384, 32_768, 65_536)),
     *(Spectrum(f"n_fft 32,768, envelope of {n} bins", 32_768, envelope_bins=n) for n in WIDTHS),
+    Spectrum("n_fft 16,384, envelope of 5 bins", 16_384, envelope_bins=COARSE_ENVELOPE_BINS),
     Spectrum(f"n_fft 2,048, {N_MELS} mel bands", 2_048, mel=True),
     Spectrum(f"n_fft 32,768, {N_MELS} mel bands", 32_768, mel=True),
     Spectrum("n_fft 32,768, median over frames", 32_768, over_frames="median"),
 )
 SIDE_BY_SIDE = (SPECTRA[3], SPECTRA[4])
 
-TRAINED_ON: Mapping[str, Callable[[Crop], bool]] = {
-    "files as they are": lambda crop: crop.variant == 0,
-    "and recoded": lambda crop: crop.variant == 0 or crop.is_full_band,
-    "and recoded at narrow band": lambda crop: crop.variant >= 0,
+TRAINED_ON: Mapping[str, Callable[[Clip, Crop], bool]] = {
+    "files as they are": lambda _, crop: crop.variant == 0,
+    "and recoded": lambda _, crop: crop.variant == 0 or crop.is_full_band,
+    "and recoded at narrow band": lambda *_: True,
+    "the same without the added packages": lambda clip, _: not clip.is_added,
 }
 """Which crops of the training clips a regression is fitted to."""
 
@@ -195,13 +199,14 @@ class FittedFold:
 def fit_folds(
     dataset: Dataset,
     features: NDArray[np.float32],
-    is_used: Callable[[Crop], bool] = TRAINED_ON["and recoded at narrow band"],
+    is_used: Callable[[Clip, Crop], bool] = TRAINED_ON["and recoded at narrow band"],
 ) -> list[FittedFold]:
     """Return a regression for each fold, fitted to those of its crops that are used."""
     folds = []
     for split in corpus.split_folds(dataset.clips):
         rows = dataset.rows(split.train)
-        rows = rows[[is_used(dataset.crops[row]) for row in rows]]
+        crops = [dataset.crops[row] for row in rows]
+        rows = rows[[is_used(dataset.clips[crop.clip], crop) for crop in crops]]
         weights = sample_weights(dataset, rows) * len(rows)
         fitted = fit_reference(features[rows], dataset.labels[rows], weights)
         folds.append(FittedFold(dataset, features, split, fitted))
@@ -287,7 +292,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
     dataset = build_dataset(clips, arguments.work)
     folder = arguments.work / "ablation"
     chosen = SIDE_BY_SIDE[1]

@@ -64,6 +64,9 @@ class Clip:
     """Hz, of the file."""
     skip_s: float = 0.0
     """Seconds at the head that are not used."""
+    is_added: bool = False
+    """Whether every training hears it and nothing is judged by it: so what is judged stays
+    the same from version to version."""
 
     @property
     def is_full_band(self) -> bool:
@@ -131,14 +134,18 @@ def deal_sources(clips: Iterable[Clip], n_folds: int, seed: int = 0) -> dict[str
 
 
 def split_folds(clips: Sequence[Clip]) -> list[Split]:
-    """Return the folds of the leave-families-and-sources-out judgement."""
+    """Return the folds of the leave-families-and-sources-out judgement.
+
+    Added clips are in no fold's test side.
+    """
     n_folds = len(FOLD_FAMILIES)
-    source_fold = deal_sources(clips, n_folds)
+    dealt = [clip for clip in clips if not clip.is_added]
+    source_fold = deal_sources(dealt, n_folds)
     splits = []
     for fold in range(n_folds):
         test = [
             clip
-            for clip in clips
+            for clip in dealt
             if (fold_of_family(clip.family) if clip.label else source_fold[clip.source]) == fold
         ]
         splits.append(Split(without(clips, test), tuple(test)))
@@ -162,9 +169,10 @@ def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]
 def calibration_clips(clips: Sequence[Clip]) -> list[Clip]:
     """Return the real clips of the sources that the shipped model never hears.
 
-    A third of the sources: those that hold no AI clips, which training needs.
+    A third of the sources: those that hold no AI clips, which training needs, and no added
+    ones.
     """
-    with_ai = {clip.source for clip in clips if clip.label}
-    pure = [clip for clip in clips if not clip.label and clip.source not in with_ai]
+    kept = {clip.source for clip in clips if clip.label or clip.is_added}
+    pure = [clip for clip in clips if clip.source not in kept]
     part = deal_sources(pure, CALIBRATION_PARTS, seed=1)
     return [clip for clip in pure if part[clip.source] == 0]

@@ -1,7 +1,8 @@
 """Human-made music out of Debian packages: fetch, unpack, list.
 
-The packages, their versions and genres stand in a list, those of the training in the corpus
-folder's ``debian_packages.tsv``; all were frozen in Debian 12, before song generators.
+The packages, their versions and genres stand in lists: those of the corpus folder's
+``debian_packages.tsv``, and ``added_packages.tsv``, which came later. All were frozen in
+Debian 12, before song generators.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TRAINING_LIST = "debian_packages.tsv"
 """In the corpus folder."""
+ADDED_LIST = Path(__file__).with_name("added_packages.tsv")
+"""Packages that every training hears and nothing is judged by."""
 _AUDIO_SUFFIXES = {".ogg", ".oga", ".mp3", ".flac", ".opus", ".wav"}
 _MINIMUM_S = 30.0
 """Shorter files are sound effects."""
@@ -44,6 +48,14 @@ def fetch_packages(packages: Path, folder: Path) -> None:
         _fetch(row["package"], row["version"], folder)
 
 
+def unpack_archives(folder: Path) -> None:
+    """Unpack the audio out of every ``.pk3`` and ``.zip`` below, into a folder beside it."""
+    for path in [*folder.rglob("*.pk3"), *folder.rglob("*.zip")]:
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if _is_audio(Path(name))]
+            archive.extractall(path.with_suffix(".d"), members)
+
+
 def read_genres(packages: Path) -> dict[str, str]:
     """Return the genre that a list of packages gives for each source of tracks."""
     return {f"debian:{row['package']}": row["genre"] for row in _rows(packages)}
@@ -65,21 +77,44 @@ def _fetch(package: str, version: str, folder: Path) -> None:
     partial = folder / f"{package}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     subprocess.run(["dpkg-deb", "-x", str(archive), str(partial)], check=True)
-    for pack in partial.rglob("*.pk3"):
-        zipfile.ZipFile(pack).extractall(pack.with_suffix(".d"))
+    unpack_archives(partial)
     partial.rename(folder / package)
     archive.unlink()
+
+
+def fetch_training_packages(corpus_folder: Path, folder: Path) -> None:
+    """Download and unpack the packages of both training lists."""
+    for packages in (corpus_folder / TRAINING_LIST, ADDED_LIST):
+        fetch_packages(packages, folder)
+
+
+def training_tracks(folder: Path) -> list[Clip]:
+    """Return the music of both training lists, the added ones last and marked as such.
+
+    An added track of the same title as a listed one is left out: it may be the same piece,
+    and that one may be held out.
+    """
+    added = read_genres(ADDED_LIST)
+    tracks = list_tracks(folder)
+    listed = [clip for clip in tracks if clip.source not in added]
+    titles = {_title(clip) for clip in listed}
+    return listed + [
+        replace(clip, is_added=True)
+        for clip in tracks
+        if clip.source in added and _title(clip) not in titles
+    ]
+
+
+def _title(clip: Clip) -> str:
+    """Return the letters and digits of a track's name."""
+    return "".join(filter(str.isalnum, clip.track.partition(":")[2]))
 
 
 def list_tracks(folder: Path) -> list[Clip]:
     """Return the music of the unpacked packages: one clip a track, sorted by path."""
     clips: dict[str, Clip] = {}
     for path in sorted(folder.rglob("*")):
-        if (
-            "downloads" in path.parts
-            or path.suffix.lower() not in _AUDIO_SUFFIXES
-            or not path.is_file()
-        ):
+        if "downloads" in path.parts or not _is_audio(path) or not path.is_file():
             continue
         try:
             with open_audio(path) as reader:
@@ -91,6 +126,10 @@ def list_tracks(folder: Path) -> list[Clip]:
             clip = _clip(folder, path, sample_rate)
             clips.setdefault(clip.track, clip)
     return list(clips.values())
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in _AUDIO_SUFFIXES
 
 
 def _clip(folder: Path, path: Path, sample_rate: int) -> Clip:

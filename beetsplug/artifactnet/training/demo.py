@@ -50,12 +50,14 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
     dataset = build_dataset(clips, arguments.work)
     music = [
         clip
         for clip in dataset.clips
-        if not clip.label and clip.is_full_band and clip.source != corpus.DEMO_SOURCE
+        if not (clip.label or clip.is_added)
+        and clip.is_full_band
+        and clip.source != corpus.DEMO_SOURCE
     ]
     name = "-".join(str(stride) for stride in arguments.strides)
     decoder = train_decoder(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.reference import (
+    COARSE_ENVELOPE_BINS,
     COARSE_HOP,
     COARSE_N_FFT,
     POWER_FLOOR,
@@ -257,7 +258,8 @@ class CoarseHead(nn.Module):
         """Return (batch,) logits of (batch, n_samples)."""
         powers = self.magnitude(audio).square() + power_floor(COARSE_N_FFT)
         levels = 10 * torch.log10(powers).mean(1)
-        return self.bins(fine_structure(levels)[:, self._band])[:, 0]
+        fine = fine_structure(levels, COARSE_ENVELOPE_BINS)[:, self._band]
+        return self.bins(fine)[:, 0]
 
 
 class ArtifactNetwork(nn.Module):

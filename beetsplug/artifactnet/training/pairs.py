@@ -52,13 +52,18 @@ class Pairs:
 
 
 def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the music for decoders and pairs: full-band, no demo's and no calibration's."""
+    """Return the music for decoders and pairs: full-band, no demo's and no calibration's.
+
+    Nor any that was added, which would make other decoders of all.
+    """
     kept = [clip for clip in clips if clip.source != corpus.DEMO_SOURCE]
     held_out = {clip.source for clip in corpus.calibration_clips(kept)}
     return [
         clip
         for clip in kept
-        if not clip.label and clip.is_full_band and clip.source not in held_out
+        if not (clip.label or clip.is_added)
+        and clip.is_full_band
+        and clip.source not in held_out
     ]
 
 

@@ -158,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
     dataset = build_dataset(clips, arguments.work)
     plain = dataset.rows(dataset.clips, plain=True)
     rng = np.random.default_rng(0)

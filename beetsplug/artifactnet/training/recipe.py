@@ -47,7 +47,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.2"
+VERSION = "1.3"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
@@ -79,8 +79,8 @@ def main() -> None:
     work: Path = arguments.work
     packages = arguments.debian or work / "debian"
     listed = arguments.corpus / debian.TRAINING_LIST
-    debian.fetch_packages(listed, packages)
-    clips = corpus.read_manifest(arguments.corpus) + debian.list_tracks(packages)
+    debian.fetch_training_packages(arguments.corpus, packages)
+    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
     features = cached_features(dataset, work)
     pairs = build_pairs(dataset, work / "pairs")

@@ -21,8 +21,10 @@ from beetsplug.artifactnet.training.stages import Autocorrelation
 
 POWER_FLOOR = 8e-6
 """Power of a Hann-windowed bin below which 16-bit quantisation noise drowns all."""
-ENVELOPE_BINS = 5
-"""A Hann window's line and one bin on each side: any wider, it follows the music, too."""
+ENVELOPE_BINS = 3
+"""A bin and its neighbours: the narrower, the less of it follows the music."""
+COARSE_ENVELOPE_BINS = 5
+"""A Hann window's line and one bin on each side; three bins find no more in this one."""
 COARSE_N_FFT, COARSE_HOP = 16_384, 4_096
 """The second resolution: the two together find more than either alone."""
 CLIP_DB = 5.0
@@ -86,6 +88,7 @@ def reference_features(
     *,
     n_fft: int = 32_768,
     hop_length: int = 8_192,
+    envelope_bins: int = ENVELOPE_BINS,
 ) -> NDArray[np.float32]:
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
     window = torch.hann_window(n_fft)
@@ -105,7 +108,8 @@ def reference_features(
             return_complex=True,
         )
         power_db = 10 * torch.log10(spectrum.abs().square() + power_floor(n_fft)).mean(-1)
-        features[first : first + 16] = fine_structure(power_db)[:, chosen].numpy()
+        fine = fine_structure(power_db, envelope_bins)[:, chosen]
+        features[first : first + 16] = fine.numpy()
     return features
 
 
@@ -117,6 +121,7 @@ def coarse_features(
         samples,
         n_fft=COARSE_N_FFT,
         hop_length=COARSE_HOP,
+        envelope_bins=COARSE_ENVELOPE_BINS,
     )
 
 
