@@ -125,11 +125,18 @@ def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
 
 def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
     """Return the fine structure (n_segments, n_values) of int16 segments."""
-    rows = [
-        fine_of_levels(_levels_db(samples[first : first + 16], spectrum), spectrum).numpy()
-        for first in range(0, len(samples), 16)
-    ]
-    return np.concatenate(rows)
+    # Made at once: small rows among large buffers would keep the heap from shrinking.
+    features = np.empty((len(samples), n_values(spectrum)), np.float32)
+    for first in range(0, len(samples), 16):
+        levels_db = _levels_db(samples[first : first + 16], spectrum)
+        features[first : first + 16] = fine_of_levels(levels_db, spectrum).numpy()
+    return features
+
+
+def n_values(spectrum: Spectrum) -> int:
+    """Return how many values a segment has: mel bands, or bins in the band."""
+    chosen = band(spectrum.n_fft)
+    return N_MELS if spectrum.mel else chosen.stop - chosen.start
 
 
 def song_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:

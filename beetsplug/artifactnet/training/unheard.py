@@ -3,7 +3,7 @@
 ``python -m beetsplug.artifactnet.training.unheard --folder DIR`` fetches the Debian packages
 of ``unheard_packages.tsv``, none of which is in the training's list, scores every track
 of 30 s and more as the plugin does, and prints a Markdown table: flagged tracks of each
-package, and of all with 95 % intervals. The model was finished before the list was made.
+package, and of all with 95 % intervals. Nothing about the model was chosen by them.
 """
 
 from __future__ import annotations
