@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import struct
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
+from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.model_store import find_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, debian, unheard
@@ -108,21 +111,93 @@ def test_unheard_tracks_are_scored_and_counted(folder: Path) -> None:
     assert len(rest) == 2
 
 
-@pytest.mark.parametrize("packages", [unheard.PACKAGES, debian.ADDED_LIST])
+def module(n_patterns: int) -> bytes:
+    """Return a ProTracker module: one looped square wave, a note at each pattern's start.
+
+    A pattern lasts 64 rows of 6 ticks of 20 ms: 7.68 s.
+    """
+    samples = bytes([0x40] * 16 + [0xC0] * 16)
+    # Name, length in words, fine tune, volume, start and length of the loop in words.
+    header = bytes(22) + struct.pack(">HBBHH", len(samples) // 2, 0, 64, 0, len(samples) // 2)
+    none = bytes(22) + struct.pack(">HBBHH", 0, 0, 0, 0, 1)
+    order = bytes([n_patterns, 127]) + bytes(128)
+    period = 428
+    note = struct.pack(">HBB", period, 1 << 4, 0)
+    return (
+        b"test".ljust(20, b"\0")
+        + header
+        + none * 30
+        + order
+        + b"M.K."
+        + (note + bytes(1020) + samples)
+    )
+
+
+@pytest.mark.skipif(shutil.which("openmpt123") is None, reason="needs openmpt123")
+def test_a_module_is_rendered_beside_itself(folder: Path) -> None:
+    """Five patterns give 38 s of FLAC, which is listed; a Fortran module gives nothing."""
+    package = folder / "two-data/usr/share"
+    (package / "tune.mod").write_bytes(module(5))
+    (package / "solver.mod").write_bytes(b"GFORTRAN module version '15'")
+    for _ in range(2):
+        debian.render_modules(folder / "list.tsv", folder)
+    assert sorted(path.name for path in package.glob("*.flac")) == ["tune.mod.flac"]
+    (clip,) = [c for c in debian.list_tracks(folder) if c.track == "two-data:tune.mod"]
+    with open_audio(clip.path) as reader:
+        assert reader.duration_s == pytest.approx(5 * 7.68, abs=1)
+        assert reader.sample_rate == 44_100
+
+
+def test_without_a_player_modules_are_named_as_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No module, no player needed; one that is there is not left out in silence."""
+    monkeypatch.setenv("PATH", str(folder))
+    debian.render_modules(folder / "list.tsv", folder)
+    (folder / "one-data/usr/tune.xm").write_bytes(b"Extended Module: ")
+    with pytest.raises(RuntimeError, match="openmpt123 is needed"):
+        debian.render_modules(folder / "list.tsv", folder)
+
+
+def test_modules_come_after_all_other_tracks(folder: Path) -> None:
+    """Tracks of the packages of modules are added ones, marked, and the last."""
+    names = [
+        next(iter(debian.read_genres(packages))).removeprefix("debian:")
+        for packages in (debian.ADDED_MODULES_LIST, debian.ADDED_LIST)
+    ]
+    for name in names:
+        (folder / name).mkdir()
+        encode(folder / name / "tune.xm.flac", music(31, 44_100), 44_100)
+    *_, added, last = debian.training_tracks(folder)
+    assert (last.source, last.is_added, last.is_module) == (f"debian:{names[0]}", True, True)
+    assert (added.source, added.is_added, added.is_module) == (
+        f"debian:{names[1]}",
+        True,
+        False,
+    )
+
+
+LISTS = (debian.ADDED_LIST, debian.ADDED_MODULES_LIST, unheard.PACKAGES, unheard.MODULES)
+
+
+@pytest.mark.parametrize("packages", LISTS)
 def test_a_list_has_versions_and_genres(packages: Path) -> None:
     """Each package once, and none that made the demo."""
     genres = debian.read_genres(packages)
     rows = packages.read_text(encoding="utf-8").splitlines()
     assert rows[0].split("\t")[:3] == ["package", "version", "genre"]
-    assert len(genres) == len(rows) - 1 >= 20
+    assert len(genres) == len(rows) - 1 >= 10
     assert all(len(row.split("\t")) == 3 and all(row.split("\t")) for row in rows)
     assert corpus.DEMO_SOURCE not in genres
 
 
 def test_no_unheard_package_was_heard() -> None:
-    """Neither the added packages nor what the shipped model was trained on."""
-    unheard_sources = set(debian.read_genres(unheard.PACKAGES))
-    assert unheard_sources.isdisjoint(debian.read_genres(debian.ADDED_LIST))
+    """No list shares a package with another, nor with what the shipped model heard."""
+    sources = [source for packages in LISTS for source in debian.read_genres(packages)]
+    assert len(sources) == len(set(sources))
+    unheard_sources = set(debian.read_genres(unheard.PACKAGES)) | set(
+        debian.read_genres(unheard.MODULES)
+    )
     heard = find_model("default").folder / "training-manifest.csv"
     with heard.open(newline="", encoding="utf-8") as file:
         assert unheard_sources.isdisjoint(row["source"] for row in csv.DictReader(file))

@@ -88,6 +88,19 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
     np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
 
 
+def test_no_head_counts_beyond_its_limit() -> None:
+    """A comb or grid head that is sure to the utmost adds what its limit allows."""
+    audio, made = torch.from_numpy(segments(2)), network()
+    made.fusion.copy_(torch.tensor([1.0, 0.2, 0.2, 0.5, 1.0, -10.0]))
+    with torch.no_grad():
+        made.comb.lags.bias.fill_(100)
+        made.grid.grids.bias.fill_(100)
+        per_bin, comb, cnn, grid, coarse, empty = made.all_branches(audio).T
+        assert min(comb.min(), grid.min()) > 90
+        expected = per_bin + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse - 10 * empty
+        np.testing.assert_allclose(made(audio), expected, atol=1e-5)
+
+
 def test_empty_share_is_what_lies_above_a_cut_off() -> None:
     """A rate of 16 kHz leaves the bins from 8 to 13.5 kHz empty, whatever the level."""
     audio, made = segments(2), network()

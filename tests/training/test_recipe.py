@@ -13,7 +13,7 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import evaluate, recipe
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Crop, Dataset
-from beetsplug.artifactnet.training.recipe import BRANCHES, FUSION, N_BRANCHES, Fold
+from beetsplug.artifactnet.training.recipe import BRANCHES, N_BRANCHES, Fold, fuse
 
 N_REAL, N_AI, N_PLACES, N_VARIANTS = 400, 30, 3, 2
 COARSE = BRANCHES.index("coarse head")
@@ -109,7 +109,7 @@ def test_calibration_table(tmp_path: Path) -> None:
         assert [sum(column) for column in zip(*(rows[p] for p in parts), strict=True)] == rows[
             "calibration tracks"
         ]
-    logits = held.branches @ np.array(FUSION)
+    logits = fuse(held.branches)
     flagged = [j for j in held.judge(logits) if not j.clip.label and j.logit >= calibrated.ai]
     assert rows["calibration tracks"][:2] == [N_REAL, len(flagged)]
     assert rows["held-out folds, AI songs of three segments"][1] > 0
@@ -124,7 +124,7 @@ def test_reliability_table(tmp_path: Path) -> None:
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in recipe.reliability_table(folds, calibrated).splitlines()[2:]
     ]
-    judged = [j for f in folds for j in evaluate.full_band(f.judge(f.branches @ FUSION))]
+    judged = [j for f in folds for j in evaluate.full_band(f.judge(fuse(f.branches)))]
     n_ai = sum(clip.clip.label for clip in judged)
     assert sum(int(row[1]) for row in rows) == n_ai
     assert sum(int(row[2]) for row in rows) == len(judged) - n_ai
@@ -157,7 +157,7 @@ def test_genre_table(tmp_path: Path) -> None:
         sum(
             j.logit >= threshold
             for f in folds
-            for j in f.judge(f.branches @ FUSION)
+            for j in f.judge(fuse(f.branches))
             if not j.clip.label
         )
         for threshold in (calibrated.ai, calibrated.unsure)

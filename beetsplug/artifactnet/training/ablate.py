@@ -82,10 +82,13 @@ SPECTRA = (
 SIDE_BY_SIDE = (SPECTRA[3], SPECTRA[4])
 
 TRAINED_ON: Mapping[str, Callable[[Clip, Crop], bool]] = {
-    "files as they are": lambda _, crop: crop.variant == 0,
-    "and recoded": lambda _, crop: crop.variant == 0 or crop.is_full_band,
-    "and recoded at narrow band": lambda *_: True,
+    "files as they are": lambda clip, crop: not clip.is_module and crop.variant == 0,
+    "and recoded": lambda clip, crop: (
+        not clip.is_module and (crop.variant == 0 or crop.is_full_band)
+    ),
+    "and recoded at narrow band": lambda clip, _: not clip.is_module,
     "the same without the added packages": lambda clip, _: not clip.is_added,
+    "the same and tracker modules": lambda *_: True,
 }
 """Which crops of the training clips a regression is fitted to."""
 

@@ -70,7 +70,7 @@ def measured(folds: Sequence[Fold], weights: Sequence[float]) -> list[float]:
     judged = [
         clip
         for fold in folds
-        for clip in evaluate.full_band(fold.judge(fold.branches @ np.array(weights)))
+        for clip in evaluate.full_band(fold.judge(recipe.fuse(fold.branches, weights)))
     ]
     found = evaluate.summary(judged)
     return [found[measure] for measure in MEASURES]

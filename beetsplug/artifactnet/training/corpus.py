@@ -67,6 +67,9 @@ class Clip:
     is_added: bool = False
     """Whether every training hears it and nothing is judged by it: so what is judged stays
     the same from version to version."""
+    is_module: bool = False
+    """Whether it was rendered from a tracker module: looped samples on steady pitches, lines
+    like a decoder's."""
 
     @property
     def is_full_band(self) -> bool:

@@ -1,8 +1,9 @@
 """Human-made music out of Debian packages: fetch, unpack, list.
 
 The packages, their versions and genres stand in lists: those of the corpus folder's
-``debian_packages.tsv``, and ``added_packages.tsv``, which came later. All were frozen in
-Debian 12, before song generators.
+``debian_packages.tsv``, and ``added_packages.tsv`` and ``added_modules.tsv``, which came
+later. All were frozen in Debian 12, before song generators. Of the last list's packages,
+tracker modules are music, too: notes and samples, which a player turns into audio.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import shutil
 import subprocess
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +26,16 @@ log = logging.getLogger(__name__)
 TRAINING_LIST = "debian_packages.tsv"
 """In the corpus folder."""
 ADDED_LIST = Path(__file__).with_name("added_packages.tsv")
-"""Packages that every training hears and nothing is judged by."""
+ADDED_MODULES_LIST = Path(__file__).with_name("added_modules.tsv")
+"""Packages of these two every training hears, and nothing is judged by them."""
 _AUDIO_SUFFIXES = {".ogg", ".oga", ".mp3", ".flac", ".opus", ".wav"}
 _MINIMUM_S = 30.0
 """Shorter files are sound effects."""
+_MODULE_SUFFIXES = {".669", ".it", ".med", ".mod", ".mtm", ".s3m", ".stm", ".xm"}
+_MODULE_S = 240
+"""A module may repeat for ever: no more of it is rendered."""
+_INTERPOLATIONS = (1, 2, 4, 8)
+"""Taps of openmpt123's interpolation: players differ, and each leaves traces of its own."""
 
 
 def fetch_packages(packages: Path, folder: Path) -> None:
@@ -82,26 +90,70 @@ def _fetch(package: str, version: str, folder: Path) -> None:
     archive.unlink()
 
 
+def render_modules(packages: Path, folder: Path) -> None:
+    """Render the tracker modules of every listed package to FLAC, each beside its own.
+
+    44.1 kHz, stereo, with one of four interpolations, picked by the module's content. What
+    is there is not rendered again; a file that is no module is passed over.
+
+    Raises:
+        RuntimeError: ``openmpt123`` is missing.
+    """
+    modules = [
+        path
+        for row in _rows(packages)
+        for path in sorted((folder / row["package"]).rglob("*"))
+        if path.suffix.lower() in _MODULE_SUFFIXES and path.is_file()
+    ]
+    missing = [path for path in modules if not _rendered(path).exists()]
+    if missing and shutil.which("openmpt123") is None:
+        raise RuntimeError("openmpt123 is needed to render tracker modules")
+    for path in missing:
+        _render(path)
+
+
+def _rendered(module: Path) -> Path:
+    return module.with_name(f"{module.name}.flac")
+
+
+def _render(module: Path) -> None:
+    partial = module.with_name(f"{module.name}.partial.flac")
+    taps = _INTERPOLATIONS[zlib.crc32(module.read_bytes()) % len(_INTERPOLATIONS)]
+    options = {"samplerate": 44_100, "channels": 2, "filter": taps, "end-time": _MODULE_S}
+    command = ["openmpt123", "--quiet", "--batch", "--no-float", "--force"]
+    for option, value in options.items():
+        command += [f"--{option}", str(value)]
+    command += ["--output", str(partial), "--", str(module)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    if result.returncode or not partial.exists():
+        log.warning("%s: no tracker module: %s", module, result.stderr.strip())
+        partial.unlink(missing_ok=True)
+    else:
+        partial.rename(_rendered(module))
+
+
 def fetch_training_packages(corpus_folder: Path, folder: Path) -> None:
-    """Download and unpack the packages of both training lists."""
-    for packages in (corpus_folder / TRAINING_LIST, ADDED_LIST):
+    """Download and unpack the packages of the three training lists."""
+    for packages in (corpus_folder / TRAINING_LIST, ADDED_LIST, ADDED_MODULES_LIST):
         fetch_packages(packages, folder)
+    render_modules(ADDED_MODULES_LIST, folder)
 
 
 def training_tracks(folder: Path) -> list[Clip]:
-    """Return the music of both training lists, the added ones last and marked as such.
+    """Return the music of the three training lists, each list's after the one before.
 
     An added track of the same title as a listed one is left out: it may be the same piece,
     and that one may be held out.
     """
-    added = read_genres(ADDED_LIST)
+    added, modules = read_genres(ADDED_LIST), read_genres(ADDED_MODULES_LIST)
     tracks = list_tracks(folder)
-    listed = [clip for clip in tracks if clip.source not in added]
+    listed = [clip for clip in tracks if clip.source not in added | modules]
     titles = {_title(clip) for clip in listed}
     return listed + [
-        replace(clip, is_added=True)
+        replace(clip, is_added=True, is_module=sources is modules)
+        for sources in (added, modules)
         for clip in tracks
-        if clip.source in added and _title(clip) not in titles
+        if clip.source in sources and _title(clip) not in titles
     ]
 
 

@@ -9,6 +9,7 @@ there is one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -261,6 +262,18 @@ class CoarseHead(nn.Module):
         fine = fine_structure(levels, COARSE_ENVELOPE_BINS)[:, self._band]
         return self.bins(fine)[:, 0]
 
+    def set(self, coarse: Reference) -> None:
+        """Take over a regression."""
+        with torch.no_grad():
+            self.bins.weight.copy_(torch.tensor(coarse.weights)[None])
+            self.bins.bias.fill_(coarse.bias)
+
+
+BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, math.inf)
+"""The most that each of :meth:`ArtifactNetwork.all_branches` counts for. Comb and grid head
+are loudest where music itself stands on a grid, as looped samples do; up to these limits
+they say of generated clips all that they have to say."""
+
 
 class ArtifactNetwork(nn.Module):
     """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
@@ -288,9 +301,8 @@ class ArtifactNetwork(nn.Module):
 
         The coarse one stays there.
         """
+        self.coarse.set(coarse)
         with torch.no_grad():
-            self.coarse.bins.weight.copy_(torch.tensor(coarse.weights)[None])
-            self.coarse.bins.bias.fill_(coarse.bias)
             self.bins.weight.copy_(torch.tensor(bins.weights)[None])
             self.bins.bias.fill_(bins.bias)
             self.comb.lags.weight.copy_(torch.tensor(comb.weights)[None])
@@ -349,5 +361,6 @@ class ArtifactNetwork(nn.Module):
         return torch.stack([*self.branches(magnitude), self.coarse(audio), empty], 1)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits: the weighted sum of the branches."""
-        return self.all_branches(audio) @ self.fusion
+        """Return (batch,) logits: the weighted sum of the branches, up to their limits."""
+        limits = torch.tensor(BRANCH_LIMITS)
+        return torch.minimum(self.all_branches(audio), limits) @ self.fusion

@@ -28,6 +28,7 @@ from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
+from beetsplug.artifactnet.training.network import BRANCH_LIMITS
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import (
     CombReference,
@@ -47,7 +48,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.3"
+VERSION = "1.4"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.01, 0.05
@@ -60,6 +61,7 @@ Round numbers: fitted ones gained nothing on folds that they were not fitted on.
 empty speaks against: most narrow-band clips that there are to learn from are generated,
 and without that weight half of the real ones would be suspects.
 """
+Logits = NDArray[np.float64]
 SONG_AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
     "mean": statistics.fmean,
@@ -67,7 +69,11 @@ SONG_AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
 }
 RELIABILITY_EDGES = (0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 """Finer towards both ends, where nearly all scores lie."""
-Logits = NDArray[np.float64]
+
+
+def fuse(branches: Logits, weights: Sequence[float] | Logits = FUSION) -> Logits:
+    """Return the logits (n,) of branches (n, 6): their weighted sum, up to their limits."""
+    return np.minimum(branches, BRANCH_LIMITS) @ np.asarray(weights)
 
 
 def main() -> None:
@@ -170,17 +176,19 @@ class Material:
             Regressions(references, self.grids(clips)).save(path)
         return Regressions.load(path)
 
-    def with_grids(
-        self, branches: Logits, rows: NDArray[np.int64], grids: GridReference
+    def with_regressions(
+        self, branches: Logits, rows: NDArray[np.int64], fitted: Regressions
     ) -> Logits:
-        """Return branches' logits with those of the grid head.
+        """Return branches' logits with those of coarse and grid head.
 
-        Of its own, as no training changes that head: the rest need not be judged again
-        when a decoder is.
+        Of their own, as no training changes these heads: the rest need not be judged again
+        when one of them is fitted anew.
         """
         contrast = contrast_features(self.features.fine[rows])
         filled = branches.copy()
-        filled[:, BRANCHES.index("grid head")] = grids.logits(contrast)
+        filled[:, BRANCHES.index("grid head")] = fitted.grids.logits(contrast)
+        coarse = fitted.references.coarse.logits(self.features.coarse[rows])
+        filled[:, BRANCHES.index("coarse head")] = coarse
         return filled
 
 
@@ -233,9 +241,9 @@ def judge_fold(
     if not cache.exists():
         network = train(dataset, split.train, references, folder, config)
         np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
-    fold.branches = material.with_grids(np.load(cache), fold.rows, fitted.grids)
+    fold.branches = material.with_regressions(np.load(cache), fold.rows, fitted)
     fold.reference = references.bins.logits(features.fine[fold.rows])
-    judged = evaluate.full_band(fold.judge(fold.branches @ np.array(FUSION)))
+    judged = evaluate.full_band(fold.judge(fuse(fold.branches)))
     log.info("%s: %s", folder.name, evaluate.summary(judged))
     return fold
 
@@ -248,8 +256,8 @@ def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:
     for branch, name in enumerate(BRANCHES):
         weights = np.array(FUSION)
         weights[branch] = 0
-        detectors[f"network without {name}"] = [fold.branches @ weights for fold in folds]
-    detectors["network"] = [fold.branches @ np.array(FUSION) for fold in folds]
+        detectors[f"network without {name}"] = [fuse(fold.branches, weights) for fold in folds]
+    detectors["network"] = [fuse(fold.branches) for fold in folds]
     report: dict[str, Any] = {}
     for variant, how in ((0, "as they are"), (1, "through a library codec chain")):
         for name, logits in detectors.items():
@@ -299,13 +307,14 @@ def make_final(
     fitted = material.regressions(training, work / "final")
     network = train(dataset, training, fitted.references, work / "final", FINAL_CONFIG)
     network.grid.set(fitted.grids)
+    network.coarse.set(fitted.references.coarse)
     network.fusion.copy_(torch.tensor(FUSION))
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"
     if not cache.exists():
         np.save(cache, evaluate.branch_logits(network, dataset.samples[rows]))
     held = Fold(dataset, Split(tuple(training), tuple(calibration)), rows)
-    held.branches = material.with_grids(np.load(cache), rows, fitted.grids)
+    held.branches = material.with_regressions(np.load(cache), rows, fitted)
     calibrated = calibrate(held, folds)
     rates = calibrated.rates | {"held_out_families": held_out["network, as they are"]["all"]}
     card = {
@@ -368,7 +377,7 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
 
 
 def _real(fold: Fold, variant: int) -> list[Judged]:
-    logits = fold.branches @ np.array(FUSION)
+    logits = fuse(fold.branches)
     return [judged for judged in fold.judge(logits, variant) if not judged.clip.label]
 
 
@@ -382,12 +391,11 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
         names = ("calibration tracks", kind, clip.path.suffix.lstrip(".").upper(), band)
         for part in names:
             parts.setdefault(part, []).append(judged)
-    weights = np.array(FUSION)
     for fold in folds:
-        for judged in evaluate.full_band(fold.judge(fold.branches @ weights)):
+        for judged in evaluate.full_band(fold.judge(fuse(fold.branches))):
             kind = "AI clips of one segment" if judged.clip.label else "real"
             parts.setdefault(f"held-out folds, full-band, {kind}", []).append(judged)
-        for judged in fold.judge_songs(fold.branches @ weights, statistics.median):
+        for judged in fold.judge_songs(fuse(fold.branches), statistics.median):
             if judged.clip.label:
                 parts.setdefault("held-out folds, AI songs of three segments", []).append(
                     judged
@@ -408,11 +416,8 @@ def reliability_table(folds: Sequence[Fold], calibrated: Calibrated) -> str:
     A score is what the final model would give for the fold's logit. The last column is
     the share of generated clips if there were as many of both kinds.
     """
-    weights = np.array(FUSION)
     judged = [
-        clip
-        for fold in folds
-        for clip in evaluate.full_band(fold.judge(fold.branches @ weights))
+        clip for fold in folds for clip in evaluate.full_band(fold.judge(fuse(fold.branches)))
     ]
     labels = np.array([clip.clip.label for clip in judged])
     scores = np.array([evaluate.probability(clip.logit, calibrated.ai) for clip in judged])

@@ -122,14 +122,20 @@ def cached_features(dataset: Dataset, folder: Path) -> Features:
 
 
 def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) -> References:
-    """Return the reference regressions of these clips, all variants."""
-    rows = dataset.rows(clips)
+    """Return the reference regressions of these clips, all variants.
+
+    The coarse one alone hears modules: with them the per-bin head lost more of what is
+    generated than it gained, and the comb head's limit does for them.
+    """
+    rows = dataset.rows([clip for clip in clips if not clip.is_module])
     weights = sample_weights(dataset, rows) * len(rows)
     labels = dataset.labels[rows]
+    all_rows = dataset.rows(clips)
+    all_weights = sample_weights(dataset, all_rows) * len(all_rows)
     return References(
         fit_reference(features.fine[rows], labels, weights),
         fit_comb(features.comb[rows], labels, weights),
-        fit_reference(features.coarse[rows], labels, weights),
+        fit_reference(features.coarse[all_rows], dataset.labels[all_rows], all_weights),
     )
 
 
@@ -142,7 +148,8 @@ def train(
 ) -> ArtifactNetwork:
     """Return a network trained on these clips, with averaged weights, in eval mode.
 
-    A checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
+    Modules are left out: they teach coarse and grid head, which are not trained here. A
+    checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
     is ``folder/log.jsonl``.
     """
     config = config or TrainConfig()
@@ -172,7 +179,7 @@ class _Run:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.dataset = config, dataset
-        self.rows = dataset.rows(clips)
+        self.rows = dataset.rows([clip for clip in clips if not clip.is_module])
         self.weights = sample_weights(dataset, self.rows)
         self.labels = dataset.labels
         self.network = ArtifactNetwork(config.network)

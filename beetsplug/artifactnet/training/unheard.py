@@ -1,9 +1,10 @@
 """How often human-made music is accused that nobody trained, tuned or calibrated on.
 
 ``python -m beetsplug.artifactnet.training.unheard --folder DIR`` fetches the Debian packages
-of ``unheard_packages.tsv``, none of which is in the training's list, scores every track
-of 30 s and more as the plugin does, and prints a Markdown table: flagged tracks of each
-package, and of all with 95 % intervals. Nothing about the model was chosen by them.
+of ``unheard_packages.tsv`` and ``unheard_modules.tsv``, none of which is in the training's
+lists, renders the tracker modules of the latter, scores every track of 30 s and more as the
+plugin does, and prints a Markdown table for each list: flagged tracks of each package, and
+of all with 95 % intervals. Nothing about the model was chosen by them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ with train_extra():
     from beetsplug.artifactnet.training.dataset import N_SEGMENTS
 
 PACKAGES = Path(__file__).with_name("unheard_packages.tsv")
+MODULES = Path(__file__).with_name("unheard_modules.tsv")
 N_HIGHEST = 5
 """How many tracks are named below the table."""
 Scores = Mapping[str, Sequence[tuple[str, float]]]
@@ -40,12 +42,19 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name or path, as in the options")
     parser.add_argument("--threads", type=int, default=2, help="tracks scored at once")
     arguments = parser.parse_args()
-    debian.fetch_packages(PACKAGES, arguments.folder)
+    folder: Path = arguments.folder
+    for packages in (PACKAGES, MODULES):
+        debian.fetch_packages(packages, folder)
+    debian.render_modules(MODULES, folder)
+    tracks = debian.list_tracks(folder)
     model = find_model(arguments.model)
-    scores = score_tracks(debian.list_tracks(arguments.folder), model, arguments.threads)
-    thresholds, genres = model.card.thresholds, debian.read_genres(PACKAGES)
-    sys.stdout.write(f"{model.card.label}\n\n{table(scores, thresholds, genres)}")
-    sys.stdout.write(f"\n{highest(scores)}")
+    sys.stdout.write(f"{model.card.label}\n")
+    for packages in (PACKAGES, MODULES):
+        genres = debian.read_genres(packages)
+        listed = [clip for clip in tracks if clip.source in genres]
+        scores = score_tracks(listed, model, arguments.threads)
+        sys.stdout.write(f"\n{table(scores, model.card.thresholds, genres)}")
+        sys.stdout.write(f"\n{highest(scores)}")
 
 
 def score_tracks(clips: Sequence[Clip], model: Model, n_processes: int) -> Scores:
