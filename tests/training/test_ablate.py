@@ -102,7 +102,7 @@ def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
     ]
     auc = {(row[0], row[1]): float(row[3]) for row in rows}
     assert len(auc) == len(TRAINED_ON) * len(STRATA)
-    plain, recoded, every, _ = TRAINED_ON
+    plain, recoded, every, *_ = TRAINED_ON
     full, chain, narrow = (stratum.name for stratum in STRATA)
     for name in TRAINED_ON:
         assert auc[name, full] > 0.99
@@ -113,12 +113,26 @@ def test_what_is_trained_on_is_found(tmp_path: Path) -> None:
     assert {row[2] for row in rows if row[1] == narrow} == {"80, 80"}
 
 
-def test_added_music_is_trained_on_or_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("is_module", "hears", "does_not"),
+    [
+        (False, "and recoded at narrow band", "the same without the added packages"),
+        (True, "the same and tracker modules", "and recoded at narrow band"),
+    ],
+)
+def test_added_music_is_trained_on_or_left_out(
+    tmp_path: Path, is_module: bool, hears: str, does_not: str
+) -> None:
     """Whatever it is like, a regression fitted without it does not know it."""
     heard = make_dataset(tmp_path)
     added = tuple(
         replace(
-            heard.clips[0], path=tmp_path / f"{n}", source="added", track=f"{n}", is_added=True
+            heard.clips[0],
+            path=tmp_path / f"{n}",
+            source="added",
+            track=f"{n}",
+            is_added=True,
+            is_module=is_module,
         )
         for n in range(40)
     )
@@ -132,8 +146,8 @@ def test_added_music_is_trained_on_or_left_out(tmp_path: Path) -> None:
     features = rng.normal(0, 1, (len(dataset.crops), 2)).astype(np.float32)
     features[:, 0] += 2.0 * dataset.labels
     features[len(heard.crops) :] += (4.0, -9.0)
-    with_added = fit_folds(dataset, features)
-    without = fit_folds(dataset, features, TRAINED_ON["the same without the added packages"])
+    with_added = fit_folds(dataset, features, TRAINED_ON[hears])
+    without = fit_folds(dataset, features, TRAINED_ON[does_not])
     before = fit_folds(heard, features[: len(heard.crops)])
     for added_to, left_out, never in zip(with_added, without, before, strict=True):
         np.testing.assert_allclose(left_out.fitted.weights, never.fitted.weights)
