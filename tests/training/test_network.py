@@ -55,8 +55,8 @@ def network(seed: int = 0) -> ArtifactNetwork:
             rng.normal(0, 0.1, n_lags).astype(np.float32),
             rng.uniform(0.5, 2, n_lags).astype(np.float32),
         ),
-        Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1),
     )
+    made.coarse.set(Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1))
     made.grid.set(grid_reference(made))
     return made
 

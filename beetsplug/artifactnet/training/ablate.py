@@ -43,6 +43,7 @@ with train_extra():
         band,
         fine_structure,
         fit_reference,
+        in_batches,
         power_floor,
     )
     from beetsplug.artifactnet.training.train import sample_weights
@@ -128,18 +129,12 @@ def mel_matrix(n_fft: int, n_mels: int) -> NDArray[np.float32]:
 
 def spectrum_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
     """Return the fine structure (n_segments, n_values) of int16 segments."""
-    # Made at once: small rows among large buffers would keep the heap from shrinking.
-    features = np.empty((len(samples), n_values(spectrum)), np.float32)
-    for first in range(0, len(samples), 16):
-        levels_db = _levels_db(samples[first : first + 16], spectrum)
-        features[first : first + 16] = fine_of_levels(levels_db, spectrum).numpy()
-    return features
-
-
-def n_values(spectrum: Spectrum) -> int:
-    """Return how many values a segment has: mel bands, or bins in the band."""
     chosen = band(spectrum.n_fft)
-    return N_MELS if spectrum.mel else chosen.stop - chosen.start
+    return in_batches(
+        lambda some: fine_of_levels(_levels_db(some, spectrum), spectrum),
+        samples,
+        N_MELS if spectrum.mel else chosen.stop - chosen.start,
+    )
 
 
 def song_features(samples: NDArray[np.int16], spectrum: Spectrum) -> NDArray[np.float32]:
@@ -302,7 +297,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, arguments.work)
     folder = arguments.work / "ablation"
     chosen = SIDE_BY_SIDE[1]

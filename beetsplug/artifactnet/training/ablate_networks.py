@@ -105,7 +105,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     work: Path = arguments.work
     packages = arguments.debian or work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work)
     pairs = build_pairs(dataset, work / "pairs")
     material = Material(dataset, cached_features(dataset, work), pairs)

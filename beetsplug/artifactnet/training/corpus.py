@@ -169,6 +169,26 @@ def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]
     )
 
 
+def without_modules(clips: Iterable[Clip]) -> list[Clip]:
+    """Return the clips that were not rendered from tracker modules."""
+    return [clip for clip in clips if not clip.is_module]
+
+
+def decoder_music(clips: Iterable[Clip]) -> list[Clip]:
+    """Return the real full-band clips that a decoder may learn from.
+
+    None of the demo's source, and none that was added, which would make other decoders of
+    all.
+    """
+    return [
+        clip
+        for clip in clips
+        if not (clip.label or clip.is_added)
+        and clip.is_full_band
+        and clip.source != DEMO_SOURCE
+    ]
+
+
 def calibration_clips(clips: Sequence[Clip]) -> list[Clip]:
     """Return the real clips of the sources that the shipped model never hears.
 

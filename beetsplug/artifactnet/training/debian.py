@@ -19,7 +19,7 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.corpus import Clip, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,16 @@ def fetch_packages(packages: Path, folder: Path) -> None:
         RuntimeError: ``apt-get`` or ``dpkg-deb`` is missing or fails.
     """
     missing = [row for row in _rows(packages) if not (folder / row["package"]).exists()]
-    for tool in ("apt-get", "dpkg-deb") if missing else ():
-        if shutil.which(tool) is None:
-            raise RuntimeError(f"{tool} is needed to get the Debian packages")
+    if missing:
+        _require("get the Debian packages", "apt-get", "dpkg-deb")
     for row in missing:
         _fetch(row["package"], row["version"], folder)
+
+
+def _require(purpose: str, *tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool) is None:
+            raise RuntimeError(f"{tool} is needed to {purpose}")
 
 
 def unpack_archives(folder: Path) -> None:
@@ -106,8 +111,8 @@ def render_modules(packages: Path, folder: Path) -> None:
         if path.suffix.lower() in _MODULE_SUFFIXES and path.is_file()
     ]
     missing = [path for path in modules if not _rendered(path).exists()]
-    if missing and shutil.which("openmpt123") is None:
-        raise RuntimeError("openmpt123 is needed to render tracker modules")
+    if missing:
+        _require("render tracker modules", "openmpt123")
     for path in missing:
         _render(path)
 
@@ -119,10 +124,9 @@ def _rendered(module: Path) -> Path:
 def _render(module: Path) -> None:
     partial = module.with_name(f"{module.name}.partial.flac")
     taps = _INTERPOLATIONS[zlib.crc32(module.read_bytes()) % len(_INTERPOLATIONS)]
-    options = {"samplerate": 44_100, "channels": 2, "filter": taps, "end-time": _MODULE_S}
     command = ["openmpt123", "--quiet", "--batch", "--no-float", "--force"]
-    for option, value in options.items():
-        command += [f"--{option}", str(value)]
+    command += ["--samplerate", "44100", "--channels", "2"]
+    command += ["--filter", str(taps), "--end-time", str(_MODULE_S)]
     command += ["--output", str(partial), "--", str(module)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     if result.returncode or not partial.exists():
@@ -137,6 +141,11 @@ def fetch_training_packages(corpus_folder: Path, folder: Path) -> None:
     for packages in (corpus_folder / TRAINING_LIST, ADDED_LIST, ADDED_MODULES_LIST):
         fetch_packages(packages, folder)
     render_modules(ADDED_MODULES_LIST, folder)
+
+
+def training_clips(corpus_folder: Path, folder: Path) -> list[Clip]:
+    """Return all that there is to train on: the corpus's clips, then the packages' tracks."""
+    return read_manifest(corpus_folder) + training_tracks(folder)
 
 
 def training_tracks(folder: Path) -> list[Clip]:

@@ -50,15 +50,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, arguments.work)
-    music = [
-        clip
-        for clip in dataset.clips
-        if not (clip.label or clip.is_added)
-        and clip.is_full_band
-        and clip.source != corpus.DEMO_SOURCE
-    ]
+    music = corpus.decoder_music(dataset.clips)
     name = "-".join(str(stride) for stride in arguments.strides)
     decoder = train_decoder(
         dataset,

@@ -296,12 +296,8 @@ class ArtifactNetwork(nn.Module):
         self.coarse = CoarseHead(c.coarse_bins).requires_grad_(False)
         self.register_buffer("fusion", torch.ones(6))
 
-    def set_heads(self, bins: Reference, comb: CombReference, coarse: Reference) -> None:
-        """Start the linear heads where the reference regressions ended.
-
-        The coarse one stays there.
-        """
-        self.coarse.set(coarse)
+    def set_heads(self, bins: Reference, comb: CombReference) -> None:
+        """Start the linear heads that are trained where the reference regressions ended."""
         with torch.no_grad():
             self.bins.weight.copy_(torch.tensor(bins.weights)[None])
             self.bins.bias.fill_(bins.bias)

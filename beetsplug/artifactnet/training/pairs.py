@@ -52,19 +52,10 @@ class Pairs:
 
 
 def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the music for decoders and pairs: full-band, no demo's and no calibration's.
-
-    Nor any that was added, which would make other decoders of all.
-    """
+    """Return the music for decoders and pairs: none of the calibration's sources."""
     kept = [clip for clip in clips if clip.source != corpus.DEMO_SOURCE]
     held_out = {clip.source for clip in corpus.calibration_clips(kept)}
-    return [
-        clip
-        for clip in kept
-        if not (clip.label or clip.is_added)
-        and clip.is_full_band
-        and clip.source not in held_out
-    ]
+    return [clip for clip in corpus.decoder_music(kept) if clip.source not in held_out]
 
 
 def build_pairs(

@@ -31,7 +31,7 @@ with train_extra():
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from beetsplug.artifactnet.training import corpus, debian
+    from beetsplug.artifactnet.training import debian
     from beetsplug.artifactnet.training.dataset import (
         SEGMENT_SAMPLES,
         Dataset,
@@ -158,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     packages = arguments.debian or arguments.work / "debian"
-    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, arguments.work)
     plain = dataset.rows(dataset.clips, plain=True)
     rng = np.random.default_rng(0)

@@ -42,8 +42,8 @@ from beetsplug.artifactnet.training.train import (
     TrainConfig,
     cached_features,
     fit_references,
-    sample_weights,
     train,
+    weighted_rows,
 )
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def main() -> None:
     packages = arguments.debian or work / "debian"
     listed = arguments.corpus / debian.TRAINING_LIST
     debian.fetch_training_packages(arguments.corpus, packages)
-    clips = corpus.read_manifest(arguments.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
     features = cached_features(dataset, work)
     pairs = build_pairs(dataset, work / "pairs")
@@ -163,8 +163,7 @@ class Material:
 
     def grids(self, clips: Sequence[Clip]) -> GridReference:
         """Return the regressions of our own decoders on the real ones of these clips."""
-        rows = self.dataset.rows([clip for clip in clips if not clip.label])
-        weights = sample_weights(self.dataset, rows) * len(rows)
+        rows, weights = weighted_rows(self.dataset, [c for c in clips if not c.label])
         return fit_pairs(rows, self.features.fine[rows], weights, self.pairs)
 
     def regressions(self, clips: Sequence[Clip], folder: Path) -> Regressions:

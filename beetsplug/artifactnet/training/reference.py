@@ -8,8 +8,9 @@ weight a bin. It is the per-bin head of the network without mask, HPSS and CNN.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,11 +94,10 @@ def reference_features(
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
     window = torch.hann_window(n_fft)
     chosen = band(n_fft)
-    # Made at once: small rows among large buffers would keep the heap from shrinking.
-    features = np.empty((len(samples), chosen.stop - chosen.start), np.float32)
-    for first in range(0, len(samples), 16):
-        batch = torch.from_numpy(samples[first : first + 16].astype(np.float32))
-        if samples.dtype == np.int16:
+
+    def features_of(some: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
+        batch = torch.from_numpy(some.astype(np.float32))
+        if some.dtype == np.int16:
             batch /= 32767
         spectrum = torch.stft(
             batch,
@@ -108,8 +108,22 @@ def reference_features(
             return_complex=True,
         )
         power_db = 10 * torch.log10(spectrum.abs().square() + power_floor(n_fft)).mean(-1)
-        fine = fine_structure(power_db, envelope_bins)[:, chosen]
-        features[first : first + 16] = fine.numpy()
+        return fine_structure(power_db, envelope_bins)[:, chosen]
+
+    return in_batches(features_of, samples, chosen.stop - chosen.start)
+
+
+def in_batches(
+    features_of: Callable[[NDArray[Any]], Tensor], samples: NDArray[Any], n_values: int
+) -> NDArray[np.float32]:
+    """Return the features (n_segments, n_values) of segments, 16 of them at a time.
+
+    The array is made at once: small rows among large buffers would keep the heap from
+    shrinking.
+    """
+    features = np.empty((len(samples), n_values), np.float32)
+    for first in range(0, len(samples), 16):
+        features[first : first + 16] = features_of(samples[first : first + 16]).numpy()
     return features
 
 

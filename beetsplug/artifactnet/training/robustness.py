@@ -476,7 +476,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     model = find_model(options.model)
     packages = options.debian or options.work / "debian"
-    clips = corpus.read_manifest(options.corpus) + debian.training_tracks(packages)
+    clips = debian.training_clips(options.corpus, packages)
     dataset = build_dataset(clips, options.work, workers=options.threads)
     chosen = choose_tracks(dataset.clips, options.tracks)
     cache = Cache(options.work / CACHE_FILE, model)

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.corpus import Clip, without_modules
 from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, SEGMENT_SAMPLES, Dataset
 from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
 from beetsplug.artifactnet.training.reference import (
@@ -84,6 +84,14 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.floa
     return weights / weights.sum()
 
 
+def weighted_rows(
+    dataset: Dataset, clips: Sequence[Clip]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows of clips and what each weighs in a regression, 1 on average."""
+    rows = dataset.rows(clips)
+    return rows, sample_weights(dataset, rows) * len(rows)
+
+
 @dataclass(frozen=True)
 class Features:
     """The reference features of every crop of a dataset."""
@@ -98,7 +106,11 @@ class Features:
 
 @dataclass(frozen=True)
 class References:
-    """The regressions that the network's linear heads start from."""
+    """The regressions of the network's linear heads.
+
+    Per-bin and comb head start from theirs. The coarse head takes its own as it is, after
+    the training.
+    """
 
     bins: Reference
     comb: CombReference
@@ -127,11 +139,9 @@ def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) 
     The coarse one alone hears modules: with them the per-bin head lost more of what is
     generated than it gained, and the comb head's limit does for them.
     """
-    rows = dataset.rows([clip for clip in clips if not clip.is_module])
-    weights = sample_weights(dataset, rows) * len(rows)
+    rows, weights = weighted_rows(dataset, without_modules(clips))
     labels = dataset.labels[rows]
-    all_rows = dataset.rows(clips)
-    all_weights = sample_weights(dataset, all_rows) * len(all_rows)
+    all_rows, all_weights = weighted_rows(dataset, clips)
     return References(
         fit_reference(features.fine[rows], labels, weights),
         fit_comb(features.comb[rows], labels, weights),
@@ -179,11 +189,11 @@ class _Run:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.dataset = config, dataset
-        self.rows = dataset.rows([clip for clip in clips if not clip.is_module])
+        self.rows = dataset.rows(without_modules(clips))
         self.weights = sample_weights(dataset, self.rows)
         self.labels = dataset.labels
         self.network = ArtifactNetwork(config.network)
-        self.network.set_heads(references.bins, references.comb, references.coarse)
+        self.network.set_heads(references.bins, references.comb)
         self.heads = [self.network.bins, self.network.comb.lags]
         self.anchors = [head.weight.detach().clone() for head in self.heads]
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}

@@ -1,10 +1,11 @@
-"""How often human-made music is accused that nobody trained, tuned or calibrated on.
+"""How often human-made music is accused that the model never heard.
 
 ``python -m beetsplug.artifactnet.training.unheard --folder DIR`` fetches the Debian packages
 of ``unheard_packages.tsv`` and ``unheard_modules.tsv``, none of which is in the training's
 lists, renders the tracker modules of the latter, scores every track of 30 s and more as the
 plugin does, and prints a Markdown table for each list: flagged tracks of each package, and
-of all with 95 % intervals. Nothing about the model was chosen by them.
+of all with 95 % intervals. Nothing about the model was chosen by the packages' own audio; the
+modules took part when it was settled which heads hear modules.
 """
 
 from __future__ import annotations
