@@ -7,11 +7,13 @@ than the one file. The process that owns the database decodes nothing.
 from __future__ import annotations
 
 import atexit
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
@@ -52,6 +54,8 @@ _CONNECT_S = 10
 _CLOSE_S = 3.0
 _WAIT_S = 0.2
 """How long the main thread waits at a time: Ctrl-C is heard between two waits."""
+_STALL_S = 30.0
+"""How long work may wait for a worker that has none; one that starts takes a second or two."""
 _PER_WORKER = 2
 """Items a worker has at hand: the one that it works on, and the next."""
 _CRASH_ATTEMPTS = 2
@@ -157,10 +161,16 @@ def _result(future: Future[T], workers: Workers) -> T | Lost:
 
 
 class LocalWorkers:
-    """Processes of this machine; one that dies is replaced."""
+    """Processes of this machine; one that dies is replaced.
 
-    def __init__(self, n_workers: int) -> None:
-        self._n_workers = n_workers
+    Args:
+        n_workers: How many.
+        stall_s: Seconds after which work that waits for a worker which has none is taken
+            for lost.
+    """
+
+    def __init__(self, n_workers: int, *, stall_s: float = _STALL_S) -> None:
+        self._n_workers, self._stall_s = n_workers, stall_s
         self._pool = _Pool(n_workers)
         self._is_closed = False
 
@@ -192,12 +202,15 @@ class LocalWorkers:
         return None
 
     def check(self) -> None:
-        """Replace the pool if it is broken; what it had still to do fails.
+        """Replace the pool if it is broken or stalled; what it had still to do fails.
 
-        A process that dies with nothing to do, or before it said what it does, leaves
-        the whole pool out of order.
+        A process that dies with nothing to do leaves the whole pool out of order. One that
+        dies with what it was asked for in its hands, before it said so, takes that with it,
+        and the lock that it held: nobody else will do it, and no time limit runs for it.
         """
-        if self._pool.is_broken() and not self._is_closed:
+        if self._is_closed:
+            return
+        if self._pool.is_broken() or self._pool.waits_s() > self._stall_s:
             broken, self._pool = self._pool, _Pool(self._n_workers)
             broken.give_up()
 
@@ -205,6 +218,44 @@ class LocalWorkers:
         """End all processes."""
         self._is_closed = True
         self._pool.close()
+
+
+class _PoolFuture(Future[T]):
+    """What a pool's own future comes to, unless it is given up before.
+
+    The pool's own is left to the pool, whose threads end with a traceback where somebody
+    else has settled it.
+    """
+
+    def __init__(self, future: Future[T]) -> None:
+        super().__init__()
+        self._future = future
+        future.add_done_callback(self._take)
+
+    def running(self) -> bool:
+        """Tell whether a process works on it."""
+        return not self.done() and self._future.running()
+
+    def cancel(self) -> bool:
+        """Take it back, or end the process that works on it."""
+        return self._future.cancel()
+
+    def give_up(self) -> None:
+        """Fail as what a broken pool had to do fails."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        with suppress(InvalidStateError):
+            self.set_exception(BrokenProcessPool("the pool broke"))
+
+    def _take(self, future: Future[T]) -> None:
+        with suppress(InvalidStateError):
+            if future.cancelled():
+                super().cancel()
+                self.set_running_or_notify_cancel()
+            elif error := future.exception():
+                self.set_exception(error)
+            else:
+                self.set_result(future.result())
 
 
 class _Pool:
@@ -221,7 +272,10 @@ class _Pool:
             initializer=_start_worker,
             context=context,
         )
-        self._futures: set[Future[Any]] = set()
+        self._n_workers = n_workers
+        self._futures: set[_PoolFuture[Any]] = set()
+        self._waiting: frozenset[_PoolFuture[Any]] = frozenset()
+        self._waits_since = math.inf
         self._closing = threading.Event()
         # Started now: there are no new threads any more when Python exits.
         self._closer = threading.Thread(target=self._close, daemon=True)
@@ -230,7 +284,9 @@ class _Pool:
     def submit(
         self, time_limit_s: float | None, function: Callable[..., T], *args: Any
     ) -> Future[T]:
-        future: Future[T] = self._pool.schedule(function, args=list(args), timeout=time_limit_s)
+        future = _PoolFuture(
+            self._pool.schedule(function, args=list(args), timeout=time_limit_s)
+        )
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
@@ -238,15 +294,25 @@ class _Pool:
     def is_broken(self) -> bool:
         return not self._pool.active
 
+    def waits_s(self) -> float:
+        """Return for how many seconds the same tasks wait although a worker has none."""
+        undone = [future for future in list(self._futures) if not future.done()]
+        waiting = frozenset(future for future in undone if not future.running())
+        has_idle_worker = len(undone) - len(waiting) < self._n_workers
+        now = time.monotonic()
+        if not waiting or not has_idle_worker:
+            self._waits_since = math.inf
+        elif waiting != self._waiting or self._waits_since == math.inf:
+            self._waits_since = now
+        self._waiting = waiting
+        return max(0.0, now - self._waits_since)
+
     def give_up(self) -> None:
         """Let what is not done fail, and end what runs."""
-        from concurrent.futures.process import BrokenProcessPool
-
         self._pool.stop()
         self._closing.set()
         for future in list(self._futures):
-            with suppress(InvalidStateError):
-                future.set_exception(BrokenProcessPool("the pool broke"))
+            future.give_up()
 
     def close(self) -> None:
         """End all processes."""
