@@ -293,7 +293,7 @@ def test_wrong_field(field: str, value: object) -> None:
         ("crop", "'even', 'centre' or 'start'"),
         ("padding", "'zero' or 'repeat'"),
         ("call", "'segment' or 'song'"),
-        ("aggregation", "'median', 'mean' or 'max'"),
+        ("aggregation", "'median', 'tercile', 'mean' or 'max'"),
         ("output.kind", "'probability' or 'logit'"),
         ("max_segments", "a whole number from 1 to 10000"),
         ("minimum_s", "a number of seconds"),

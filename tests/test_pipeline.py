@@ -163,7 +163,8 @@ def levels(*values: float) -> Samples:
 
 
 @pytest.mark.parametrize(
-    ("aggregation", "expected"), [("median", 0.2), ("mean", 0.3), ("max", 0.6)]
+    ("aggregation", "expected"),
+    [("median", 0.2), ("tercile", 0.5 / 3), ("mean", 0.3), ("max", 0.6)],
 )
 def test_aggregation_of_the_card(aggregation: str, expected: float, tmp_path: Path) -> None:
     """The card says what a track's score is of its segments'."""

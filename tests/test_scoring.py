@@ -55,7 +55,9 @@ def test_score_is_the_median(values: list[float]) -> None:
 
 @given(probabilities)
 def test_other_aggregations(values: list[float]) -> None:
-    """A card may ask for the mean or the highest of the segments instead."""
+    """A card may ask for the lower tercile, the mean or the highest segment instead."""
+    tercile = float(np.quantile(values, 1 / 3))
+    assert track(values, "tercile").probability == pytest.approx(tercile, abs=1e-12)
     assert track(values, "mean").probability == pytest.approx(float(np.mean(values)), abs=1e-15)
     assert track(values, "max").probability == max(values)
 
@@ -73,6 +75,15 @@ def test_order_does_not_matter(data: st.DataObject, aggregation: Aggregation) ->
 def test_score_lies_between_its_segments(values: list[float], aggregation: Aggregation) -> None:
     """The score is between the lowest and the highest segment."""
     assert min(values) <= track(values, aggregation).probability <= max(values)
+
+
+@given(probabilities, thresholds)
+def test_two_thirds_reach_the_tercile(values: list[float], limits: Thresholds) -> None:
+    """Of seven segments five are at or above the lower tercile; so it is of any 3n + 1."""
+    whole = values * 3 + values[:1]
+    score = track(whole, "tercile")
+    verdict = decide(score.probability, limits)
+    assert (verdict is Verdict.AI) == (3 * ai_share(score.segments, limits) > 2)
 
 
 @given(probabilities, st.data())
@@ -101,7 +112,8 @@ def test_not_finite_segments_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("aggregation", "expected"), [("median", 0.3), ("mean", 0.4), ("max", 0.9)]
+    ("aggregation", "expected"),
+    [("median", 0.3), ("tercile", 0.2), ("mean", 0.4), ("max", 0.9)],
 )
 def test_not_finite_segments_by_hand(aggregation: Aggregation, expected: float) -> None:
     """Of [0.1, NaN, 0.2, inf, 0.4, -inf, 0.9] four are finite, and they decide."""

@@ -22,7 +22,7 @@ Crop = Literal["even", "centre", "start"]
 Padding = Literal["zero", "repeat"]
 Call = Literal["segment", "song"]
 OutputKind = Literal["probability", "logit"]
-Aggregation = Literal["median", "mean", "max"]
+Aggregation = Literal["median", "tercile", "mean", "max"]
 
 _T = TypeVar("_T")
 _FIELDS = frozenset(

@@ -10,8 +10,19 @@ from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.model_card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
 
+
+def _lower_tercile(values: Sequence[float]) -> float:
+    """Return what two thirds of the values reach, interpolated between neighbours."""
+    ordered = sorted(values)
+    place = (len(ordered) - 1) / 3
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    # Held between them: rounding can lead beyond.
+    return min(above, max(below, below + (place % 1) * (above - below)))
+
+
 _AGGREGATE: Mapping[Aggregation, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
+    "tercile": _lower_tercile,
     # Not fmean: its rounding can lead out of the range of the values.
     "mean": statistics.mean,
     "max": max,
@@ -47,11 +58,21 @@ def score_track(
     if len(segments) < n_needed:
         raise ModelOutputError(len(segments), len(probabilities), n_needed)
     return TrackScore(
-        probability=_AGGREGATE[aggregation]([segment.probability for segment in segments]),
+        probability=aggregate([segment.probability for segment in segments], aggregation),
         segments=segments,
         duration_s=duration_s,
         model=model,
     )
+
+
+def aggregate(values: Sequence[float], aggregation: Aggregation) -> float:
+    """Return what a track's segments come to together, in the range of their values.
+
+    Args:
+        values: Probabilities or logits, at least one.
+        aggregation: ``tercile`` is the lower one: what two thirds of the values reach.
+    """
+    return _AGGREGATE[aggregation](values)
 
 
 def decide(probability: float, thresholds: Thresholds) -> Verdict:

@@ -13,7 +13,13 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import evaluate, recipe
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Crop, Dataset
-from beetsplug.artifactnet.training.recipe import BRANCHES, N_BRANCHES, Fold, fuse
+from beetsplug.artifactnet.training.recipe import (
+    AGGREGATION,
+    BRANCHES,
+    N_BRANCHES,
+    Fold,
+    fuse,
+)
 
 N_REAL, N_AI, N_PLACES, N_VARIANTS = 400, 30, 3, 2
 COARSE = BRANCHES.index("coarse head")
@@ -63,7 +69,8 @@ def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
     assert report["network, as they are"]["all"]["n_ai"] == 2 * sum(
         number % 8 != 0 for number in range(N_REAL, N_REAL + N_AI)
     )
-    assert len(report["network, median of three segments"]["folds"]) == 2
+    for name in ("median", "tercile", "mean", "max"):
+        assert len(report[f"network, {name} of three segments"]["folds"]) == 2
 
 
 def test_report_as_tables(tmp_path: Path) -> None:
@@ -110,7 +117,8 @@ def test_calibration_table(tmp_path: Path) -> None:
             "calibration tracks"
         ]
     logits = fuse(held.branches)
-    flagged = [j for j in held.judge(logits) if not j.clip.label and j.logit >= calibrated.ai]
+    judged = held.judge(logits, aggregation=AGGREGATION)
+    flagged = [j for j in judged if not j.clip.label and j.logit >= calibrated.ai]
     assert rows["calibration tracks"][:2] == [N_REAL, len(flagged)]
     assert rows["held-out folds, AI songs of three segments"][1] > 0
     assert rows["held-out folds, full-band, real"][1] <= 0.01 * N_REAL
@@ -124,7 +132,11 @@ def test_reliability_table(tmp_path: Path) -> None:
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in recipe.reliability_table(folds, calibrated).splitlines()[2:]
     ]
-    judged = [j for f in folds for j in evaluate.full_band(f.judge(fuse(f.branches)))]
+    judged = [
+        j
+        for f in folds
+        for j in evaluate.full_band(f.judge(fuse(f.branches), aggregation=AGGREGATION))
+    ]
     n_ai = sum(clip.clip.label for clip in judged)
     assert sum(int(row[1]) for row in rows) == n_ai
     assert sum(int(row[2]) for row in rows) == len(judged) - n_ai
@@ -157,7 +169,7 @@ def test_genre_table(tmp_path: Path) -> None:
         sum(
             j.logit >= threshold
             for f in folds
-            for j in f.judge(fuse(f.branches))
+            for j in f.judge(fuse(f.branches), aggregation=AGGREGATION)
             if not j.clip.label
         )
         for threshold in (calibrated.ai, calibrated.unsure)

@@ -196,7 +196,7 @@ def test_songs_of_three_segments(dataset: Dataset) -> None:
         return rows.astype(np.float64)
 
     plain = one_track.rows(clips, plain=True)
-    (judged,) = evaluate.judge_songs(one_track, clips, logits_of, sum, n_segments=2)
-    assert judged.logit == plain[0] + plain[-1]
+    (judged,) = evaluate.judge_songs(one_track, clips, logits_of, "mean", n_segments=2)
+    assert judged.logit == (plain[0] + plain[-1]) / 2
     n_too_many = len(plain) + 1
-    assert not evaluate.judge_songs(one_track, clips, logits_of, sum, n_segments=n_too_many)
+    assert not evaluate.judge_songs(one_track, clips, logits_of, "mean", n_segments=n_too_many)

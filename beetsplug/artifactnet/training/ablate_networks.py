@@ -3,7 +3,8 @@
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
-branches together. What is trained is kept in the work folder.
+branches together; and another one, of the whole with the first few decoders alone. What is
+trained is kept in the work folder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ with train_extra():
 
     from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
     from beetsplug.artifactnet.training.dataset import build_dataset
+    from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import build_pairs
     from beetsplug.artifactnet.training.recipe import (
@@ -32,7 +34,9 @@ with train_extra():
         FUSION,
         Fold,
         Material,
+        Regressions,
     )
+    from beetsplug.artifactnet.training.reference import GridReference
     from beetsplug.artifactnet.training.train import TrainConfig, cached_features
 
 VARIANTS: Mapping[str, TrainConfig] = {
@@ -44,6 +48,7 @@ VARIANTS: Mapping[str, TrainConfig] = {
     ),
 }
 MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
+N_DECODERS = (1, 4, 8, 12, len(DECODERS))
 CNN_ALONE = tuple(float(name == "cnn") for name in BRANCHES)
 
 
@@ -65,12 +70,14 @@ def judge_seed(
     ]
 
 
-def measured(folds: Sequence[Fold], weights: Sequence[float]) -> list[float]:
-    """Return AUC and both rates of full-band clips as they are, all folds together."""
+def measured(
+    folds: Sequence[Fold], weights: Sequence[float], *, variant: int = 0
+) -> list[float]:
+    """Return AUC and both rates of full-band clips of one variant, all folds together."""
     judged = [
         clip
         for fold in folds
-        for clip in evaluate.full_band(fold.judge(recipe.fuse(fold.branches, weights)))
+        for clip in evaluate.full_band(fold.judge(recipe.fuse(fold.branches, weights), variant))
     ]
     found = evaluate.summary(judged)
     return [found[measure] for measure in MEASURES]
@@ -88,8 +95,46 @@ def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def decoder_table(
+    material: Material, folds: Sequence[Fold], fitted: Sequence[Regressions]
+) -> str:
+    """Return a Markdown table: these folds with the first so many of the decoders.
+
+    Args:
+        material: What the folds draw from.
+        folds: Judged; left as they are.
+        fitted: The regressions of each fold, of all decoders.
+    """
+    lines = [
+        "| decoders | AUC | TPR at FPR 5 % | TPR at FPR 1 % | recoded: AUC | TPR at FPR 5 % "
+        "| TPR at FPR 1 % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for n_decoders in N_DECODERS:
+        some = [
+            _with_decoders(material, fold, regressions, n_decoders)
+            for fold, regressions in zip(folds, fitted, strict=True)
+        ]
+        rates = [rate for variant in (0, 1) for rate in measured(some, FUSION, variant=variant)]
+        cells = " | ".join(f"{rate:.3f}" for rate in rates)
+        lines.append(f"| {n_decoders} | {cells} |")
+    return "\n".join(lines)
+
+
+def _with_decoders(
+    material: Material, fold: Fold, fitted: Regressions, n_decoders: int
+) -> Fold:
+    grids = fitted.grids
+    first = GridReference(grids.weights[:n_decoders], grids.bias[:n_decoders])
+    other = Fold(fold.dataset, fold.split, fold.rows)
+    other.branches = material.with_regressions(
+        fold.branches, fold.rows, replace(fitted, grids=first)
+    )
+    return other
+
+
 def main() -> None:
-    """Train what is not there yet and print the table."""
+    """Train what is not there yet and print the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m beetsplug.artifactnet.training.ablate_networks"
     )
@@ -119,7 +164,13 @@ def main() -> None:
             judge_seed(material, name, seed, work, arguments.folds) for seed in arguments.seeds
         ]
         lines.append(table_row(name, seeds))
-    sys.stdout.write("\n".join(lines) + "\n")
+    folds = judge_seed(material, "as shipped", FOLD_CONFIG.seed, work, arguments.folds)
+    fitted = [
+        material.regressions(fold.split.train, work / f"fold-{i}")
+        for i, fold in enumerate(folds)
+    ]
+    tables = ["\n".join(lines), decoder_table(material, folds, fitted)]
+    sys.stdout.write("\n\n".join(tables) + "\n")
 
 
 if __name__ == "__main__":

@@ -96,11 +96,19 @@ DECODERS: dict[str, DecoderConfig] = {
     "istft-31": replace(
         _published((3, 4, 7, 12), 32_000, "gaussian"), upsampling="istft", seed=12
     ),
+    "rvq-150": replace(_published((2, 4, 5, 8), 48_000, "quantised"), seed=13),
+    "vae-43": replace(_published((2, 4, 4, 4, 8), 44_100, "gaussian"), seed=14),
+    "transposed-100": replace(_published((3, 3, 7, 7), 44_100, "tanh"), seed=15),
+    "vae-23": replace(_published((2, 4, 4, 8, 8), 48_000, "gaussian"), seed=16),
+    "rvq-75": replace(_published((2, 4, 5, 8), 24_000, "quantised"), seed=17),
+    "transposed-172": replace(_published((2, 2, 8, 8), 44_100, "tanh"), seed=18),
 }
 """The decoders of the training pairs, by kind and frames a second.
 
 The first four have rate and strides of decoders in wide use: the VAE of latent
 diffusion at 44.1 kHz, a residual-quantised codec at 44.1 and at 32 kHz, a VAE at 48 kHz.
+The last six fill gaps among such rates: residual-quantised codecs at 48 and 24 kHz, VAEs of
+half the hop and of another rate, a vocoder's hop of 256.
 """
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.scoring import aggregate
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES, Dataset
 from beetsplug.artifactnet.training.network import ArtifactNetwork
@@ -29,7 +31,7 @@ SELECTION_FAMILIES = (
 
 @dataclass(frozen=True)
 class Judged:
-    """One clip or track and the logit that it got: the median over its segments."""
+    """One clip or track and the logit that its segments came to."""
 
     clip: Clip
     logit: float
@@ -52,8 +54,9 @@ def judge(
     *,
     variant: int = 0,
     is_full_band: bool | None = None,
+    aggregation: Aggregation = "median",
 ) -> list[Judged]:
-    """Return every clip with its median logit, on one variant of its crops.
+    """Return every clip with the aggregate of its logits, on one variant of its crops.
 
     Where ``is_full_band`` is not None, on those crops alone that carry the whole audible
     band, or on those that do not.
@@ -71,7 +74,7 @@ def judge(
     by_clip: dict[int, list[float]] = {}
     for row, logit in zip(rows, logits, strict=True):
         by_clip.setdefault(dataset.crops[row].clip, []).append(float(logit))
-    return [Judged(dataset.clips[i], float(np.median(v))) for i, v in by_clip.items()]
+    return [Judged(dataset.clips[i], aggregate(v, aggregation)) for i, v in by_clip.items()]
 
 
 def song_rows(
@@ -100,13 +103,13 @@ def judge_songs(
     dataset: Dataset,
     clips: Sequence[Clip],
     logits_of: Callable[[NDArray[np.int64]], Logits],
-    aggregate: Callable[[Sequence[float]], float],
+    aggregation: Aggregation,
     *,
     n_segments: int = 3,
 ) -> list[Judged]:
     """Return every song of :func:`song_rows` with the aggregate of its segments' logits."""
     return [
-        Judged(clip, float(aggregate(logits_of(rows).tolist())))
+        Judged(clip, aggregate(logits_of(rows).tolist(), aggregation))
         for clip, rows in song_rows(dataset, clips, n_segments=n_segments)
     ]
 

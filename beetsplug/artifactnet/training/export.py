@@ -68,7 +68,6 @@ def export_model(
             "segment_samples": SEGMENT_SAMPLES,
         },
         "output": {"name": "probability", "kind": "probability"},
-        "aggregation": "median",
         "thresholds": {"ai": thresholds.ai, "unsure": thresholds.unsure},
     }
     graph = onnx.load(str(path))

@@ -60,7 +60,7 @@ class NetworkConfig:
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
     coarse_bins: int = 5_120
     """Of the second spectrum, up to the same frequency."""
-    n_grids: int = 12
+    n_grids: int = 18
     """Decoders of our own whose grids are heard."""
     whitening_bins: int = 128
     n_pooled_bands: int = 8
