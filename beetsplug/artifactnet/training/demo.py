@@ -30,6 +30,7 @@ SONG = "Feelings"
 ARTIST = "Sectoid"
 START_S, DURATION_S = 40, 24
 _FADE_S = 0.05
+_N_STEPS = 600
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
         dataset,
         dataset.rows(music, plain=True),
         arguments.work / f"decoder-{name}.pt",
-        DecoderConfig(strides=tuple(arguments.strides)),
+        DecoderConfig(strides=tuple(arguments.strides), n_steps=_N_STEPS),
     )
     # At 48 kHz, 240 samples a frame make a comb at 200 Hz, as many generators'.
     song = _excerpt(packages / corpus.DEMO_SOURCE.removeprefix("debian:"))

@@ -14,11 +14,14 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from beetsplug.artifactnet.benchmark.calibration import exact_interval
 from beetsplug.artifactnet.detector import Detector
+from beetsplug.artifactnet.model_card import Aggregation
 from beetsplug.artifactnet.model_store import Model, find_model
 from beetsplug.artifactnet.pipeline import score_file
 from beetsplug.artifactnet.results import Thresholds
@@ -41,6 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.unheard")
     parser.add_argument("--folder", type=Path, required=True, help="unpacked packages")
     parser.add_argument("--model", default="default", help="name or path, as in the options")
+    parser.add_argument(
+        "--aggregation", choices=get_args(Aggregation), help="instead of what the card asks for"
+    )
     parser.add_argument("--threads", type=int, default=2, help="tracks scored at once")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
@@ -49,6 +55,8 @@ def main() -> None:
     debian.render_modules(MODULES, folder)
     tracks = debian.list_tracks(folder)
     model = find_model(arguments.model)
+    if arguments.aggregation:
+        model = replace(model, card=replace(model.card, aggregation=arguments.aggregation))
     sys.stdout.write(f"{model.card.label}\n")
     for packages in (PACKAGES, MODULES):
         genres = debian.read_genres(packages)
