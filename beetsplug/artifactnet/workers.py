@@ -7,7 +7,6 @@ than the one file. The process that owns the database decodes nothing.
 from __future__ import annotations
 
 import atexit
-import math
 import multiprocessing
 import os
 import signal
@@ -275,7 +274,7 @@ class _Pool:
         self._n_workers = n_workers
         self._futures: set[_PoolFuture[Any]] = set()
         self._waiting: frozenset[_PoolFuture[Any]] = frozenset()
-        self._waits_since = math.inf
+        self._waits_since = time.monotonic()
         self._closing = threading.Event()
         # Started now: there are no new threads any more when Python exits.
         self._closer = threading.Thread(target=self._close, daemon=True)
@@ -298,14 +297,11 @@ class _Pool:
         """Return for how many seconds the same tasks wait although a worker has none."""
         undone = [future for future in list(self._futures) if not future.done()]
         waiting = frozenset(future for future in undone if not future.running())
-        has_idle_worker = len(undone) - len(waiting) < self._n_workers
-        now = time.monotonic()
-        if not waiting or not has_idle_worker:
-            self._waits_since = math.inf
-        elif waiting != self._waiting or self._waits_since == math.inf:
-            self._waits_since = now
-        self._waiting = waiting
-        return max(0.0, now - self._waits_since)
+        if len(undone) - len(waiting) >= self._n_workers:
+            waiting = frozenset()
+        if waiting != self._waiting:
+            self._waiting, self._waits_since = waiting, time.monotonic()
+        return time.monotonic() - self._waits_since if waiting else 0.0
 
     def give_up(self) -> None:
         """Let what is not done fail, and end what runs."""
