@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
@@ -39,9 +39,19 @@ def found_in(data: bytes, folder: Path) -> set[str]:
 
 
 def locations(message: Message) -> Iterator[str]:
-    """Yield the locations in any message, as the onnx package reads it."""
+    """Yield the locations in any message, as the onnx package reads it.
+
+    What is no UTF-8 it gives as bytes; a path has them as surrogates.
+    """
     if isinstance(message, TensorProto):
-        yield from (entry.value for entry in message.external_data if entry.key == "location")
+        for entry in message.external_data:
+            if entry.key == "location":
+                value: str | bytes = entry.value
+                yield (
+                    value
+                    if isinstance(value, str)
+                    else value.decode("utf-8", "surrogateescape")
+                )
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in [value] if isinstance(value, Message) else value:
@@ -204,6 +214,8 @@ ENTRIES = {
     "another key first": (field(1, b"offset") + field(2, b"w") + KEY, {"w"}),
     "unknown fields between": (KEY + field(90, b"x" * 300) + field(2, b"w"), {"w"}),
     "numbers between": (KEY + b"\x18\x01\x21" + b"\0" * 8 + b"\x2d\0\0\0\0\x12\x01w", {"w"}),
+    "no value": (KEY, {""}),
+    "no key": (field(2, b"w"), set()),
     "another key": (field(1, b"checksum") + field(2, b"w"), set()),
 }
 """How an entry is written -> its bytes, and the locations in it."""
@@ -307,6 +319,8 @@ def test_any_bytes(data: bytes, tmp_path: Path) -> None:
         st.tuples(st.integers(0, 400), st.integers(0, 2), st.binary(max_size=3)), max_size=4
     ),
 )
+@example(place="sparse initializer", edits=[(110, 1, b"\x1a")])
+@example(place="sparse initializer", edits=[(251, 2, b"\x00\x80")])
 def test_damaged_graphs(
     place: str, edits: list[tuple[int, int, bytes]], tmp_path: Path
 ) -> None:

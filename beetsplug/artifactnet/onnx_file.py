@@ -71,11 +71,14 @@ def _locations(content: memoryview, message: str, depth: int) -> Iterator[memory
 
 
 def _entry_location(content: memoryview) -> list[memoryview]:
-    """Return the values of one key-value pair that is a location, repeated ones too."""
+    """Return the values of one key-value pair that is a location, repeated ones too.
+
+    A value that is left out is the empty one: protobuf writes no default.
+    """
     pairs = [(number, value) for number, value in _fields(content) if value is not None]
     if not any(number == _KEY and value == _LOCATION for number, value in pairs):
         return []
-    return [value for number, value in pairs if number == _VALUE]
+    return [value for number, value in pairs if number == _VALUE] or [memoryview(b"")]
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | None]]:
