@@ -17,11 +17,16 @@ from beetsplug.artifactnet.results import Thresholds  # noqa: E402
 from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
 from beetsplug.artifactnet.training.augment import narrow  # noqa: E402
 from beetsplug.artifactnet.training.export import Scaled, export_model  # noqa: E402
+from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
+    N_PARTS,
+    frame_rates,
+    rate_features,
+)
 from beetsplug.artifactnet.training.network import ArtifactNetwork  # noqa: E402
 from beetsplug.artifactnet.training.reference import (  # noqa: E402
-    CombReference,
     GridReference,
     Reference,
+    ScaledReference,
     coarse_features,
     comb_features,
     contrast_features,
@@ -49,16 +54,23 @@ def network(seed: int = 0) -> ArtifactNetwork:
     n_bins, n_lags = made.bins.in_features, made.comb.lags.in_features
     made.set_heads(
         Reference(rng.normal(0, 1e-2, n_bins), 0.25),
-        CombReference(
-            rng.normal(0, 1e-1, n_lags),
-            -0.5,
-            rng.normal(0, 0.1, n_lags).astype(np.float32),
-            rng.uniform(0.5, 2, n_lags).astype(np.float32),
-        ),
+        scaled_reference(n_lags, 1e-1),
     )
     made.coarse.set(Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1))
     made.grid.set(grid_reference(made))
+    made.rates.set(scaled_reference(len(frame_rates()) * N_PARTS, 1e-2))
     return made
+
+
+def scaled_reference(n_features: int, spread: float) -> ScaledReference:
+    """Return a regression on so many features, its weights of that spread."""
+    rng = np.random.default_rng(2)
+    return ScaledReference(
+        rng.normal(0, spread, n_features),
+        -0.5,
+        rng.normal(0, 0.1, n_features).astype(np.float32),
+        rng.uniform(0.5, 2, n_features).astype(np.float32),
+    )
 
 
 def grid_reference(made: ArtifactNetwork) -> GridReference:
@@ -75,29 +87,32 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
     rng = np.random.default_rng(0)
     bin_weights = rng.normal(0, 1e-2, made.bins.in_features)
     with torch.no_grad():
-        per_bin, comb, _, grid = made.branches(made.magnitude(torch.from_numpy(audio)))
+        per_bin, comb, _, grid, coarse, rates, _ = made.all_branches(torch.from_numpy(audio)).T
     np.testing.assert_allclose(per_bin, fine @ bin_weights + 0.25, atol=2e-3)
     weights = made.comb.lags.weight.detach().numpy()[0]
     standard = (comb_features(fine) - made.comb.mean.numpy()) * made.comb.scale.numpy()
     np.testing.assert_allclose(comb, standard @ weights - 0.5, atol=2e-3)
     expected = grid_reference(made).logits(contrast_features(fine))
     np.testing.assert_allclose(grid, expected, atol=2e-3)
-    with torch.no_grad():
-        coarse = made.coarse(torch.from_numpy(audio))
     weights = made.coarse.bins.weight.detach().double().numpy()[0]
     np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
+    expected = scaled_reference(len(frame_rates()) * N_PARTS, 1e-2).logits(
+        rate_features(audio, fine)
+    )
+    np.testing.assert_allclose(rates, expected, atol=2e-3)
 
 
 def test_no_head_counts_beyond_its_limit() -> None:
-    """A comb or grid head that is sure to the utmost adds what its limit allows."""
+    """A comb, grid or frame-rate head that is sure to the utmost adds what its limit allows."""
     audio, made = torch.from_numpy(segments(2)), network()
-    made.fusion.copy_(torch.tensor([1.0, 0.2, 0.2, 0.5, 1.0, -10.0]))
+    made.fusion.copy_(torch.tensor([1.0, 0.2, 0.2, 0.5, 1.0, 0.5, -10.0]))
     with torch.no_grad():
         made.comb.lags.bias.fill_(100)
         made.grid.grids.bias.fill_(100)
-        per_bin, comb, cnn, grid, coarse, empty = made.all_branches(audio).T
-        assert min(comb.min(), grid.min()) > 90
-        expected = per_bin + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse - 10 * empty
+        made.rates.rises.bias.fill_(100)
+        per_bin, comb, cnn, grid, coarse, rates, empty = made.all_branches(audio).T
+        assert min(comb.min(), grid.min(), rates.min()) > 90
+        expected = per_bin + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
         np.testing.assert_allclose(made(audio), expected, atol=1e-5)
 
 
@@ -113,10 +128,10 @@ def test_empty_share_is_what_lies_above_a_cut_off() -> None:
 
 
 def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
-    """One decoder for eighteen places is a mistake of the caller."""
+    """One decoder for twelve places is a mistake of the caller."""
     made = ArtifactNetwork()
     n_bins = made.bins.in_features
-    with pytest.raises(ValueError, match="1 grids for 18 places"):
+    with pytest.raises(ValueError, match="1 grids for 12 places"):
         made.grid.set(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
 
 

@@ -102,8 +102,8 @@ def test_an_interrupted_training_goes_on_where_it_stopped(
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_a_module_teaches_the_coarse_head_alone(dataset: Dataset, tmp_path: Path) -> None:
-    """Marked as a module a clip changes the coarse regression, and nothing else."""
+def test_a_module_teaches_two_heads_alone(dataset: Dataset, tmp_path: Path) -> None:
+    """Marked as a module a clip changes coarse and frame-rate regression, and nothing else."""
     features = cached_features(dataset, tmp_path)
     real = next(clip for clip in dataset.clips if not clip.label)
     rest = [clip for clip in dataset.clips if clip is not real]
@@ -114,6 +114,7 @@ def test_a_module_teaches_the_coarse_head_alone(dataset: Dataset, tmp_path: Path
     np.testing.assert_array_equal(with_it.bins.weights, without.bins.weights)
     np.testing.assert_array_equal(with_it.comb.weights, without.comb.weights)
     assert np.abs(with_it.coarse.weights - without.coarse.weights).max() > 1e-4
+    assert np.abs(with_it.rates.weights - without.rates.weights).max() > 1e-4
     config = TrainConfig(n_segments=4, batch_size=4)
     first = train(marked, marked.clips, without, tmp_path / "marked", config)
     second = train(dataset, rest, without, tmp_path / "rest", config)

@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, TrainConfig] = {
     ),
 }
 MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
-N_DECODERS = (1, 4, 8, 12, len(DECODERS))
+N_DECODERS = (1, 4, 8, len(DECODERS))
 CNN_ALONE = tuple(float(name == "cnn") for name in BRANCHES)
 
 

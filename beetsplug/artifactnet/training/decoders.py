@@ -96,12 +96,6 @@ DECODERS: dict[str, DecoderConfig] = {
     "istft-31": replace(
         _published((3, 4, 7, 12), 32_000, "gaussian"), upsampling="istft", seed=12
     ),
-    "rvq-150": replace(_published((2, 4, 5, 8), 48_000, "quantised"), seed=13),
-    "vae-43": replace(_published((2, 4, 4, 4, 8), 44_100, "gaussian"), seed=14),
-    "transposed-100": replace(_published((3, 3, 7, 7), 44_100, "tanh"), seed=15),
-    "vae-23": replace(_published((2, 4, 4, 8, 8), 48_000, "gaussian"), seed=16),
-    "rvq-75": replace(_published((2, 4, 5, 8), 24_000, "quantised"), seed=17),
-    "transposed-172": replace(_published((2, 2, 8, 8), 44_100, "tanh"), seed=18),
 }
 """The decoders of the training pairs, by kind and frames a second.
 

@@ -38,7 +38,7 @@ class Judged:
 
 
 def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
-    """Return (n_segments, 6): what every branch gives, as the network orders them."""
+    """Return (n_segments, 7): what every branch gives, as the network orders them."""
     rows = []
     with torch.no_grad():
         for first in range(0, len(samples), 16):

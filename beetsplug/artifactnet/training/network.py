@@ -15,14 +15,23 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES
+from beetsplug.artifactnet.training.frame_rates import (
+    MODULATION_BANDS,
+    N_MODULATIONS,
+    N_PARTS,
+    ModulationSpectrum,
+    line_combs,
+    modulation_combs,
+)
 from beetsplug.artifactnet.training.reference import (
     COARSE_ENVELOPE_BINS,
     COARSE_HOP,
     COARSE_N_FFT,
     POWER_FLOOR,
-    CombReference,
     GridReference,
     Reference,
+    ScaledReference,
     band,
     empty_share,
     fine_structure,
@@ -60,7 +69,7 @@ class NetworkConfig:
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
     coarse_bins: int = 5_120
     """Of the second spectrum, up to the same frequency."""
-    n_grids: int = 18
+    n_grids: int = 12
     """Decoders of our own whose grids are heard."""
     whitening_bins: int = 128
     n_pooled_bands: int = 8
@@ -234,16 +243,21 @@ class GridHead(nn.Module):
         Raises:
             ValueError: They are of another number of decoders.
         """
-        n_grids, n_bins = self.grids.weight.shape
+        n_grids = self.grids.out_features
         if len(grids.weights) != n_grids:
             raise ValueError(f"{len(grids.weights)} grids for {n_grids} places")
-        # The gradient of a linear function is its weights.
-        fine = torch.zeros(n_grids, n_bins, dtype=torch.float64, requires_grad=True)
-        wanted = torch.tensor(grids.weights)
-        (weights,) = torch.autograd.grad((local_contrast(fine) * wanted).sum(), fine)
         with torch.no_grad():
-            self.grids.weight.copy_(weights)
+            self.grids.weight.copy_(on_fine_structure(torch.tensor(grids.weights)))
             self.grids.bias.copy_(torch.tensor(grids.bias))
+
+
+def on_fine_structure(weights: Tensor) -> Tensor:
+    """Return weights (n, n_bins) of the local contrast as such of the fine structure."""
+    # The gradient of a linear function is its weights.
+    fine = torch.zeros_like(weights, requires_grad=True)
+    with torch.enable_grad():
+        weighed = (local_contrast(fine) * weights).sum()
+    return torch.autograd.grad(weighed, fine)[0]
 
 
 class CoarseHead(nn.Module):
@@ -269,7 +283,43 @@ class CoarseHead(nn.Module):
             self.bins.bias.fill_(coarse.bias)
 
 
-BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, math.inf)
+class FrameRateHead(nn.Module):
+    """One weight for each frame rate and each place where its comb may show.
+
+    The regression weighs what stands on combs, which is linear in both spectra, so the
+    weights here are its own with the combs worked in.
+    """
+
+    def __init__(self, n_bins: int) -> None:
+        super().__init__()
+        self.modulation = ModulationSpectrum(SEGMENT_SAMPLES)
+        self.rises = nn.Linear(len(MODULATION_BANDS) * N_MODULATIONS, 1)
+        self.lines = nn.Linear(n_bins, 1, bias=False)
+
+    def forward(self, audio: Tensor, fine: Tensor) -> Tensor:
+        """Return (batch,) logits.
+
+        Args:
+            audio: (batch, n_samples).
+            fine: (batch, n_bins), the fine structure of its spectrum.
+        """
+        return (self.rises(self.modulation(audio).flatten(1)) + self.lines(fine))[:, 0]
+
+    def set(self, rates: ScaledReference) -> None:
+        """Take over a regression on :func:`frame_rates.rate_features`."""
+        raw = torch.tensor(rates.weights * rates.scale).unflatten(0, (-1, N_PARTS))
+        of_bands, of_halves = raw[:, : len(MODULATION_BANDS)], raw[:, len(MODULATION_BANDS) :]
+        combs = torch.from_numpy(line_combs()).double()
+        halves = torch.tensor_split(combs, [combs.shape[1] // 2], 1)
+        lines = torch.cat([w @ half for w, half in zip(of_halves.T, halves, strict=True)])
+        with torch.no_grad():
+            rises = of_bands.T @ torch.from_numpy(modulation_combs()).double()
+            self.rises.weight.copy_(rises.reshape(1, -1))
+            self.rises.bias.fill_(rates.bias - rates.mean.astype(float) @ raw.flatten().numpy())
+            self.lines.weight.copy_(on_fine_structure(lines[None]))
+
+
+BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, 4.0, math.inf)
 """The most that each of :meth:`ArtifactNetwork.all_branches` counts for. Comb and grid head
 are loudest where music itself stands on a grid, as looped samples do; up to these limits
 they say of generated clips all that they have to say."""
@@ -294,9 +344,10 @@ class ArtifactNetwork(nn.Module):
         self.comb = CombHead(n_band, c.n_lags)
         self.grid = GridHead(n_band, c.n_grids).requires_grad_(False)
         self.coarse = CoarseHead(c.coarse_bins).requires_grad_(False)
-        self.register_buffer("fusion", torch.ones(6))
+        self.rates = FrameRateHead(n_band).requires_grad_(False)
+        self.register_buffer("fusion", torch.ones(7))
 
-    def set_heads(self, bins: Reference, comb: CombReference) -> None:
+    def set_heads(self, bins: Reference, comb: ScaledReference) -> None:
         """Start the linear heads that are trained where the reference regressions ended."""
         with torch.no_grad():
             self.bins.weight.copy_(torch.tensor(bins.weights)[None])
@@ -324,11 +375,8 @@ class ArtifactNetwork(nn.Module):
 
     def branches(
         self, magnitude: Tensor, *, bin_dropout: float = 0.0
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the logits of per-bin head, comb head, CNN and grid head, (batch,) each.
-
-        The grid head hears the whole spectrum and not the residual: its weights were
-        fitted to that, and must mean the same whatever the mask becomes.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits of per-bin head, comb head and CNN, (batch,) each.
 
         Args:
             magnitude: (batch, n_frames, n_bins).
@@ -342,19 +390,22 @@ class ArtifactNetwork(nn.Module):
         pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
         parts = self.hpss(pooled) if self.config.uses_hpss else (pooled, pooled)
         channels = seven_channels(pooled, *parts, whitening_bins=self.config.whitening_bins)
-        whole = fine_structure(10 * log_magnitude.mean(1))[:, self._band]
-        return per_bin, self.comb(fine), self.cnn(channels), self.grid(whole)
+        return per_bin, self.comb(fine), self.cnn(channels)
 
     def all_branches(self, audio: Tensor) -> Tensor:
-        """Return (batch, 6): logits of :meth:`branches` and coarse head, and the empty share.
+        """Return (batch, 7): logits of :meth:`branches` and the other heads, the empty share.
 
-        Where a band is empty the heads hear no music in it, which is not the same as
-        hearing none of what tells music from a decoder's output.
+        Grid, coarse and frame-rate head hear the whole spectrum and not the residual: their
+        weights were fitted to that, and must mean the same whatever the mask becomes. Where
+        a band is empty the heads hear no music in it, which is not the same as hearing none
+        of what tells music from a decoder's output.
         """
         magnitude = self.magnitude(audio)
         levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR).mean(1)
+        whole = fine_structure(levels)[:, self._band]
+        fitted = [self.grid(whole), self.coarse(audio), self.rates(audio, whole)]
         empty = empty_share(levels[:, self._band], POWER_FLOOR)
-        return torch.stack([*self.branches(magnitude), self.coarse(audio), empty], 1)
+        return torch.stack([*self.branches(magnitude), *fitted, empty], 1)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Return (batch,) logits: the weighted sum of the branches, up to their limits."""

@@ -31,9 +31,9 @@ from beetsplug.artifactnet.training.export import Scaled, export_model
 from beetsplug.artifactnet.training.network import BRANCH_LIMITS
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import (
-    CombReference,
     GridReference,
     Reference,
+    ScaledReference,
     contrast_features,
 )
 from beetsplug.artifactnet.training.train import (
@@ -54,9 +54,17 @@ FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.005, 0.05
 """The rates that the thresholds keep to. Half of the 1 % that is promised for ``ai``: music of
 other sources scores a little higher than what a threshold was set on."""
-BRANCHES = ("per-bin head", "comb head", "cnn", "grid head", "coarse head", "empty share")
+BRANCHES = (
+    "per-bin head",
+    "comb head",
+    "cnn",
+    "grid head",
+    "coarse head",
+    "frame-rate head",
+    "empty share",
+)
 N_BRANCHES = len(BRANCHES)
-FUSION = (1.0, 0.2, 0.2, 0.5, 1.0, -10.0)
+FUSION = (1.0, 0.2, 0.2, 0.5, 1.0, 0.5, -10.0)
 """Weights of the branches: two logits that generalise count whole, two that know their
 training clips too well a fifth, and the grids, in deviations of real music, a half.
 Round numbers: fitted ones gained nothing on folds that they were not fitted on. What is
@@ -72,7 +80,7 @@ RELIABILITY_EDGES = (0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 
 
 def fuse(branches: Logits, weights: Sequence[float] | Logits = FUSION) -> Logits:
-    """Return the logits (n,) of branches (n, 6): their weighted sum, up to their limits."""
+    """Return the logits (n,) of branches (n, 7): their weighted sum, up to their limits."""
     return np.minimum(branches, BRANCH_LIMITS) @ np.asarray(weights)
 
 
@@ -147,8 +155,9 @@ class Regressions:
                 parts.setdefault(part, {})[name] = values if values.ndim else float(values)
         references = References(
             Reference(**parts["bins"]),
-            CombReference(**parts["comb"]),
+            ScaledReference(**parts["comb"]),
             Reference(**parts["coarse"]),
+            ScaledReference(**parts["rates"]),
         )
         return cls(references, GridReference(**parts["grids"]))
 
@@ -178,7 +187,7 @@ class Material:
     def with_regressions(
         self, branches: Logits, rows: NDArray[np.int64], fitted: Regressions
     ) -> Logits:
-        """Return branches' logits with those of coarse and grid head.
+        """Return branches' logits with those of grid, coarse and frame-rate head.
 
         Of their own, as no training changes these heads: the rest need not be judged again
         when one of them is fitted anew.
@@ -188,6 +197,8 @@ class Material:
         filled[:, BRANCHES.index("grid head")] = fitted.grids.logits(contrast)
         coarse = fitted.references.coarse.logits(self.features.coarse[rows])
         filled[:, BRANCHES.index("coarse head")] = coarse
+        rates = fitted.references.rates.logits(self.features.rates[rows])
+        filled[:, BRANCHES.index("frame-rate head")] = rates
         return filled
 
 
@@ -316,6 +327,7 @@ def make_final(
     network = train(dataset, training, fitted.references, work / "final", FINAL_CONFIG)
     network.grid.set(fitted.grids)
     network.coarse.set(fitted.references.coarse)
+    network.rates.set(fitted.references.rates)
     network.fusion.copy_(torch.tensor(FUSION))
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"

@@ -168,19 +168,19 @@ def fit_reference(
 
 
 @dataclass(frozen=True)
-class CombReference:
-    """A fitted logistic regression over the autocorrelation of the fine structure."""
+class ScaledReference:
+    """A fitted logistic regression over features of different spread."""
 
     weights: NDArray[np.float64]
-    """(n_lags,), on standardised values."""
+    """(n_features,), on standardised values."""
     bias: float
     mean: NDArray[np.float32]
-    """(n_lags,), of the clips it was fitted to."""
+    """(n_features,), of the clips it was fitted to."""
     scale: NDArray[np.float32]
-    """(n_lags,), one over their standard deviation."""
+    """(n_features,), one over their standard deviation."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return (n_segments,) logits of :func:`comb_features`."""
+        """Return (n_segments,) logits of features (n_segments, n_features)."""
         return ((features - self.mean) * self.scale) @ self.weights + self.bias
 
 
@@ -192,20 +192,20 @@ def comb_features(fine: NDArray[np.float32], *, n_lags: int = 1_600) -> NDArray[
     return np.concatenate([autocorrelation(batch).numpy() for batch in batches])
 
 
-def fit_comb(
+def fit_scaled(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     sample_weight: NDArray[np.float64],
     *,
-    inverse_penalty: float = 1e-3,
-) -> CombReference:
-    """Return the regression fitted to these segments' autocorrelations."""
+    inverse_penalty: float,
+) -> ScaledReference:
+    """Return the regression fitted to these segments' features, standardised."""
     mean = features.mean(0)
     scale = (1 / np.maximum(features.std(0), 1e-6)).astype(np.float32)
     fitted = fit_reference(
         (features - mean) * scale, labels, sample_weight, inverse_penalty=inverse_penalty
     )
-    return CombReference(fitted.weights, fitted.bias, mean, scale)
+    return ScaledReference(fitted.weights, fitted.bias, mean, scale)
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,15 @@ from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.corpus import Clip, without_modules
 from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, SEGMENT_SAMPLES, Dataset
+from beetsplug.artifactnet.training.frame_rates import rate_features
 from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
 from beetsplug.artifactnet.training.reference import (
-    CombReference,
     Reference,
+    ScaledReference,
     coarse_features,
     comb_features,
-    fit_comb,
     fit_reference,
+    fit_scaled,
     reference_features,
 )
 
@@ -102,25 +103,28 @@ class Features:
     """(n_crops, n_lags)."""
     coarse: NDArray[np.float32]
     """(n_crops, n_coarse_bins), decibels."""
+    rates: NDArray[np.float32]
+    """(n_crops, n_rates * n_parts), decibels."""
 
 
 @dataclass(frozen=True)
 class References:
     """The regressions of the network's linear heads.
 
-    Per-bin and comb head start from theirs. The coarse head takes its own as it is, after
-    the training.
+    Per-bin and comb head start from theirs. Coarse and frame-rate head take their own as
+    they are, after the training.
     """
 
     bins: Reference
-    comb: CombReference
+    comb: ScaledReference
     coarse: Reference
+    rates: ScaledReference
 
 
 def cached_features(dataset: Dataset, folder: Path) -> Features:
     """Return the reference features of every crop, from disk when they are there."""
     fine_path, comb_path = folder / "features-fine.npy", folder / "features-comb.npy"
-    coarse_path = folder / "features-coarse.npy"
+    coarse_path, rates_path = folder / "features-coarse.npy", folder / "features-rates.npy"
     if not fine_path.exists():
         # A segment's length from the start of the crop: as the detector reads.
         np.save(fine_path, reference_features(dataset.samples[:, :SEGMENT_SAMPLES]))
@@ -129,23 +133,27 @@ def cached_features(dataset: Dataset, folder: Path) -> Features:
         np.save(comb_path, comb_features(fine))
     if not coarse_path.exists():
         np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
-    comb, coarse = (np.load(path, mmap_mode="r") for path in (comb_path, coarse_path))
-    return Features(fine, comb, coarse)
+    if not rates_path.exists():
+        np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], fine))
+    paths = (comb_path, coarse_path, rates_path)
+    return Features(fine, *(np.load(path, mmap_mode="r") for path in paths))
 
 
 def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) -> References:
     """Return the reference regressions of these clips, all variants.
 
-    The coarse one alone hears modules: with them the per-bin head lost more of what is
-    generated than it gained, and the comb head's limit does for them.
+    Coarse and frame-rate head alone hear modules: with them the per-bin head lost more of
+    what is generated than it gained, and the comb head's limit does for them.
     """
     rows, weights = weighted_rows(dataset, without_modules(clips))
     labels = dataset.labels[rows]
     all_rows, all_weights = weighted_rows(dataset, clips)
+    all_labels = dataset.labels[all_rows]
     return References(
         fit_reference(features.fine[rows], labels, weights),
-        fit_comb(features.comb[rows], labels, weights),
-        fit_reference(features.coarse[all_rows], dataset.labels[all_rows], all_weights),
+        fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
+        fit_reference(features.coarse[all_rows], all_labels, all_weights),
+        fit_scaled(features.rates[all_rows], all_labels, all_weights, inverse_penalty=1e-4),
     )
 
 
@@ -158,7 +166,7 @@ def train(
 ) -> ArtifactNetwork:
     """Return a network trained on these clips, with averaged weights, in eval mode.
 
-    Modules are left out: they teach coarse and grid head, which are not trained here. A
+    Modules are left out: they teach heads that are not trained here. A
     checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
     is ``folder/log.jsonl``.
     """
@@ -250,7 +258,7 @@ class _Run:
         """Take one step; return the losses of per-bin head, comb head and CNN."""
         self.network.train()
         audio, labels = self._batch()
-        *branches, _ = self.network.branches(
+        branches = self.network.branches(
             self._magnitude(audio), bin_dropout=self.config.bin_dropout
         )
         loss_of = nn.functional.binary_cross_entropy_with_logits
