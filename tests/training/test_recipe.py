@@ -34,7 +34,7 @@ def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) 
             path=folder / f"{seed}-{number}.{'ogg' if number % 2 else 'flac'}",
             label=int(number >= N_REAL),
             family="Suno" if number >= N_REAL else "",
-            generator="",
+            generator=f"suno-{number % 3}" if number >= N_REAL else "",
             source=f"{'debian:' if number % 4 else ''}source {number % 10}",
             track=f"track {number}",
             sample_rate=44_100 if number % 8 else 22_050,
@@ -74,11 +74,16 @@ def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
 
 
 def test_report_as_tables(tmp_path: Path) -> None:
-    """A row each detector, and one each family."""
+    """A row each detector, one each family, and one each generator of a family of several."""
     report = recipe.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
-    detectors, families = evaluate.markdown(report).strip().split("\n\n")
+    detectors, families, generators = evaluate.markdown(report).strip().split("\n\n")
     assert len(detectors.splitlines()) == 2 + len(report)
     assert families.splitlines()[-1].startswith("| Suno | ")
+    rows = [row.split(" | ")[0] for row in generators.splitlines()[2:]]
+    assert rows == ["| Suno, suno-0", "| Suno, suno-1", "| Suno, suno-2"]
+    of_family = report["network, as they are"]["families"]["Suno"]["n_ai"]
+    of_each = report["network, as they are"]["generators"].values()
+    assert sum(rates["n_ai"] for rates in of_each) == of_family
 
 
 def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,6 +158,20 @@ def by_family(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
     }
 
 
+def by_generator(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Return each generator of a family that has several, as :func:`by_family` does."""
+    real = [j for j in judged if not j.clip.label]
+    pairs = sorted({(j.clip.family, j.clip.generator) for j in judged if j.clip.label})
+    sizes = Counter(family for family, _ in pairs)
+    return {
+        f"{family}, {generator}": summary(
+            [*real, *(j for j in judged if j.clip.generator == generator)]
+        )
+        for family, generator in pairs
+        if sizes[family] > 1
+    }
+
+
 def full_band(judged: Sequence[Judged]) -> list[Judged]:
     """Return the clips whose file carries the whole audible band."""
     return [j for j in judged if j.clip.is_full_band]
@@ -168,7 +183,7 @@ def probability(logit: float, threshold: float) -> float:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Return a held-out report as two tables: detectors, and families of the network."""
+    """Return a held-out report as three tables: detectors, families, and their generators."""
     lines = [
         "| detector | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
         "| worst family at FPR 1 % |",
@@ -185,12 +200,13 @@ def markdown(report: Mapping[str, Any]) -> str:
             f"| {worst} {families[worst]['tpr_at_fpr_1']:.2f} |"
         )
     plain, reference = report["network, as they are"], report["reference, as they are"]
-    lines += ["", "| held-out family | clips | network | reference |", "|---|---|---|---|"]
-    for family, rates in plain["families"].items():
-        lines.append(
-            f"| {family} | {rates['n_ai']} | {_three(rates)} "
-            f"| {_three(reference['families'][family])} |"
-        )
+    for group, title in (("families", "held-out family"), ("generators", "of these")):
+        lines += ["", f"| {title} | clips | network | reference |", "|---|---|---|---|"]
+        for name, rates in plain[group].items():
+            lines.append(
+                f"| {name} | {rates['n_ai']} | {_three(rates)} "
+                f"| {_three(reference[group][name])} |"
+            )
     return "\n".join(lines) + "\n"
 
 

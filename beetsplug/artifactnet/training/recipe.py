@@ -48,7 +48,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.5"
+VERSION = "1.6"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.005, 0.05
@@ -305,6 +305,7 @@ def _rates(folds: Sequence[Sequence[Judged]]) -> dict[str, Any]:
             evaluate.summary(fold) for fold in folds if len({j.clip.label for j in fold}) > 1
         ],
         "families": evaluate.by_family(together),
+        "generators": evaluate.by_generator(together),
     }
 
 
