@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,21 @@ def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
         )
     assert after.thresholds.ai == 0.5
     assert 0 < after.thresholds.unsure < 0.5
+
+
+def test_slope_is_the_one_that_the_labels_were_drawn_with(tmp_path: Path) -> None:
+    """Of labels drawn with a slope of 0.7 about the threshold, that slope is found."""
+    rng = np.random.default_rng(0)
+    clip = make_fold(tmp_path, 0).dataset.clips[0]
+    logits = rng.normal(-1.5, 3, 20_000)
+    labels = rng.random(len(logits)) < 1 / (1 + np.exp(-0.7 * (logits + 1.5)))
+    judged = [
+        evaluate.Judged(replace(clip, label=int(label)), float(logit))
+        for logit, label in zip(logits, labels, strict=True)
+    ]
+    assert evaluate.fitted_slope(judged, -1.5) == pytest.approx(0.7, abs=0.03)
+    assert evaluate.probability(-1.5, -1.5, 0.7) == 0.5
+    assert evaluate.probability(0.5, -1.5, 0.7) == pytest.approx(1 / (1 + np.exp(-1.4)))
 
 
 def test_calibration_table(tmp_path: Path) -> None:

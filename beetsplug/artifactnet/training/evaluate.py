@@ -177,9 +177,27 @@ def full_band(judged: Sequence[Judged]) -> list[Judged]:
     return [j for j in judged if j.clip.is_full_band]
 
 
-def probability(logit: float, threshold: float) -> float:
+def probability(logit: float, threshold: float, slope: float) -> float:
     """Return the probability that the exported model gives for a logit."""
-    return 1 / (1 + math.exp(-(logit - threshold)))
+    return 1 / (1 + math.exp(-slope * (logit - threshold)))
+
+
+def fitted_slope(judged: Sequence[Judged], threshold: float) -> float:
+    """Return the slope at which :func:`probability` tells most of these clips' labels.
+
+    The least log loss, both labels counting the same. The threshold is where it is for
+    another reason, so a score is no probability at any slope; it is as near as it can be.
+    """
+    from scipy.optimize import minimize_scalar
+
+    signs = np.array([1 if j.clip.label else -1 for j in judged])
+    margins = signs * np.array([j.logit - threshold for j in judged])
+
+    def loss(slope: float) -> float:
+        losses = np.logaddexp(0, -slope * margins)
+        return float(sum(losses[signs == sign].mean() for sign in (1, -1)))
+
+    return round(float(minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x), 2)
 
 
 def markdown(report: Mapping[str, Any]) -> str:

@@ -346,7 +346,9 @@ def make_final(
         "error_rates": rates,
         "network": network.config.as_dict(),
     }
-    export_model(Scaled(network, calibrated.ai, 1.0), out, card, calibrated.thresholds)
+    export_model(
+        Scaled(network, calibrated.ai, calibrated.slope), out, card, calibrated.thresholds
+    )
     write_manifest(training, out / "training-manifest.csv")
     log.info("exported to %s: %s", out, json.dumps(rates))
     return calibrated, [
@@ -361,12 +363,18 @@ class Calibrated:
 
     ai: float
     unsure: float
+    slope: float
+    """Logits of the exported model's probabilities per logit of the network."""
     rates: dict[str, Any]
 
     @property
     def thresholds(self) -> Thresholds:
         """The same as the exported model's probabilities."""
-        return Thresholds(ai=0.5, unsure=round(evaluate.probability(self.unsure, self.ai), 4))
+        return Thresholds(ai=0.5, unsure=round(self.score(self.unsure), 4))
+
+    def score(self, logit: float) -> float:
+        """Return the exported model's probability for a logit of the network."""
+        return evaluate.probability(logit, self.ai, self.slope)
 
 
 def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
@@ -374,7 +382,8 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
 
     On the calibration sources, which the final network never heard, and on those of each
     fold, judged by its own network; as they are, and recoded: a library holds either.
-    The highest of the four thresholds is taken.
+    The highest of the four thresholds is taken. The slope is fitted to the folds' full-band
+    clips.
     """
     sets = [
         (name, variant, [j.logit for fold in group for j in _real(fold, variant)])
@@ -395,7 +404,13 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
         for verdict, threshold in (("ai", ai), ("unsure", unsure)):
             rate = float(np.mean(np.array(logits) >= threshold))
             rates[f"false_positive_rate_{verdict}{suffix}"] = round(rate, 4)
-    return Calibrated(ai, unsure, rates)
+    slope = evaluate.fitted_slope([j for fold in folds for j in _full_band(fold)], ai)
+    return Calibrated(ai, unsure, slope, rates)
+
+
+def _full_band(fold: Fold) -> list[Judged]:
+    """Return a fold's full-band clips as the plugin scores them."""
+    return evaluate.full_band(fold.judge(fuse(fold.branches), aggregation=AGGREGATION))
 
 
 def _real(fold: Fold, variant: int) -> list[Judged]:
@@ -415,9 +430,7 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
         for part in names:
             parts.setdefault(part, []).append(judged)
     for fold in folds:
-        for judged in evaluate.full_band(
-            fold.judge(fuse(fold.branches), aggregation=AGGREGATION)
-        ):
+        for judged in _full_band(fold):
             kind = "AI clips of one segment" if judged.clip.label else "real"
             parts.setdefault(f"held-out folds, full-band, {kind}", []).append(judged)
         for judged in fold.judge_songs(fuse(fold.branches), AGGREGATION):
@@ -441,13 +454,9 @@ def reliability_table(folds: Sequence[Fold], calibrated: Calibrated) -> str:
     A score is what the final model would give for the fold's logit. The last column is
     the share of generated clips if there were as many of both kinds.
     """
-    judged = [
-        clip
-        for fold in folds
-        for clip in evaluate.full_band(fold.judge(fuse(fold.branches), aggregation=AGGREGATION))
-    ]
+    judged = [clip for fold in folds for clip in _full_band(fold)]
     labels = np.array([clip.clip.label for clip in judged])
-    scores = np.array([evaluate.probability(clip.logit, calibrated.ai) for clip in judged])
+    scores = np.array([calibrated.score(clip.logit) for clip in judged])
     lines = [
         "| score | generated | human-made | generated, of equal numbers |",
         "|---|---|---|---|",
