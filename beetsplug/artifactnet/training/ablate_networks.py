@@ -3,8 +3,9 @@
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
-branches together; and another one, of the whole with the first few decoders alone. What is
-trained is kept in the work folder.
+branches together; and two more, of the whole with the first few decoders alone, and with a
+frame-rate head that hears one of both spectra alone. What is trained is kept in the work
+folder.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ with train_extra():
     from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
     from beetsplug.artifactnet.training.dataset import build_dataset
     from beetsplug.artifactnet.training.decoders import DECODERS
+    from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import build_pairs
     from beetsplug.artifactnet.training.recipe import (
@@ -37,7 +39,12 @@ with train_extra():
         Regressions,
     )
     from beetsplug.artifactnet.training.reference import GridReference
-    from beetsplug.artifactnet.training.train import TrainConfig, cached_features
+    from beetsplug.artifactnet.training.train import (
+        TrainConfig,
+        cached_features,
+        fit_rates,
+        weighted_rows,
+    )
 
 VARIANTS: Mapping[str, TrainConfig] = {
     "as shipped": FOLD_CONFIG,
@@ -49,7 +56,15 @@ VARIANTS: Mapping[str, TrainConfig] = {
 }
 MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
 N_DECODERS = (1, 4, 8, len(DECODERS))
-CNN_ALONE = tuple(float(name == "cnn") for name in BRANCHES)
+CNN_ALONE, RATES_ALONE = (
+    tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
+)
+RATE_PARTS = {
+    "modulations": slice(0, len(MODULATION_BANDS)),
+    "lines": slice(len(MODULATION_BANDS), N_PARTS),
+    "both": slice(0, N_PARTS),
+}
+"""What a frame-rate head hears."""
 
 
 def judge_seed(
@@ -133,6 +148,36 @@ def _with_decoders(
     return other
 
 
+def rate_table(material: Material, folds: Sequence[Fold]) -> str:
+    """Return a Markdown table: these folds with a frame-rate head of each part alone.
+
+    Args:
+        material: What the folds draw from.
+        folds: Judged; left as they are.
+    """
+    lines = [
+        "| frame-rate head | alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
+        "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, part in RATE_PARTS.items():
+        some = [_with_rates(material, fold, part) for fold in folds]
+        rates = [rate for weights in (RATES_ALONE, FUSION) for rate in measured(some, weights)]
+        lines.append(f"| {name} | {' | '.join(f'{rate:.3f}' for rate in rates)} |")
+    return "\n".join(lines)
+
+
+def _with_rates(material: Material, fold: Fold, part: slice) -> Fold:
+    rates = material.features.rates
+    some = rates.reshape(len(rates), -1, N_PARTS)[:, :, part].reshape(len(rates), -1)
+    rows, weights = weighted_rows(fold.dataset, fold.split.train)
+    fitted = fit_rates(some[rows], fold.dataset.labels[rows], weights)
+    other = Fold(fold.dataset, fold.split, fold.rows)
+    other.branches = fold.branches.copy()
+    other.branches[:, BRANCHES.index("frame-rate head")] = fitted.logits(some[fold.rows])
+    return other
+
+
 def main() -> None:
     """Train what is not there yet and print the tables."""
     parser = argparse.ArgumentParser(
@@ -169,7 +214,11 @@ def main() -> None:
         material.regressions(fold.split.train, work / f"fold-{i}")
         for i, fold in enumerate(folds)
     ]
-    tables = ["\n".join(lines), decoder_table(material, folds, fitted)]
+    tables = [
+        "\n".join(lines),
+        decoder_table(material, folds, fitted),
+        rate_table(material, folds),
+    ]
     sys.stdout.write("\n\n".join(tables) + "\n")
 
 

@@ -153,8 +153,17 @@ def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) 
         fit_reference(features.fine[rows], labels, weights),
         fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
         fit_reference(features.coarse[all_rows], all_labels, all_weights),
-        fit_scaled(features.rates[all_rows], all_labels, all_weights, inverse_penalty=1e-4),
+        fit_rates(features.rates[all_rows], all_labels, all_weights),
     )
+
+
+def fit_rates(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    sample_weight: NDArray[np.float64],
+) -> ScaledReference:
+    """Return the regression of the frame-rate head on features of its kind."""
+    return fit_scaled(features, labels, sample_weight, inverse_penalty=1e-4)
 
 
 def train(
