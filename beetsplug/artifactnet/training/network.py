@@ -1,10 +1,10 @@
 """ArtifactNet's stages, sized for a laptop: audio in, one logit a segment out.
 
 STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
-CNN -> logit, after arXiv 2604.16254, with three changes that were measured to
-matter: bins of 1.3 Hz instead of 21.5 Hz, a second look at 2.7 Hz, and heads that weigh
+CNN -> logit, after arXiv 2604.16254, with four changes that were measured to
+matter: bins of 1.3 Hz instead of 21.5 Hz, a second look at 2.7 Hz, heads that weigh
 every bin of the mean spectrum by itself, since where a comb stands tells more than that
-there is one.
+there is one, and a head that hears how the level of each band rises and falls.
 """
 
 from __future__ import annotations
@@ -320,9 +320,9 @@ class FrameRateHead(nn.Module):
 
 
 BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, 4.0, math.inf)
-"""The most that each of :meth:`ArtifactNetwork.all_branches` counts for. Comb and grid head
-are loudest where music itself stands on a grid, as looped samples do; up to these limits
-they say of generated clips all that they have to say."""
+"""The most that each of :meth:`ArtifactNetwork.all_branches` counts for. Heads of combs and
+grids are loudest where music itself stands on a grid, as looped samples do; up to these
+limits they say of generated clips all that they have to say."""
 
 
 class ArtifactNetwork(nn.Module):
