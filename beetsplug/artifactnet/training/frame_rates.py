@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
-from beetsplug.artifactnet.training.reference import BAND_HZ, band, in_batches, local_contrast
+from beetsplug.artifactnet.training.reference import (
+    BAND_HZ,
+    band,
+    in_batches,
+    local_contrast,
+    short_time_spectrum,
+)
 from beetsplug.artifactnet.training.stages import TwoStepDFT, constant
 
 MODULATION_N_FFT, MODULATION_HOP = 128, 32
@@ -120,6 +126,18 @@ def above_ground(modulation_db: Tensor) -> Tensor:
     return (modulation_db - ground).clamp(*MODULATION_LIMITS_DB)
 
 
+def _levels(power: Tensor) -> Tensor:
+    """Return the log power (batch, n_bins, n_frames) about its mean over time, held."""
+    levels = (power + LEVEL_FLOOR).log()
+    return (levels - levels.mean(2, keepdim=True)).clamp(-LEVEL_LIMIT, LEVEL_LIMIT)
+
+
+def _of_bands(power: Tensor) -> Tensor:
+    """Return (batch, n_bands, n_modulations) of each bin's modulations, above their ground."""
+    bands = [part.mean(1) for part in power.split(MODULATION_BANDS, 1)]
+    return above_ground(10 * torch.log10(torch.stack(bands, 1) + MODULATION_FLOOR))
+
+
 class ModulationSpectrum(nn.Module):
     """The spectrum of each band's level: how often in a second it rises and falls.
 
@@ -147,34 +165,20 @@ class ModulationSpectrum(nn.Module):
         """Return (batch, n_bands, n_modulations) of (batch, n_samples), above their ground."""
         parts = nn.functional.conv1d(audio[:, None], self.kernels, stride=MODULATION_HOP)
         real, imaginary = parts.chunk(2, 1)
-        levels = (real * real + imaginary * imaginary + LEVEL_FLOOR).log()
-        levels = (levels - levels.mean(2, keepdim=True)).clamp(-LEVEL_LIMIT, LEVEL_LIMIT)
+        levels = _levels(real * real + imaginary * imaginary)
         padded = nn.functional.pad(levels * self.window, (0, self.padding))
-        power = self.dft.power(*self.dft.grid(padded).chunk(2, dim=-2))
-        bands = [part.mean(1) for part in power.split(MODULATION_BANDS, 1)]
-        return above_ground(10 * torch.log10(torch.stack(bands, 1) + MODULATION_FLOOR))
+        return _of_bands(self.dft.power(*self.dft.grid(padded).chunk(2, dim=-2)))
 
 
 @torch.no_grad()
 def modulation_features(samples: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
     """Return what :class:`ModulationSpectrum` gives, by way of torch's own transforms."""
-    audio = torch.from_numpy(samples.astype(np.float32))
-    if samples.dtype == np.int16:
-        audio /= 32767
-    spectrum = torch.stft(
-        audio,
-        MODULATION_N_FFT,
-        hop_length=MODULATION_HOP,
-        window=torch.hann_window(MODULATION_N_FFT),
-        center=False,
-        return_complex=True,
-    )[:, MODULATION_BINS.start : MODULATION_BINS.stop : MODULATION_BINS.step]
-    levels = (spectrum.abs().square() + LEVEL_FLOOR).log()
-    levels = (levels - levels.mean(2, keepdim=True)).clamp(-LEVEL_LIMIT, LEVEL_LIMIT)
+    spectrum = short_time_spectrum(samples, MODULATION_N_FFT, MODULATION_HOP)
+    bins = slice(MODULATION_BINS.start, MODULATION_BINS.stop, MODULATION_BINS.step)
+    levels = _levels(spectrum[:, bins].abs().square())
     window = torch.hann_window(levels.shape[2])
-    power = torch.fft.rfft(levels * window, MODULATION_POINTS)[..., :N_MODULATIONS]
-    bands = [part.mean(1) for part in power.abs().square().split(MODULATION_BANDS, 1)]
-    return above_ground(10 * torch.log10(torch.stack(bands, 1) + MODULATION_FLOOR))
+    cells = torch.fft.rfft(levels * window, MODULATION_POINTS)[..., :N_MODULATIONS]
+    return _of_bands(cells.abs().square())
 
 
 def rate_features(

@@ -83,6 +83,23 @@ def band(n_fft: int) -> slice:
     return slice(low, high)
 
 
+def short_time_spectrum(
+    samples: NDArray[np.int16] | NDArray[np.float32], n_fft: int, hop_length: int
+) -> Tensor:
+    """Return complex spectra (n_segments, n_bins, n_frames) of segments, by torch's STFT."""
+    audio = torch.from_numpy(samples.astype(np.float32))
+    if samples.dtype == np.int16:
+        audio /= 32767
+    return torch.stft(
+        audio,
+        n_fft,
+        hop_length=hop_length,
+        window=torch.hann_window(n_fft),
+        center=False,
+        return_complex=True,
+    )
+
+
 @torch.no_grad()
 def reference_features(
     samples: NDArray[np.int16] | NDArray[np.float32],
@@ -92,21 +109,10 @@ def reference_features(
     envelope_bins: int = ENVELOPE_BINS,
 ) -> NDArray[np.float32]:
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
-    window = torch.hann_window(n_fft)
     chosen = band(n_fft)
 
     def features_of(some: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
-        batch = torch.from_numpy(some.astype(np.float32))
-        if some.dtype == np.int16:
-            batch /= 32767
-        spectrum = torch.stft(
-            batch,
-            n_fft,
-            hop_length=hop_length,
-            window=window,
-            center=False,
-            return_complex=True,
-        )
+        spectrum = short_time_spectrum(some, n_fft, hop_length)
         power_db = 10 * torch.log10(spectrum.abs().square() + power_floor(n_fft)).mean(-1)
         return fine_structure(power_db, envelope_bins)[:, chosen]
 
