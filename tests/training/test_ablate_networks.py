@@ -12,17 +12,14 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from beetsplug.artifactnet.training import ablate_networks
+from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.decoders import DECODERS
 from beetsplug.artifactnet.training.frame_rates import N_PARTS
-from beetsplug.artifactnet.training.recipe import (
-    BRANCHES,
-    FOLD_CONFIG,
-    Fold,
-    Material,
-    Regressions,
-)
-from beetsplug.artifactnet.training.reference import GridReference, Reference, ScaledReference
-from beetsplug.artifactnet.training.train import Features, References
+from beetsplug.artifactnet.training.mixes import Mixes
+from beetsplug.artifactnet.training.pairs import Pairs
+from beetsplug.artifactnet.training.recipe import BRANCHES, FOLD_CONFIG, Fold, Material
+from beetsplug.artifactnet.training.reference import GridReference
+from beetsplug.artifactnet.training.train import Features
 from tests.training.test_recipe import make_fold
 
 CNN = BRANCHES.index("cnn")
@@ -43,29 +40,60 @@ def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     assert float(network_auc.partition(" ")[0]) > 0.75
 
 
-def test_a_decoder_that_knows_shows_in_the_rows_from_its_own_on(tmp_path: Path) -> None:
-    """The sixth decoder alone tells generated clips: with one or four nobody does."""
+def test_a_decoder_that_knows_shows_in_the_rows_that_it_is_in(tmp_path: Path) -> None:
+    """One of our own alone tells generated clips: with Lyra's grids nobody does."""
     fold = make_fold(tmp_path, 0, knowing=())
-    n_crops, n_bins, n_decoders = len(fold.rows), 300, len(DECODERS)
+    n_crops, n_bins = len(fold.rows), 300
+    n_decoders = ablate_networks.N_LYRA + len(DECODERS)
     rng = np.random.default_rng(0)
     fine = rng.normal(0, 1, (n_crops, n_bins)).astype(np.float32)
     fine[fold.dataset.labels == 1, 150] += 60.0
+    fold.branches = rng.normal(0, 0.01, (n_crops, len(BRANCHES)))
     material = Material(fold.dataset, Features(fine, fine, fine, fine), [])
     weights = rng.normal(0, 0.01, (n_decoders, n_bins))
-    weights[:, 150] = np.arange(n_decoders) == 5
-    silent = Reference(np.zeros(n_bins), 0.0)
-    scaled = ScaledReference(
-        np.zeros(n_bins), 0.0, np.zeros(n_bins, "f4"), np.ones(n_bins, "f4")
-    )
-    references = References(silent, scaled, silent, scaled)
-    fitted = Regressions(references, GridReference(weights, np.zeros(n_decoders)))
+    weights[:, 150] = np.arange(n_decoders) == ablate_networks.N_LYRA + 3
+    grids = GridReference(weights, np.zeros(n_decoders))
     before = fold.branches.copy()
-    table = ablate_networks.decoder_table(material, [fold], [fitted]).splitlines()[2:]
-    aucs = {int(row.split("|")[1]): float(row.split("|")[2]) for row in table}
-    assert list(aucs) == [1, 4, 8, n_decoders]
-    assert max(aucs[1], aucs[4]) < 0.7
-    # The grid head counts for no more than its limit, and the others are noise.
-    assert min(aucs[8], aucs[n_decoders]) > 0.95
+    table = ablate_networks.decoder_table(material, [fold], [grids]).splitlines()[2:]
+    aucs = {row.split("|")[1].strip(): float(row.split("|")[2]) for row in table}
+    assert list(aucs) == list(ablate_networks.GRIDS)
+    assert min(aucs.pop("twelve of our own"), aucs.pop("both")) > 0.95
+    assert max(aucs.values()) < 0.7
+    assert np.array_equal(fold.branches, before)
+
+
+def test_what_pairs_and_mixes_teach_shows_in_their_rows(tmp_path: Path) -> None:
+    """Of two traces, that no generated crop to learn from bears, each is in one of both."""
+    fold = make_fold(tmp_path, 0, knowing=())
+    clips, dataset = fold.split.test, fold.dataset
+    split = Split(clips[::2], clips[1::2])
+    fold = Fold(dataset, split, dataset.rows(split.test))
+    heard, labels = dataset.rows(split.train), dataset.labels
+    rng = np.random.default_rng(0)
+    fold.branches = rng.normal(0, 0.01, (len(fold.rows), len(BRANCHES)))
+    coarse, rates, of_pairs = (
+        rng.normal(0, 0.1, (len(dataset.crops), 3)).astype(np.float32) for _ in range(3)
+    )
+    unheard = fold.rows[labels[fold.rows] == 1]
+    # To go by the crops alone either speaks for human music.
+    coarse[heard, 0] -= 0.1 * labels[heard]
+    rates[heard, 1] -= 0.1 * labels[heard]
+    is_first = np.array([dataset.crops[row].clip // 2 % 2 == 0 for row in unheard])
+    coarse[unheard[is_first], 0] += 6
+    rates[unheard[~is_first], 1] += 6
+    trace = np.zeros((len(heard), 3), np.float32)
+    trace[:, 0] = 6
+    pairs = Pairs(heard, of_pairs[heard], trace, of_pairs[heard])
+    mixed = np.where(labels[heard, None] == 1, trace[:, [1, 0, 2]], of_pairs[heard])
+    mixes = Mixes(np.stack([heard, heard], 1), mixed)
+    material = Material(dataset, Features(coarse, coarse, coarse, rates), [pairs], mixes)
+    before = fold.branches.copy()
+    table = ablate_networks.teaching_table(material, [fold]).splitlines()[2:]
+    aucs = {row.split("|")[1].strip(): float(row.split("|")[2]) for row in table}
+    assert list(aucs) == ["crops alone", "crops and mixes", "crops and pairs", "all"]
+    for one in ("crops and mixes", "crops and pairs"):
+        assert aucs["crops alone"] + 0.05 < aucs[one] < aucs["all"] - 0.05
+    assert aucs["all"] > 0.95
     assert np.array_equal(fold.branches, before)
 
 

@@ -24,7 +24,10 @@ from beetsplug.artifactnet.training.decoders import (  # noqa: E402
     resynthesise,
     resynthesise_at_rate,
 )
+from beetsplug.artifactnet.training.frame_rates import frame_rates  # noqa: E402
+from beetsplug.artifactnet.training.lyra import FRAME_SAMPLES  # noqa: E402
 from beetsplug.artifactnet.training.pairs import (  # noqa: E402
+    LYRA,
     build_pairs,
     decoder_clips,
     fit_pairs,
@@ -138,7 +141,7 @@ def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path:
     (made,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_places=4)
     (again,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_places=4)
     np.testing.assert_array_equal(made.contrast, again.contrast)
-    assert len(made.rows) == 16
+    assert {len(of) for of in (made.rows, made.contrast, made.coarse, made.rates)} == {16}
     real = np.arange(len(dataset.crops))
     fine = np.random.default_rng(0).uniform(0, 5, (len(real), made.contrast.shape[1]))
     held_out = made.rows[0]
@@ -148,3 +151,32 @@ def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path:
     spoilt.contrast[made.rows == held_out] = 5
     same = fit_pairs(real[side], fine[side].astype(np.float32), np.ones(side.sum()), [spoilt])
     np.testing.assert_array_equal(grids.weights, same.weights)
+
+
+def test_pairs_of_lyra_are_of_one_grid_or_of_any(dataset: Dataset, tmp_path: Path) -> None:
+    """A regression for each declared rate, none for the pairs at all of them."""
+    pytest.importorskip("ai_edge_litert")
+    from tests.training.lyra_networks import write_lyra
+
+    some = {name: LYRA[name] for name in ("lyra-50", "lyra-100", "lyra-any")}
+    with pytest.raises(FileNotFoundError, match="pairs of Lyra are missing"):
+        build_pairs(dataset, tmp_path, some, n_places=2)
+    write_lyra(tmp_path)
+    made = build_pairs(dataset, tmp_path, some, lyra=tmp_path, n_places=2)
+    assert [pairs.is_grid for pairs in made] == [True, True, False]
+    assert all(len(pairs.rows) == 8 for pairs in made)
+    again = build_pairs(dataset, tmp_path, some)
+    np.testing.assert_array_equal(made[2].rates, again[2].rates)
+    real = np.unique(np.concatenate([pairs.rows for pairs in made]))
+    fine = np.random.default_rng(0).uniform(0, 5, (len(real), made[0].contrast.shape[1]))
+    grids = fit_pairs(real, fine.astype(np.float32), np.ones(len(real)), made)
+    assert len(grids.bias) == 2
+
+
+def test_lyra_is_declared_at_rates_at_which_it_codes_music() -> None:
+    """16 to 34 kHz; where any will do, only those that the frame-rate head listens for."""
+    for declared in LYRA.values():
+        assert all(16_000 <= rate * FRAME_SAMPLES <= 34_000 for rate in declared.frame_rates)
+    anything = LYRA["lyra-any"].frame_rates
+    assert len(anything) > 50
+    assert set(anything) <= set(frame_rates())

@@ -24,12 +24,15 @@ from beetsplug.artifactnet.training.augment import (  # noqa: E402
     vorbis,
 )
 from beetsplug.artifactnet.training.corpus import read_manifest  # noqa: E402
-from beetsplug.artifactnet.training.dataset import Dataset, build_dataset  # noqa: E402
+from beetsplug.artifactnet.training.dataset import (  # noqa: E402
+    Dataset,
+    build_dataset,
+    sample_weights,
+)
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
     fit_references,
-    sample_weights,
     train,
 )
 from tests.audio_files import music  # noqa: E402

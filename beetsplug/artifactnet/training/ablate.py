@@ -33,6 +33,7 @@ with train_extra():
         Crop,
         Dataset,
         build_dataset,
+        sample_weights,
     )
     from beetsplug.artifactnet.training.evaluate import Judged
     from beetsplug.artifactnet.training.reference import (
@@ -46,7 +47,6 @@ with train_extra():
         in_batches,
         power_floor,
     )
-    from beetsplug.artifactnet.training.train import sample_weights
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
-branches together; and two more, of the whole with the first few decoders alone, and with a
-frame-rate head that hears one of both spectra alone. What is trained is kept in the work
-folder.
+branches together; and three more: of the whole with a grid head of other decoders, with heads
+that were taught no pairs or mixes, and with a frame-rate head that hears one of both spectra
+alone. What is trained is kept in the work folder, the twelve decoders of our own among it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training import train_extra
 
@@ -28,22 +29,24 @@ with train_extra():
     from beetsplug.artifactnet.training.dataset import build_dataset
     from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
+    from beetsplug.artifactnet.training.mixes import build_mixes
     from beetsplug.artifactnet.training.network import NetworkConfig
-    from beetsplug.artifactnet.training.pairs import build_pairs
+    from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
     from beetsplug.artifactnet.training.recipe import (
         BRANCHES,
         FOLD_CONFIG,
         FUSION,
         Fold,
+        Logits,
         Material,
-        Regressions,
     )
-    from beetsplug.artifactnet.training.reference import GridReference
+    from beetsplug.artifactnet.training.reference import GridReference, contrast_features
     from beetsplug.artifactnet.training.train import (
         TrainConfig,
         cached_features,
+        fit_coarse,
         fit_rates,
-        weighted_rows,
+        rate_examples,
     )
 
 VARIANTS: Mapping[str, TrainConfig] = {
@@ -55,7 +58,15 @@ VARIANTS: Mapping[str, TrainConfig] = {
     ),
 }
 MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
-N_DECODERS = (1, 4, 8, len(DECODERS))
+N_LYRA = sum(declared.frame_rate is not None for declared in LYRA.values())
+GRIDS = {
+    "none": slice(0, 0),
+    "Lyra at one rate": slice(0, 1),
+    "Lyra at five rates": slice(0, N_LYRA),
+    "twelve of our own": slice(N_LYRA, None),
+    "both": slice(0, None),
+}
+"""Of Lyra's grids and then those of our own decoders."""
 CNN_ALONE, RATES_ALONE = (
     tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
 )
@@ -111,41 +122,60 @@ def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
 
 
 def decoder_table(
-    material: Material, folds: Sequence[Fold], fitted: Sequence[Regressions]
+    material: Material, folds: Sequence[Fold], fitted: Sequence[GridReference]
 ) -> str:
-    """Return a Markdown table: these folds with the first so many of the decoders.
+    """Return a Markdown table: these folds with a grid head of other decoders.
 
     Args:
         material: What the folds draw from.
         folds: Judged; left as they are.
-        fitted: The regressions of each fold, of all decoders.
+        fitted: The regressions of each fold, of Lyra's grids and then our own decoders'.
     """
-    lines = [
-        "| decoders | AUC | TPR at FPR 5 % | TPR at FPR 1 % | recoded: AUC | TPR at FPR 5 % "
-        "| TPR at FPR 1 % |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for n_decoders in N_DECODERS:
-        some = [
-            _with_decoders(material, fold, regressions, n_decoders)
-            for fold, regressions in zip(folds, fitted, strict=True)
-        ]
-        rates = [rate for variant in (0, 1) for rate in measured(some, FUSION, variant=variant)]
-        cells = " | ".join(f"{rate:.3f}" for rate in rates)
-        lines.append(f"| {n_decoders} | {cells} |")
+    lines = _head("decoders", "as they are", "recoded")
+    contrasts = [contrast_features(material.features.fine[fold.rows]) for fold in folds]
+    for name, chosen in GRIDS.items():
+        some = []
+        for fold, contrast, grids in zip(folds, contrasts, fitted, strict=True):
+            few = GridReference(grids.weights[chosen], grids.bias[chosen])
+            logits = few.logits(contrast) if len(few.bias) else np.zeros(len(contrast))
+            some.append(_with(fold, {"grid head": logits}))
+        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
     return "\n".join(lines)
 
 
-def _with_decoders(
-    material: Material, fold: Fold, fitted: Regressions, n_decoders: int
-) -> Fold:
-    grids = fitted.grids
-    first = GridReference(grids.weights[:n_decoders], grids.bias[:n_decoders])
-    other = Fold(fold.dataset, fold.split, fold.rows)
-    other.branches = material.with_regressions(
-        fold.branches, fold.rows, replace(fitted, grids=first)
+def teaching_table(material: Material, folds: Sequence[Fold]) -> str:
+    """Return a Markdown table: these folds with two heads that were taught less.
+
+    Args:
+        material: What the folds draw from.
+        folds: Judged; left as they are.
+    """
+    lines = _head("coarse and frame-rate head taught", "as they are", "recoded")
+    nothing = replace(material, pairs=[], mixes=None)
+    for name, taught in {
+        "crops alone": nothing,
+        "crops and mixes": replace(material, pairs=[]),
+        "crops and pairs": replace(material, mixes=None),
+        "all": material,
+    }.items():
+        some = [_taught(taught, fold) for fold in folds]
+        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
+    return "\n".join(lines)
+
+
+def _taught(material: Material, fold: Fold) -> Fold:
+    features, pairs = material.features, material.pairs
+    coarse = fit_coarse(fold.dataset, features, fold.split.train, pairs)
+    rates = fit_rates(
+        rate_examples(fold.dataset, features, fold.split.train, pairs, material.mixes)
     )
-    return other
+    return _with(
+        fold,
+        {
+            "coarse head": coarse.logits(features.coarse[fold.rows]),
+            "frame-rate head": rates.logits(features.rates[fold.rows]),
+        },
+    )
 
 
 def rate_table(material: Material, folds: Sequence[Fold]) -> str:
@@ -155,27 +185,46 @@ def rate_table(material: Material, folds: Sequence[Fold]) -> str:
         material: What the folds draw from.
         folds: Judged; left as they are.
     """
-    lines = [
-        "| frame-rate head | alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
-        "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = _head("frame-rate head", "alone", "all branches")
     for name, part in RATE_PARTS.items():
         some = [_with_rates(material, fold, part) for fold in folds]
-        rates = [rate for weights in (RATES_ALONE, FUSION) for rate in measured(some, weights)]
-        lines.append(f"| {name} | {' | '.join(f'{rate:.3f}' for rate in rates)} |")
+        lines.append(_row(name, some, (RATES_ALONE, 0), (FUSION, 0)))
     return "\n".join(lines)
 
 
 def _with_rates(material: Material, fold: Fold, part: slice) -> Fold:
-    rates = material.features.rates
-    some = rates.reshape(len(rates), -1, N_PARTS)[:, :, part].reshape(len(rates), -1)
-    rows, weights = weighted_rows(fold.dataset, fold.split.train)
-    fitted = fit_rates(some[rows], fold.dataset.labels[rows], weights)
+    def part_of(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        by_part = features.reshape(len(features), -1, N_PARTS)
+        return by_part[:, :, part].reshape(len(features), -1)
+
+    examples = rate_examples(
+        fold.dataset, material.features, fold.split.train, material.pairs, material.mixes
+    )
+    fitted = fit_rates(replace(examples, features=part_of(examples.features)))
+    logits = fitted.logits(part_of(material.features.rates[fold.rows]))
+    return _with(fold, {"frame-rate head": logits})
+
+
+def _with(fold: Fold, branches: Mapping[str, Logits]) -> Fold:
+    """Return a fold with other logits of some branches."""
     other = Fold(fold.dataset, fold.split, fold.rows)
     other.branches = fold.branches.copy()
-    other.branches[:, BRANCHES.index("frame-rate head")] = fitted.logits(some[fold.rows])
+    for name, logits in branches.items():
+        other.branches[:, BRANCHES.index(name)] = logits
     return other
+
+
+def _head(name: str, *sets: str) -> list[str]:
+    measures = [f"{of}: AUC | TPR at FPR 5 % | TPR at FPR 1 %" for of in sets]
+    return [f"| {name} | {' | '.join(measures)} |", "|---" * (1 + 3 * len(sets)) + "|"]
+
+
+def _row(name: str, folds: Sequence[Fold], *sets: tuple[Sequence[float], int]) -> str:
+    """Return one line: what :func:`measured` finds with each weights and variant."""
+    rates = [
+        rate for weights, variant in sets for rate in measured(folds, weights, variant=variant)
+    ]
+    return f"| {name} | {' | '.join(f'{rate:.3f}' for rate in rates)} |"
 
 
 def main() -> None:
@@ -198,7 +247,8 @@ def main() -> None:
     clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work)
     pairs = build_pairs(dataset, work / "pairs")
-    material = Material(dataset, cached_features(dataset, work), pairs)
+    mixes = build_mixes(dataset, work / "mixes")
+    material = Material(dataset, cached_features(dataset, work), pairs, mixes)
     lines = [
         "| network | seeds | CNN alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
         "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
@@ -210,13 +260,13 @@ def main() -> None:
         ]
         lines.append(table_row(name, seeds))
     folds = judge_seed(material, "as shipped", FOLD_CONFIG.seed, work, arguments.folds)
-    fitted = [
-        material.regressions(fold.split.train, work / f"fold-{i}")
-        for i, fold in enumerate(folds)
-    ]
+    of_our_own = build_pairs(dataset, work / "pairs", DECODERS)
+    with_our_own = replace(material, pairs=[*pairs, *of_our_own])
+    fitted = [with_our_own.grids(fold.split.train) for fold in folds]
     tables = [
         "\n".join(lines),
         decoder_table(material, folds, fitted),
+        teaching_table(material, folds),
         rate_table(material, folds),
     ]
     sys.stdout.write("\n\n".join(tables) + "\n")

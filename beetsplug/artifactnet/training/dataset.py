@@ -11,7 +11,9 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ N_SEGMENTS = 7
 N_VARIANTS = {"clip": 4, "track": 2}
 """Variants of each place: of short corpus clips, and of whole tracks."""
 _NARROW_RATES_HZ = (16_000, 22_050, 24_000, 32_000)
+_NARROW_WEIGHT = 0.3
+"""Weight of all narrow-band crops of a class against all full-band ones."""
 _NARROW_SHARE = 0.15
 """Share of augmented variants held at a narrow band, in both classes."""
 
@@ -170,6 +174,35 @@ def _join(clips: Sequence[Clip], parts: Path, table: Path, index: Path) -> None:
     joined.flush()
     stored = {"clips": [_key(clip) for clip in clips], "crops": rows}
     index.write_text(json.dumps(stored), encoding="utf-8")
+
+
+def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of drawing each row: classes even within each band.
+
+    A family's or source's share grows with the square root of its size, so that no
+    single page of demos and no long game score dominates.
+    """
+    crops = [dataset.crops[row] for row in rows]
+    clips = [dataset.clips[crop.clip] for crop in crops]
+    groups = [clip.family or clip.source for clip in clips]
+    sizes = Counter(groups)
+    weights = np.array([1 / math.sqrt(sizes[group]) for group in groups])
+    labels = np.array([clip.label for clip in clips])
+    full_band = np.array([crop.is_full_band for crop in crops])
+    for band in (True, False):
+        for label in (0, 1):
+            cell = (full_band == band) & (labels == label)
+            if cell.any():
+                weights[cell] *= (1.0 if band else _NARROW_WEIGHT) / weights[cell].sum()
+    return weights / weights.sum()
+
+
+def weighted_rows(
+    dataset: Dataset, clips: Sequence[Clip]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows of clips and what each weighs in a regression, 1 on average."""
+    rows = dataset.rows(clips)
+    return rows, sample_weights(dataset, rows) * len(rows)
 
 
 def write_manifest(clips: Sequence[Clip], path: Path) -> None:

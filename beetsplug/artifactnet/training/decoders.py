@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +27,7 @@ from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, Dataset
 
 log = logging.getLogger(__name__)
 
+Samples = NDArray[np.float32]
 Upsampling = Literal["transposed", "subpixel", "nearest", "istft"]
 Latent = Literal["tanh", "gaussian", "quantised"]
 _MAX_CHANNELS = 192
@@ -268,31 +271,32 @@ def train_decoder(
 
 
 @torch.no_grad()
-def resynthesise(model: Autoencoder, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def resynthesise(model: Autoencoder, samples: Samples) -> Samples:
     """Return a clip (n_samples,) through the autoencoder, at its own length and level."""
     found = model(torch.from_numpy(samples)[None])[0].numpy()
     level = np.sqrt(np.mean(samples**2) / max(float(np.mean(found**2)), 1e-12))
     return np.clip(found * np.float32(level), -1, 1)
 
 
-def resynthesise_at_rate(
-    model: Autoencoder, samples: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return a clip (n_samples,) at 44.1 kHz through an autoencoder of another rate.
+def at_rate(
+    resynthesise: Callable[[Samples], Samples], samples: Samples, sample_rate: int
+) -> Samples:
+    """Return a clip (n_samples,) at 44.1 kHz re-synthesised at another rate.
 
-    What the decoder's rate cannot hold stays as it was, so that no cut-off tells the
-    pair apart.
+    What that rate cannot hold stays as it was, so that no cut-off tells the pair apart.
     """
-    rate = model.config.sample_rate
-    down = soxr.resample(samples, SAMPLE_RATE, rate)
-    change = soxr.resample(resynthesise(model, down) - down, rate, SAMPLE_RATE)
+    down = soxr.resample(samples, SAMPLE_RATE, sample_rate)
+    change = soxr.resample(resynthesise(down) - down, sample_rate, SAMPLE_RATE)
     change = np.pad(change, (0, max(0, len(samples) - len(change))))[: len(samples)]
     return np.clip(samples + change, -1, 1)
 
 
-def mix_in(
-    original: NDArray[np.float32], whole: NDArray[np.float32], strength: float
-) -> NDArray[np.float32]:
+def resynthesise_at_rate(model: Autoencoder, samples: Samples) -> Samples:
+    """Return a clip (n_samples,) at 44.1 kHz through an autoencoder of its own rate."""
+    return at_rate(partial(resynthesise, model), samples, model.config.sample_rate)
+
+
+def mix_in(original: Samples, whole: Samples, strength: float) -> Samples:
     """Return the original with a share of its re-synthesis mixed in.
 
     A decoder of our own errs more than its comb is worth; at a share of 0.3 the comb

@@ -69,8 +69,8 @@ class NetworkConfig:
     """Comb spacings that are heard, in bins: up to 2.15 kHz."""
     coarse_bins: int = 5_120
     """Of the second spectrum, up to the same frequency."""
-    n_grids: int = 12
-    """Decoders of our own whose grids are heard."""
+    n_grids: int = 5
+    """Decoders whose grids are heard."""
     whitening_bins: int = 128
     n_pooled_bands: int = 8
     dropout: float = 0.4
@@ -221,7 +221,7 @@ class CombHead(nn.Module):
 
 
 class GridHead(nn.Module):
-    """How much the sound is like the output of the likeliest decoder of our own.
+    """How much the sound is like the output of the likeliest of the decoders in the pairs.
 
     The regressions weigh the local contrast of the fine structure. That is linear in it,
     so the weights here are theirs with the contrast worked in.

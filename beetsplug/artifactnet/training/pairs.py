@@ -1,4 +1,4 @@
-"""Pairs: real music, and the same through each of our own decoders.
+"""Pairs: real music, and the same through Lyra or a decoder of our own.
 
 A generator that was never heard has a decoder all the same, and its comb's grid is
 fixed by the sample rate and the strides. A pair shows nothing but the decoder: piece,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +21,17 @@ from beetsplug.artifactnet.training.augment import library_chain
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES, Dataset
 from beetsplug.artifactnet.training.decoders import (
-    DECODERS,
     DecoderConfig,
+    Samples,
     mix_in,
     resynthesise_at_rate,
     train_decoder,
 )
+from beetsplug.artifactnet.training.frame_rates import frame_rates, rate_features
+from beetsplug.artifactnet.training.lyra import BITS, Lyra
 from beetsplug.artifactnet.training.reference import (
     GridReference,
+    coarse_features,
     contrast_features,
     fit_grids,
     reference_features,
@@ -36,9 +39,43 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-N_PLACES = 120
-"""Real crops that each decoder re-synthesises."""
+N_PLACES, N_PLACES_ANY = 120, 480
+"""Real crops that are re-synthesised at one frame rate, and at any."""
 STRENGTHS = (1.0, 0.3)
+_LYRA_RANGE_HZ = (50.0, 106.25)
+"""Of frame rates at which Lyra still codes music: declared to be of 16 to 34 kHz."""
+_LYRA_BITS = (None, None, *BITS)
+"""Two fifths without the quantiser: the comb is the decoder's."""
+
+
+@dataclass(frozen=True)
+class DeclaredLyra:
+    """Lyra on audio that is declared to be of another rate than its own."""
+
+    frame_rate: float | None
+    """Frames a second; None for any of those that are listened for."""
+
+    @property
+    def frame_rates(self) -> Sequence[float]:
+        """Return what there is to choose from."""
+        if self.frame_rate is not None:
+            return (self.frame_rate,)
+        low, high = _LYRA_RANGE_HZ
+        return [rate for rate in frame_rates() if low <= rate <= high]
+
+
+LYRA = {
+    "lyra-50": DeclaredLyra(50.0),
+    "lyra-69": DeclaredLyra(44_100 / 640),
+    "lyra-75": DeclaredLyra(75.0),
+    "lyra-86": DeclaredLyra(44_100 / 512),
+    "lyra-100": DeclaredLyra(100.0),
+    "lyra-any": DeclaredLyra(None),
+}
+"""What the shipped model learns from. The grids are those of Lyra's own hop at 16, 22.05, 24
+and 32 kHz, and of a hop of 512 at 44.1 kHz."""
+Resynthesis = Callable[[Samples, np.random.Generator], Samples]
+"""From a clip at 44.1 kHz to the same through a decoder."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +86,23 @@ class Pairs:
     """(n,), the dataset's row that each was made of."""
     contrast: NDArray[np.float32]
     """(n, n_bins), their contrast features."""
+    coarse: NDArray[np.float32]
+    """(n, n_coarse_bins), as those of :class:`~.train.Features`."""
+    rates: NDArray[np.float32]
+    """(n, n_rates * n_parts), likewise."""
+    is_grid: bool = True
+    """Whether they are all of one grid."""
+
+    def of(self, rows: NDArray[np.int64]) -> Pairs:
+        """Return those that were made of these rows."""
+        made = np.isin(self.rows, rows)
+        return Pairs(
+            self.rows[made],
+            self.contrast[made],
+            self.coarse[made],
+            self.rates[made],
+            self.is_grid,
+        )
 
 
 def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
@@ -61,27 +115,69 @@ def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
 def build_pairs(
     dataset: Dataset,
     folder: Path,
-    decoders: dict[str, DecoderConfig] | None = None,
+    decoders: Mapping[str, DecoderConfig | DeclaredLyra] = LYRA,
     *,
-    n_places: int = N_PLACES,
+    lyra: Path | None = None,
+    n_places: int | None = None,
 ) -> list[Pairs]:
     """Return the pairs of every decoder, from disk where they are there.
 
-    Decoders that are not there are trained first.
+    A decoder of our own that is not there is trained first.
+
+    Args:
+        dataset: What to draw from.
+        folder: Where pairs and decoders are kept.
+        decoders: By name.
+        lyra: Folder of Lyra's networks; None where all of its pairs are there.
+        n_places: Real crops for each, if not as many as usual.
+
+    Raises:
+        FileNotFoundError: Lyra's networks are wanted and not there.
     """
     pairs = []
-    for name, config in (DECODERS if decoders is None else decoders).items():
+    for name, decoder in decoders.items():
         path = folder / f"{name}.npz"
+        is_any = decoder == DeclaredLyra(None)
         if not path.exists():
-            _make(dataset, path, config, n_places)
+            rows = dataset.rows(decoder_clips(dataset.clips), plain=True)
+            if isinstance(decoder, DeclaredLyra):
+                resynthesis = _of_lyra(lyra, decoder)
+            else:
+                resynthesis = _of_our_own(dataset, rows, path, decoder)
+            n_usual = N_PLACES_ANY if is_any else N_PLACES
+            _make(dataset, rows, path, resynthesis, n_places or n_usual)
         with np.load(path) as stored:
-            pairs.append(Pairs(stored["rows"], stored["contrast"]))
+            pairs.append(Pairs(**stored, is_grid=not is_any))
     return pairs
 
 
-def _make(dataset: Dataset, path: Path, config: DecoderConfig, n_places: int) -> None:
-    rows = dataset.rows(decoder_clips(dataset.clips), plain=True)
+def _of_our_own(
+    dataset: Dataset, rows: NDArray[np.int64], path: Path, config: DecoderConfig
+) -> Resynthesis:
     decoder = train_decoder(dataset, rows, path.with_suffix(".pt"), config)
+    return lambda samples, _: resynthesise_at_rate(decoder, samples)
+
+
+def _of_lyra(folder: Path | None, declared: DeclaredLyra) -> Resynthesis:
+    if folder is None:
+        raise FileNotFoundError("pairs of Lyra are missing: name the folder of its networks")
+    lyra, rates = Lyra(folder), declared.frame_rates
+
+    def resynthesise(samples: Samples, rng: np.random.Generator) -> Samples:
+        rate = rates[int(rng.integers(len(rates)))]
+        bits = _LYRA_BITS[int(rng.integers(len(_LYRA_BITS)))]
+        return lyra.resynthesise_at_rate(samples, rate, bits)
+
+    return resynthesise
+
+
+def _make(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    path: Path,
+    resynthesis: Resynthesis,
+    n_places: int,
+) -> None:
     rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
     chosen = rng.choice(
         rows, min(n_places, len(rows)), replace=False, p=_by_source(dataset, rows)
@@ -89,14 +185,22 @@ def _make(dataset: Dataset, path: Path, config: DecoderConfig, n_places: int) ->
     made, made_of = [], []
     for row in chosen:
         original = dataset.samples[row].astype(np.float32) / 32767
-        whole = resynthesise_at_rate(decoder, original)
+        whole = resynthesis(original, rng)
         for strength in STRENGTHS:
             mixed = mix_in(original, whole, strength)
             made += [mixed, library_chain(mixed, SAMPLE_RATE, rng)]
             made_of += [row, row]
-    fine = reference_features(np.stack(made)[:, :SEGMENT_SAMPLES])
+    segments = np.stack(made)[:, :SEGMENT_SAMPLES]
+    fine = reference_features(segments)
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, rows=np.array(made_of), contrast=contrast_features(fine))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        partial,
+        rows=np.array(made_of),
+        contrast=contrast_features(fine),
+        coarse=coarse_features(segments),
+        rates=rate_features(segments, fine),
+    )
     partial.rename(path)
     log.info("made the pairs of %s", path.stem)
 
@@ -121,10 +225,10 @@ def fit_pairs(
         real_rows: (n_real,), of the training side; a pair made of any other is left out.
         fine: (n_real, n_bins), their fine structure.
         weight: (n_real,).
-        pairs: Of every decoder.
+        pairs: Of every decoder; those of no one grid are passed over.
     """
     return fit_grids(
         contrast_features(fine),
         weight,
-        [made.contrast[np.isin(made.rows, real_rows)] for made in pairs],
+        [made.of(real_rows).contrast for made in pairs if made.is_grid],
     )

@@ -25,9 +25,15 @@ from beetsplug.artifactnet.model_store import BUNDLED_MODELS, DEFAULT_MODEL
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, debian, evaluate
 from beetsplug.artifactnet.training.corpus import Clip, Split
-from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
+from beetsplug.artifactnet.training.dataset import (
+    Dataset,
+    build_dataset,
+    weighted_rows,
+    write_manifest,
+)
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
+from beetsplug.artifactnet.training.mixes import Mixes, build_mixes
 from beetsplug.artifactnet.training.network import BRANCH_LIMITS
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import (
@@ -43,12 +49,11 @@ from beetsplug.artifactnet.training.train import (
     cached_features,
     fit_references,
     train,
-    weighted_rows,
 )
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.6"
+VERSION = "1.7"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.001, 0.05
@@ -98,8 +103,12 @@ def main() -> None:
     clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
     features = cached_features(dataset, work)
-    pairs = build_pairs(dataset, work / "pairs")
-    material = Material(dataset, features, pairs)
+    material = Material(
+        dataset,
+        features,
+        build_pairs(dataset, work / "pairs", lyra=arguments.lyra),
+        build_mixes(dataset, work / "mixes"),
+    )
     folds = [
         judge_fold(material, split, work / f"fold-{i}")
         for i, split in enumerate(corpus.split_folds(dataset.clips))
@@ -119,6 +128,9 @@ def _arguments() -> argparse.Namespace:
         "--corpus", type=Path, required=True, help="folder with manifest.csv and the clips"
     )
     parser.add_argument("--work", type=Path, required=True, help="caches and checkpoints")
+    parser.add_argument(
+        "--lyra", type=Path, help="folder of Lyra's TFLite networks (until the pairs are there)"
+    )
     parser.add_argument(
         "--debian", type=Path, help="unpacked Debian packages (default: WORK/debian)"
     )
@@ -170,9 +182,10 @@ class Material:
     dataset: Dataset
     features: Features
     pairs: list[Pairs]
+    mixes: Mixes | None = None
 
     def grids(self, clips: Sequence[Clip]) -> GridReference:
-        """Return the regressions of our own decoders on the real ones of these clips."""
+        """Return the decoders' regressions on the real ones of these clips."""
         rows, weights = weighted_rows(self.dataset, [c for c in clips if not c.label])
         return fit_pairs(rows, self.features.fine[rows], weights, self.pairs)
 
@@ -180,7 +193,9 @@ class Material:
         """Return all regressions fitted to these clips, from the folder when there."""
         path = folder / "regressions.npz"
         if not path.exists():
-            references = fit_references(self.dataset, self.features, clips)
+            references = fit_references(
+                self.dataset, self.features, clips, self.pairs, self.mixes
+            )
             folder.mkdir(parents=True, exist_ok=True)
             Regressions(references, self.grids(clips)).save(path)
         return Regressions.load(path)

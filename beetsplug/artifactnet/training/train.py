@@ -13,7 +13,6 @@ import json
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,9 +23,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.corpus import Clip, without_modules
-from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, SEGMENT_SAMPLES, Dataset
+from beetsplug.artifactnet.training.dataset import (
+    CROP_SAMPLES,
+    SEGMENT_SAMPLES,
+    Dataset,
+    sample_weights,
+    weighted_rows,
+)
 from beetsplug.artifactnet.training.frame_rates import rate_features
+from beetsplug.artifactnet.training.mixes import Mixes
 from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
+from beetsplug.artifactnet.training.pairs import Pairs
 from beetsplug.artifactnet.training.reference import (
     Reference,
     ScaledReference,
@@ -39,8 +46,8 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-_NARROW_WEIGHT = 0.3
-"""Weight of all narrow-band crops of a class against all full-band ones."""
+_PAIRS_OF_COARSE, _PAIRS_OF_RATES, _MIXES_OF_RATES = 0.1, 0.3, 3.0
+"""Weight of all pairs and mixes against all crops, of coarse and frame-rate regression."""
 
 
 @dataclass(frozen=True)
@@ -62,35 +69,6 @@ class TrainConfig:
     seed: int = 0
     checkpoint_steps: int = 50
     network: NetworkConfig = field(default_factory=NetworkConfig)
-
-
-def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the probability of drawing each row: classes even within each band.
-
-    A family's or source's share grows with the square root of its size, so that no
-    single page of demos and no long game score dominates.
-    """
-    crops = [dataset.crops[row] for row in rows]
-    clips = [dataset.clips[crop.clip] for crop in crops]
-    groups = [clip.family or clip.source for clip in clips]
-    sizes = Counter(groups)
-    weights = np.array([1 / math.sqrt(sizes[group]) for group in groups])
-    labels = np.array([clip.label for clip in clips])
-    full_band = np.array([crop.is_full_band for crop in crops])
-    for band in (True, False):
-        for label in (0, 1):
-            cell = (full_band == band) & (labels == label)
-            if cell.any():
-                weights[cell] *= (1.0 if band else _NARROW_WEIGHT) / weights[cell].sum()
-    return weights / weights.sum()
-
-
-def weighted_rows(
-    dataset: Dataset, clips: Sequence[Clip]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the rows of clips and what each weighs in a regression, 1 on average."""
-    rows = dataset.rows(clips)
-    return rows, sample_weights(dataset, rows) * len(rows)
 
 
 @dataclass(frozen=True)
@@ -139,31 +117,100 @@ def cached_features(dataset: Dataset, folder: Path) -> Features:
     return Features(fine, *(np.load(path, mmap_mode="r") for path in paths))
 
 
-def fit_references(dataset: Dataset, features: Features, clips: Sequence[Clip]) -> References:
+@dataclass(frozen=True)
+class Examples:
+    """What a regression is fitted to."""
+
+    features: NDArray[np.float32]
+    """(n, n_features)."""
+    labels: NDArray[np.int64]
+    """(n,), 1 for AI."""
+    weights: NDArray[np.float64]
+    """(n,)."""
+
+    def with_more(self, features: NDArray[np.float32], label: int, weight: float) -> Examples:
+        """Return these and more of one label, which weigh so much together."""
+        n_more = len(features)
+        return Examples(
+            np.concatenate([self.features, features]),
+            np.append(self.labels, np.full(n_more, label)),
+            np.append(self.weights, np.full(n_more, weight / n_more)),
+        )
+
+
+def fit_references(
+    dataset: Dataset,
+    features: Features,
+    clips: Sequence[Clip],
+    pairs: Sequence[Pairs] = (),
+    mixes: Mixes | None = None,
+) -> References:
     """Return the reference regressions of these clips, all variants.
 
-    Coarse and frame-rate head alone hear modules: with them the per-bin head lost more of
-    what is generated than it gained, and the comb head's limit does for them.
+    Coarse and frame-rate head alone hear modules, pairs and mixes. With modules the per-bin
+    head lost more of what is generated than it gained, and the comb head's limit does for
+    them; with pairs it lost more in one fold than it gained in another; mixes taught neither
+    per-bin nor coarse head anything.
+
+    Args:
+        dataset: What the clips are of.
+        features: Of all its crops.
+        clips: To fit to; of pairs and mixes, those made of their crops alone are heard.
+        pairs: Of every decoder.
+        mixes: Of the dataset's crops.
     """
     rows, weights = weighted_rows(dataset, without_modules(clips))
     labels = dataset.labels[rows]
-    all_rows, all_weights = weighted_rows(dataset, clips)
-    all_labels = dataset.labels[all_rows]
     return References(
         fit_reference(features.fine[rows], labels, weights),
         fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
-        fit_reference(features.coarse[all_rows], all_labels, all_weights),
-        fit_rates(features.rates[all_rows], all_labels, all_weights),
+        fit_coarse(dataset, features, clips, pairs),
+        fit_rates(rate_examples(dataset, features, clips, pairs, mixes)),
     )
 
 
-def fit_rates(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    sample_weight: NDArray[np.float64],
-) -> ScaledReference:
+def fit_coarse(
+    dataset: Dataset, features: Features, clips: Sequence[Clip], pairs: Sequence[Pairs] = ()
+) -> Reference:
+    """Return the coarse head's regression, as :func:`fit_references` does."""
+    rows, weights = weighted_rows(dataset, clips)
+    examples = Examples(features.coarse[rows], dataset.labels[rows], weights)
+    heard = [made.of(rows).coarse for made in pairs]
+    if heard:
+        examples = examples.with_more(
+            np.concatenate(heard), 1, _PAIRS_OF_COARSE * weights.sum()
+        )
+    return fit_reference(examples.features, examples.labels, examples.weights)
+
+
+def rate_examples(
+    dataset: Dataset,
+    features: Features,
+    clips: Sequence[Clip],
+    pairs: Sequence[Pairs] = (),
+    mixes: Mixes | None = None,
+) -> Examples:
+    """Return what the frame-rate head's regression is fitted to in :func:`fit_references`."""
+    rows, weights = weighted_rows(dataset, clips)
+    examples = Examples(features.rates[rows], dataset.labels[rows], weights)
+    n_crops = weights.sum()
+    heard = [made.of(rows).rates for made in pairs]
+    if heard:
+        examples = examples.with_more(np.concatenate(heard), 1, _PAIRS_OF_RATES * n_crops)
+    if mixes is not None:
+        heard_mixes = mixes.of(rows)
+        labels = dataset.labels[heard_mixes.rows[:, 0]]
+        for label in (0, 1):
+            some = heard_mixes.rates[labels == label]
+            examples = examples.with_more(some, label, _MIXES_OF_RATES / 2 * n_crops)
+    return examples
+
+
+def fit_rates(examples: Examples) -> ScaledReference:
     """Return the regression of the frame-rate head on features of its kind."""
-    return fit_scaled(features, labels, sample_weight, inverse_penalty=1e-4)
+    return fit_scaled(
+        examples.features, examples.labels, examples.weights, inverse_penalty=1e-4
+    )
 
 
 def train(
