@@ -155,6 +155,34 @@ def split_folds(clips: Sequence[Clip]) -> list[Split]:
     return splits
 
 
+def split_sources(clips: Sequence[Clip], family: str) -> list[Split]:
+    """Return a split for each source of one AI family: the others of it are trained on.
+
+    With each some real sources are held out, so that every one is in one test side.
+
+    Raises:
+        ValueError: The family has one source alone.
+    """
+    dealt = [clip for clip in clips if not clip.is_added]
+    sources = sorted({clip.source for clip in dealt if clip.family == family})
+    if len(sources) < 2:
+        raise ValueError(f"{family} has {len(sources)} sources: two are the least")
+    source_fold = deal_sources([c for c in dealt if c.source not in sources], len(sources))
+    splits = []
+    for fold, source in enumerate(sources):
+        test = [
+            clip
+            for clip in dealt
+            if (clip.label and clip.source == source)
+            or (not clip.label and source_fold.get(clip.source) == fold)
+        ]
+        held_out = {clip.source for clip in test}
+        tracks = {clip.track for clip in test}
+        train = [c for c in clips if c.source not in held_out and c.track not in tracks]
+        splits.append(Split(tuple(train), tuple(test)))
+    return splits
+
+
 def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]:
     """Return the clips that share no family, source or track with the held-out ones."""
     families = {clip.family for clip in held_out if clip.label}
