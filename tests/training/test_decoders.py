@@ -24,8 +24,8 @@ from beetsplug.artifactnet.training.decoders import (  # noqa: E402
     resynthesise,
     resynthesise_at_rate,
 )
-from beetsplug.artifactnet.training.frame_rates import frame_rates  # noqa: E402
 from beetsplug.artifactnet.training.lyra import FRAME_SAMPLES  # noqa: E402
+from beetsplug.artifactnet.training.network import NetworkConfig  # noqa: E402
 from beetsplug.artifactnet.training.pairs import (  # noqa: E402
     LYRA,
     build_pairs,
@@ -137,11 +137,11 @@ def test_decoders_hear_neither_demo_nor_calibration_music(dataset: Dataset) -> N
 
 
 def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path: Path) -> None:
-    """Four crops a place, read back as made; a held-out row's pairs change nothing."""
-    (made,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_places=4)
-    (again,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_places=4)
+    """Read back as made; a held-out row's pairs change nothing."""
+    (made,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_pairs=4)
+    (again,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_pairs=4)
     np.testing.assert_array_equal(made.contrast, again.contrast)
-    assert {len(of) for of in (made.rows, made.contrast, made.coarse, made.rates)} == {16}
+    assert {len(of) for of in (made.rows, made.contrast, made.coarse, made.rates)} == {4}
     real = np.arange(len(dataset.crops))
     fine = np.random.default_rng(0).uniform(0, 5, (len(real), made.contrast.shape[1]))
     held_out = made.rows[0]
@@ -153,20 +153,21 @@ def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path:
     np.testing.assert_array_equal(grids.weights, same.weights)
 
 
-def test_pairs_of_lyra_are_of_one_grid_or_of_any(dataset: Dataset, tmp_path: Path) -> None:
-    """A regression for each declared rate, none for the pairs at all of them."""
+def test_pairs_of_lyra_need_its_networks_until_they_are_there(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """A regression for each declared rate; read back as made."""
     pytest.importorskip("ai_edge_litert")
     from tests.training.lyra_networks import write_lyra
 
-    some = {name: LYRA[name] for name in ("lyra-50", "lyra-100", "lyra-any")}
+    some = {name: LYRA[name] for name in ("lyra-50", "lyra-100")}
     with pytest.raises(FileNotFoundError, match="pairs of Lyra are missing"):
-        build_pairs(dataset, tmp_path, some, n_places=2)
+        build_pairs(dataset, tmp_path, some, n_pairs=2)
     write_lyra(tmp_path)
-    made = build_pairs(dataset, tmp_path, some, lyra=tmp_path, n_places=2)
-    assert [pairs.is_grid for pairs in made] == [True, True, False]
-    assert all(len(pairs.rows) == 8 for pairs in made)
+    made = build_pairs(dataset, tmp_path, some, lyra=tmp_path, n_pairs=2)
+    assert all(len(pairs.rows) == 2 for pairs in made)
     again = build_pairs(dataset, tmp_path, some)
-    np.testing.assert_array_equal(made[2].rates, again[2].rates)
+    np.testing.assert_array_equal(made[1].rates, again[1].rates)
     real = np.unique(np.concatenate([pairs.rows for pairs in made]))
     fine = np.random.default_rng(0).uniform(0, 5, (len(real), made[0].contrast.shape[1]))
     grids = fit_pairs(real, fine.astype(np.float32), np.ones(len(real)), made)
@@ -174,9 +175,8 @@ def test_pairs_of_lyra_are_of_one_grid_or_of_any(dataset: Dataset, tmp_path: Pat
 
 
 def test_lyra_is_declared_at_rates_at_which_it_codes_music() -> None:
-    """16 to 34 kHz; where any will do, only those that the frame-rate head listens for."""
-    for declared in LYRA.values():
-        assert all(16_000 <= rate * FRAME_SAMPLES <= 34_000 for rate in declared.frame_rates)
-    anything = LYRA["lyra-any"].frame_rates
-    assert len(anything) > 50
-    assert set(anything) <= set(frame_rates())
+    """16 to 34 kHz, no two the same."""
+    rates = {declared.frame_rate * FRAME_SAMPLES for declared in LYRA.values()}
+    assert len(rates) == len(LYRA) == NetworkConfig().n_grids
+    assert min(rates) >= 16_000
+    assert max(rates) <= 34_000

@@ -14,7 +14,7 @@ from beetsplug.artifactnet.training import corpus, mixes
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, Crop, Dataset
 from beetsplug.artifactnet.training.frame_rates import N_PARTS, frame_rates
-from beetsplug.artifactnet.training.mixes import build_mixes, mix, sides_of
+from beetsplug.artifactnet.training.mixes import build_mixes, mix
 from tests.audio_files import music
 
 N_MIXES = 60
@@ -29,13 +29,13 @@ def clip(number: int, family: str = "") -> Clip:
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     """Return real and generated crops of all folds, added ones, a module, and the demo's."""
-    clips = [clip(number) for number in range(8)]
+    clips = [clip(number) for number in range(24)]
     families = ("Suno", "ACE-Step", "YuE", "MusicGen")
-    clips += [clip(8 + number, family) for number, family in enumerate(families)]
-    clips += [replace(clip(12), is_added=True)]
-    clips += [replace(clip(13), is_added=True, is_module=True)]
-    clips += [replace(clip(14), sample_rate=24_000)]
-    clips += [replace(clip(15), source=corpus.DEMO_SOURCE)]
+    clips += [clip(100 + number, family) for number, family in enumerate(families)]
+    clips += [replace(clip(112), is_added=True)]
+    clips += [replace(clip(113), is_added=True, is_module=True)]
+    clips += [replace(clip(114), sample_rate=24_000)]
+    clips += [replace(clip(115), source=corpus.DEMO_SOURCE)]
     seconds = CROP_SAMPLES / 44_100 + 0.01
     plain = np.stack([music(seconds, seed=i)[:CROP_SAMPLES, 0] for i in range(len(clips))])
     crops = tuple(
@@ -64,32 +64,36 @@ def test_the_second_is_heard_at_its_level() -> None:
     assert np.abs(loud).max() == pytest.approx(1)
 
 
-def test_company_is_human_full_band_and_no_module(dataset: Dataset, made: mixes.Mixes) -> None:
-    """As the files are; the demo's source is in none."""
+def test_company_is_human_and_full_band(dataset: Dataset, made: mixes.Mixes) -> None:
+    """Crops as the files are; added clips, modules and the demo's source are in none."""
     assert made.rows.shape == (N_MIXES, 2)
     assert made.rates.shape == (N_MIXES, len(frame_rates()) * N_PARTS)
     assert np.isfinite(made.rates).all()
     crops = [[dataset.crops[row] for row in rows] for rows in made.rows]
     assert not any(crop.variant for both in crops for crop in both)
-    second = [dataset.clips[crop.clip] for _, crop in crops]
-    assert all(c.is_full_band and not c.label and not c.is_module for c in second)
-    sources = {dataset.clips[crop.clip].source for both in crops for crop in both}
-    assert corpus.DEMO_SOURCE not in sources
-    labels = dataset.labels[made.rows[:, 0]]
-    assert 0.2 < labels.mean() < 0.8
+    clips = [[dataset.clips[crop.clip] for crop in both] for both in crops]
+    assert not any(c.is_added or c.is_module for both in clips for c in both)
+    assert corpus.DEMO_SOURCE not in {c.source for both in clips for c in both}
+    assert all(c.is_full_band and not c.label for _, c in clips)
+    assert all(c.is_full_band or c.label for c, _ in clips)
+    assert 0.3 < np.mean([c.label for c, _ in clips]) < 0.8
 
 
-def test_a_fold_hears_all_of_a_mix_or_nothing(dataset: Dataset, made: mixes.Mixes) -> None:
-    """Of any fold's training side no mix has one crop alone, but where the second is added."""
-    sides = sides_of(dataset)
-    first, second = sides[made.rows].T
-    assert (second[second != first] == -1).all()
-    for split in corpus.split_folds(dataset.clips):
-        heard = made.of(dataset.rows(split.train))
-        held_out = {c.path for c in split.test}
-        of_heard = {dataset.clips[dataset.crops[row].clip].path for row in heard.rows.ravel()}
-        assert of_heard.isdisjoint(held_out)
-        assert len(heard.rows) == len(heard.rates)
+def test_every_training_hears_all_of_a_mix_or_nothing(
+    dataset: Dataset, made: mixes.Mixes
+) -> None:
+    """Of no fold's training side, and not of the final one, one crop alone."""
+    kept = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
+    calibration = {clip.source for clip in corpus.calibration_clips(kept)}
+    final = [clip for clip in kept if clip.source not in calibration]
+    sides = [split.train for split in corpus.split_folds(dataset.clips)]
+    for training in (*sides, final):
+        inside = np.isin(made.rows, dataset.rows(training))
+        np.testing.assert_array_equal(inside[:, 0], inside[:, 1])
+        heard = made.of(dataset.rows(training))
+        np.testing.assert_array_equal(heard.rows, made.rows[inside[:, 0]])
+        np.testing.assert_array_equal(heard.rates, made.rates[inside[:, 0]])
+        assert 0 < len(heard.rows) < N_MIXES
 
 
 def test_an_interrupted_run_goes_on(

@@ -27,7 +27,7 @@ from beetsplug.artifactnet.training.decoders import (
     resynthesise_at_rate,
     train_decoder,
 )
-from beetsplug.artifactnet.training.frame_rates import frame_rates, rate_features
+from beetsplug.artifactnet.training.frame_rates import rate_features
 from beetsplug.artifactnet.training.lyra import BITS, Lyra
 from beetsplug.artifactnet.training.reference import (
     GridReference,
@@ -39,11 +39,12 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-N_PLACES, N_PLACES_ANY = 120, 480
-"""Real crops that are re-synthesised at one frame rate, and at any."""
+N_PAIRS = 480
+"""Real crops that each decoder re-synthesises, one pair of each: what counts is how many pieces
+of music it is heard with."""
 STRENGTHS = (1.0, 0.3)
-_LYRA_RANGE_HZ = (50.0, 106.25)
-"""Of frame rates at which Lyra still codes music: declared to be of 16 to 34 kHz."""
+_CODED_SHARE = 0.5
+"""Share of pairs that go through a library codec chain."""
 _LYRA_BITS = (None, None, *BITS)
 """Two fifths without the quantiser: the comb is the decoder's."""
 
@@ -52,16 +53,8 @@ _LYRA_BITS = (None, None, *BITS)
 class DeclaredLyra:
     """Lyra on audio that is declared to be of another rate than its own."""
 
-    frame_rate: float | None
-    """Frames a second; None for any of those that are listened for."""
-
-    @property
-    def frame_rates(self) -> Sequence[float]:
-        """Return what there is to choose from."""
-        if self.frame_rate is not None:
-            return (self.frame_rate,)
-        low, high = _LYRA_RANGE_HZ
-        return [rate for rate in frame_rates() if low <= rate <= high]
+    frame_rate: float
+    """Frames a second."""
 
 
 LYRA = {
@@ -70,10 +63,9 @@ LYRA = {
     "lyra-75": DeclaredLyra(75.0),
     "lyra-86": DeclaredLyra(44_100 / 512),
     "lyra-100": DeclaredLyra(100.0),
-    "lyra-any": DeclaredLyra(None),
 }
-"""What the shipped model learns from. The grids are those of Lyra's own hop at 16, 22.05, 24
-and 32 kHz, and of a hop of 512 at 44.1 kHz."""
+"""What the shipped model learns from: the grids of Lyra's own hop at 16, 22.05, 24 and 32 kHz,
+and of a hop of 512 at 44.1 kHz."""
 Resynthesis = Callable[[Samples, np.random.Generator], Samples]
 """From a clip at 44.1 kHz to the same through a decoder."""
 
@@ -90,8 +82,6 @@ class Pairs:
     """(n, n_coarse_bins), as those of :class:`~.train.Features`."""
     rates: NDArray[np.float32]
     """(n, n_rates * n_parts), likewise."""
-    is_grid: bool = True
-    """Whether they are all of one grid."""
 
     def of(self, rows: NDArray[np.int64]) -> Pairs:
         """Return those that were made of these rows."""
@@ -101,7 +91,6 @@ class Pairs:
             self.contrast[made],
             self.coarse[made],
             self.rates[made],
-            self.is_grid,
         )
 
 
@@ -118,7 +107,7 @@ def build_pairs(
     decoders: Mapping[str, DecoderConfig | DeclaredLyra] = LYRA,
     *,
     lyra: Path | None = None,
-    n_places: int | None = None,
+    n_pairs: int = N_PAIRS,
 ) -> list[Pairs]:
     """Return the pairs of every decoder, from disk where they are there.
 
@@ -129,7 +118,7 @@ def build_pairs(
         folder: Where pairs and decoders are kept.
         decoders: By name.
         lyra: Folder of Lyra's networks; None where all of its pairs are there.
-        n_places: Real crops for each, if not as many as usual.
+        n_pairs: Of each.
 
     Raises:
         FileNotFoundError: Lyra's networks are wanted and not there.
@@ -137,17 +126,15 @@ def build_pairs(
     pairs = []
     for name, decoder in decoders.items():
         path = folder / f"{name}.npz"
-        is_any = decoder == DeclaredLyra(None)
         if not path.exists():
             rows = dataset.rows(decoder_clips(dataset.clips), plain=True)
             if isinstance(decoder, DeclaredLyra):
-                resynthesis = _of_lyra(lyra, decoder)
+                resynthesis = _of_lyra(lyra, decoder.frame_rate)
             else:
                 resynthesis = _of_our_own(dataset, rows, path, decoder)
-            n_usual = N_PLACES_ANY if is_any else N_PLACES
-            _make(dataset, rows, path, resynthesis, n_places or n_usual)
+            _make(dataset, rows, path, resynthesis, n_pairs)
         with np.load(path) as stored:
-            pairs.append(Pairs(**stored, is_grid=not is_any))
+            pairs.append(Pairs(**stored))
     return pairs
 
 
@@ -158,15 +145,14 @@ def _of_our_own(
     return lambda samples, _: resynthesise_at_rate(decoder, samples)
 
 
-def _of_lyra(folder: Path | None, declared: DeclaredLyra) -> Resynthesis:
+def _of_lyra(folder: Path | None, frame_rate: float) -> Resynthesis:
     if folder is None:
         raise FileNotFoundError("pairs of Lyra are missing: name the folder of its networks")
-    lyra, rates = Lyra(folder), declared.frame_rates
+    lyra = Lyra(folder)
 
     def resynthesise(samples: Samples, rng: np.random.Generator) -> Samples:
-        rate = rates[int(rng.integers(len(rates)))]
         bits = _LYRA_BITS[int(rng.integers(len(_LYRA_BITS)))]
-        return lyra.resynthesise_at_rate(samples, rate, bits)
+        return lyra.resynthesise_at_rate(samples, frame_rate, bits)
 
     return resynthesise
 
@@ -176,27 +162,26 @@ def _make(
     rows: NDArray[np.int64],
     path: Path,
     resynthesis: Resynthesis,
-    n_places: int,
+    n_pairs: int,
 ) -> None:
     rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
-    chosen = rng.choice(
-        rows, min(n_places, len(rows)), replace=False, p=_by_source(dataset, rows)
-    )
-    made, made_of = [], []
+    n_made = min(n_pairs, len(rows))
+    chosen = rng.choice(rows, n_made, replace=False, p=_by_source(dataset, rows))
+    made = []
     for row in chosen:
         original = dataset.samples[row].astype(np.float32) / 32767
         whole = resynthesis(original, rng)
-        for strength in STRENGTHS:
-            mixed = mix_in(original, whole, strength)
-            made += [mixed, library_chain(mixed, SAMPLE_RATE, rng)]
-            made_of += [row, row]
+        mixed = mix_in(original, whole, STRENGTHS[int(rng.integers(len(STRENGTHS)))])
+        if rng.random() < _CODED_SHARE:
+            mixed = library_chain(mixed, SAMPLE_RATE, rng)
+        made.append(mixed)
     segments = np.stack(made)[:, :SEGMENT_SAMPLES]
     fine = reference_features(segments)
     partial = path.with_suffix(".partial.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         partial,
-        rows=np.array(made_of),
+        rows=chosen,
         contrast=contrast_features(fine),
         coarse=coarse_features(segments),
         rates=rate_features(segments, fine),
@@ -225,10 +210,10 @@ def fit_pairs(
         real_rows: (n_real,), of the training side; a pair made of any other is left out.
         fine: (n_real, n_bins), their fine structure.
         weight: (n_real,).
-        pairs: Of every decoder; those of no one grid are passed over.
+        pairs: Of every decoder; a pair made of any other row is left out.
     """
     return fit_grids(
         contrast_features(fine),
         weight,
-        [made.of(real_rows).contrast for made in pairs if made.is_grid],
+        [made.of(real_rows).contrast for made in pairs],
     )
