@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 
 _PAIRS_OF_COARSE, _PAIRS_OF_RATES, _MIXES_OF_RATES = 0.1, 0.3, 3.0
 """Weight of all pairs and mixes against all crops, of coarse and frame-rate regression."""
+_MODULES_OF_COARSE, _MODULES_OF_RATES = 4.0, 8.0
+"""Weight of a module's crop against others: pairs and mixes, in which there are no modules,
+made more of them suspects."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,8 @@ def fit_coarse(
 ) -> Reference:
     """Return the coarse head's regression, as :func:`fit_references` does."""
     rows, weights = weighted_rows(dataset, clips)
-    examples = Examples(features.coarse[rows], dataset.labels[rows], weights)
+    modules = _module_weights(dataset, rows, _MODULES_OF_COARSE)
+    examples = Examples(features.coarse[rows], dataset.labels[rows], weights * modules)
     heard = [made.of(rows).coarse for made in pairs]
     if heard:
         examples = examples.with_more(
@@ -192,7 +196,8 @@ def rate_examples(
 ) -> Examples:
     """Return what the frame-rate head's regression is fitted to in :func:`fit_references`."""
     rows, weights = weighted_rows(dataset, clips)
-    examples = Examples(features.rates[rows], dataset.labels[rows], weights)
+    modules = _module_weights(dataset, rows, _MODULES_OF_RATES)
+    examples = Examples(features.rates[rows], dataset.labels[rows], weights * modules)
     n_crops = weights.sum()
     heard = [made.of(rows).rates for made in pairs]
     if heard:
@@ -204,6 +209,13 @@ def rate_examples(
             some = heard_mixes.rates[labels == label]
             examples = examples.with_more(some, label, _MIXES_OF_RATES / 2 * n_crops)
     return examples
+
+
+def _module_weights(
+    dataset: Dataset, rows: NDArray[np.int64], weight: float
+) -> NDArray[np.float64]:
+    is_module = [dataset.clips[dataset.crops[row].clip].is_module for row in rows]
+    return np.where(is_module, weight, 1.0)
 
 
 def fit_rates(examples: Examples) -> ScaledReference:
