@@ -15,7 +15,6 @@ from beetsplug.artifactnet.training import ablate_networks
 from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.decoders import DECODERS
 from beetsplug.artifactnet.training.frame_rates import N_PARTS
-from beetsplug.artifactnet.training.mixes import Mixes
 from beetsplug.artifactnet.training.pairs import Pairs
 from beetsplug.artifactnet.training.recipe import BRANCHES, FOLD_CONFIG, Fold, Material
 from beetsplug.artifactnet.training.reference import GridReference
@@ -62,8 +61,8 @@ def test_a_decoder_that_knows_shows_in_the_rows_that_it_is_in(tmp_path: Path) ->
     assert np.array_equal(fold.branches, before)
 
 
-def test_what_pairs_and_mixes_teach_shows_in_their_rows(tmp_path: Path) -> None:
-    """Of two traces, that no generated crop to learn from bears, each is in one of both."""
+def test_what_pairs_teach_shows_in_the_rows_of_each_head(tmp_path: Path) -> None:
+    """Of two traces, that no generated crop to learn from bears, each is one head's."""
     fold = make_fold(tmp_path, 0, knowing=())
     clips, dataset = fold.split.test, fold.dataset
     split = Split(clips[::2], clips[1::2])
@@ -71,8 +70,8 @@ def test_what_pairs_and_mixes_teach_shows_in_their_rows(tmp_path: Path) -> None:
     heard, labels = dataset.rows(split.train), dataset.labels
     rng = np.random.default_rng(0)
     fold.branches = rng.normal(0, 0.01, (len(fold.rows), len(BRANCHES)))
-    coarse, rates, of_pairs = (
-        rng.normal(0, 0.1, (len(dataset.crops), 3)).astype(np.float32) for _ in range(3)
+    coarse, rates = (
+        rng.normal(0, 0.1, (len(dataset.crops), 3)).astype(np.float32) for _ in range(2)
     )
     unheard = fold.rows[labels[fold.rows] == 1]
     # To go by the crops alone either speaks for human music.
@@ -83,17 +82,15 @@ def test_what_pairs_and_mixes_teach_shows_in_their_rows(tmp_path: Path) -> None:
     rates[unheard[~is_first], 1] += 6
     trace = np.zeros((len(heard), 3), np.float32)
     trace[:, 0] = 6
-    pairs = Pairs(heard, of_pairs[heard], trace, of_pairs[heard])
-    mixed = np.where(labels[heard, None] == 1, trace[:, [1, 0, 2]], of_pairs[heard])
-    mixes = Mixes(np.stack([heard, heard], 1), mixed)
-    material = Material(dataset, Features(coarse, coarse, coarse, rates), [pairs], mixes)
+    pairs = Pairs(heard, trace, trace, trace[:, [1, 0, 2]])
+    material = Material(dataset, Features(coarse, coarse, coarse, rates), [pairs])
     before = fold.branches.copy()
     table = ablate_networks.teaching_table(material, [fold]).splitlines()[2:]
     aucs = {row.split("|")[1].strip(): float(row.split("|")[2]) for row in table}
-    assert list(aucs) == ["crops alone", "crops and mixes", "crops and pairs", "all"]
-    for one in ("crops and mixes", "crops and pairs"):
-        assert aucs["crops alone"] + 0.05 < aucs[one] < aucs["all"] - 0.05
-    assert aucs["all"] > 0.95
+    assert list(aucs) == ["neither head", "frame-rate head", "coarse head", "both"]
+    for one in ("frame-rate head", "coarse head"):
+        assert aucs["neither head"] + 0.05 < aucs[one] < aucs["both"] - 0.05
+    assert aucs["both"] > 0.95
     assert np.array_equal(fold.branches, before)
 
 

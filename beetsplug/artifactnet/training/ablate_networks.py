@@ -4,7 +4,7 @@
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
 branches together; and three more: of the whole with a grid head of other decoders, with heads
-that were taught no pairs or mixes, and with a frame-rate head that hears one of both spectra
+that were taught no pairs, and with a frame-rate head that hears one of both spectra
 alone. What is trained is kept in the work folder, the twelve decoders of our own among it.
 """
 
@@ -29,7 +29,6 @@ with train_extra():
     from beetsplug.artifactnet.training.dataset import build_dataset
     from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
-    from beetsplug.artifactnet.training.mixes import build_mixes
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
     from beetsplug.artifactnet.training.recipe import (
@@ -67,6 +66,13 @@ GRIDS = {
     "both": slice(0, None),
 }
 """Of Lyra's grids and then those of our own decoders."""
+TAUGHT = {
+    (False, False): "neither head",
+    (False, True): "frame-rate head",
+    (True, False): "coarse head",
+    (True, True): "both",
+}
+"""Which heads heard pairs: the coarse one, the other."""
 CNN_ALONE, RATES_ALONE = (
     tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
 )
@@ -150,24 +156,19 @@ def teaching_table(material: Material, folds: Sequence[Fold]) -> str:
         material: What the folds draw from.
         folds: Judged; left as they are.
     """
-    lines = _head("coarse and frame-rate head taught", "as they are", "recoded")
-    nothing = replace(material, pairs=[], mixes=None)
-    for name, taught in {
-        "crops alone": nothing,
-        "crops and mixes": replace(material, pairs=[]),
-        "crops and pairs": replace(material, mixes=None),
-        "all": material,
-    }.items():
-        some = [_taught(taught, fold) for fold in folds]
-        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
+    lines = _head("taught pairs", "as they are", "recoded")
+    for of_coarse in (False, True):
+        for of_rates in (False, True):
+            some = [_taught(material, fold, of_coarse, of_rates) for fold in folds]
+            lines.append(_row(TAUGHT[of_coarse, of_rates], some, (FUSION, 0), (FUSION, 1)))
     return "\n".join(lines)
 
 
-def _taught(material: Material, fold: Fold) -> Fold:
-    features, pairs = material.features, material.pairs
-    coarse = fit_coarse(fold.dataset, features, fold.split.train, pairs)
+def _taught(material: Material, fold: Fold, of_coarse: bool, of_rates: bool) -> Fold:
+    features, clips = material.features, fold.split.train
+    coarse = fit_coarse(fold.dataset, features, clips, material.pairs if of_coarse else ())
     rates = fit_rates(
-        rate_examples(fold.dataset, features, fold.split.train, pairs, material.mixes)
+        rate_examples(fold.dataset, features, clips, material.pairs if of_rates else ())
     )
     return _with(
         fold,
@@ -197,9 +198,7 @@ def _with_rates(material: Material, fold: Fold, part: slice) -> Fold:
         by_part = features.reshape(len(features), -1, N_PARTS)
         return by_part[:, :, part].reshape(len(features), -1)
 
-    examples = rate_examples(
-        fold.dataset, material.features, fold.split.train, material.pairs, material.mixes
-    )
+    examples = rate_examples(fold.dataset, material.features, fold.split.train, material.pairs)
     fitted = fit_rates(replace(examples, features=part_of(examples.features)))
     logits = fitted.logits(part_of(material.features.rates[fold.rows]))
     return _with(fold, {"frame-rate head": logits})
@@ -247,8 +246,7 @@ def main() -> None:
     clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work)
     pairs = build_pairs(dataset, work / "pairs")
-    mixes = build_mixes(dataset, work / "mixes")
-    material = Material(dataset, cached_features(dataset, work), pairs, mixes)
+    material = Material(dataset, cached_features(dataset, work), pairs)
     lines = [
         "| network | seeds | CNN alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
         "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",

@@ -33,7 +33,6 @@ from beetsplug.artifactnet.training.dataset import (
 )
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
-from beetsplug.artifactnet.training.mixes import Mixes, build_mixes
 from beetsplug.artifactnet.training.network import BRANCH_LIMITS
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import (
@@ -107,7 +106,6 @@ def main() -> None:
         dataset,
         features,
         build_pairs(dataset, work / "pairs", lyra=arguments.lyra),
-        build_mixes(dataset, work / "mixes"),
     )
     folds = [
         judge_fold(material, split, work / f"fold-{i}")
@@ -182,7 +180,6 @@ class Material:
     dataset: Dataset
     features: Features
     pairs: list[Pairs]
-    mixes: Mixes | None = None
 
     def grids(self, clips: Sequence[Clip]) -> GridReference:
         """Return the decoders' regressions on the real ones of these clips."""
@@ -193,9 +190,7 @@ class Material:
         """Return all regressions fitted to these clips, from the folder when there."""
         path = folder / "regressions.npz"
         if not path.exists():
-            references = fit_references(
-                self.dataset, self.features, clips, self.pairs, self.mixes
-            )
+            references = fit_references(self.dataset, self.features, clips, self.pairs)
             folder.mkdir(parents=True, exist_ok=True)
             Regressions(references, self.grids(clips)).save(path)
         return Regressions.load(path)

@@ -1,7 +1,7 @@
 """How well a family is found that training knows, in music from sources that it does not.
 
 ``python -m beetsplug.artifactnet.training.sources --corpus DIR --work DIR``, after the
-training, whose crops, features, pairs and mixes it uses. Suno, which comes from several
+training, whose crops, features, pairs it uses. Suno, which comes from several
 sources: each is left out in turn, with a part of the human-made sources, and judged by a
 network of a fold's budget that heard the others. Prints a Markdown table.
 """
@@ -22,7 +22,6 @@ with train_extra():
     from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
     from beetsplug.artifactnet.training.dataset import build_dataset
     from beetsplug.artifactnet.training.evaluate import Judged
-    from beetsplug.artifactnet.training.mixes import build_mixes
     from beetsplug.artifactnet.training.pairs import build_pairs
     from beetsplug.artifactnet.training.recipe import AGGREGATION, Fold, Material, fuse
     from beetsplug.artifactnet.training.train import cached_features
@@ -86,7 +85,6 @@ def main() -> None:
         dataset,
         cached_features(dataset, work),
         build_pairs(dataset, work / "pairs"),
-        build_mixes(dataset, work / "mixes"),
     )
     folds = [
         recipe.judge_fold(material, split, work / "sources" / str(number))

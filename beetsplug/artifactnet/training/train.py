@@ -31,7 +31,6 @@ from beetsplug.artifactnet.training.dataset import (
     weighted_rows,
 )
 from beetsplug.artifactnet.training.frame_rates import rate_features
-from beetsplug.artifactnet.training.mixes import Mixes
 from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
 from beetsplug.artifactnet.training.pairs import Pairs
 from beetsplug.artifactnet.training.reference import (
@@ -46,11 +45,11 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-_PAIRS_OF_COARSE, _PAIRS_OF_RATES, _MIXES_OF_RATES = 0.1, 0.3, 3.0
-"""Weight of all pairs and mixes against all crops, of coarse and frame-rate regression."""
-_MODULES_OF_COARSE, _MODULES_OF_RATES = 4.0, 8.0
-"""Weight of a module's crop against others: pairs and mixes, in which there are no modules,
-made more of them suspects."""
+_PAIRS_OF_COARSE, _PAIRS_OF_RATES = 0.1, 0.3
+"""Weight of all pairs against all crops, of coarse and frame-rate regression."""
+_MODULE_WEIGHT = 2.0
+"""Weight of a module's crop against others in both: beside pairs, in which there are no
+modules, more of them were suspects."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +130,12 @@ class Examples:
     weights: NDArray[np.float64]
     """(n,)."""
 
-    def with_more(self, features: NDArray[np.float32], label: int, weight: float) -> Examples:
-        """Return these and more of one label, which weigh so much together."""
+    def with_generated(self, features: NDArray[np.float32], weight: float) -> Examples:
+        """Return these and more that are generated, which weigh so much together."""
         n_more = len(features)
         return Examples(
             np.concatenate([self.features, features]),
-            np.append(self.labels, np.full(n_more, label)),
+            np.append(self.labels, np.ones(n_more, np.int64)),
             np.append(self.weights, np.full(n_more, weight / n_more)),
         )
 
@@ -146,21 +145,18 @@ def fit_references(
     features: Features,
     clips: Sequence[Clip],
     pairs: Sequence[Pairs] = (),
-    mixes: Mixes | None = None,
 ) -> References:
     """Return the reference regressions of these clips, all variants.
 
-    Coarse and frame-rate head alone hear modules, pairs and mixes. With modules the per-bin
-    head lost more of what is generated than it gained, and the comb head's limit does for
-    them; with pairs it lost more in one fold than it gained in another; mixes taught neither
-    per-bin nor coarse head anything.
+    Coarse and frame-rate head alone hear modules and pairs. With modules the per-bin head
+    lost more of what is generated than it gained, and the comb head's limit does for them;
+    with pairs it lost more in one fold than it gained in another.
 
     Args:
         dataset: What the clips are of.
         features: Of all its crops.
-        clips: To fit to; of pairs and mixes, those made of their crops alone are heard.
+        clips: To fit to; of the pairs, those made of their crops alone are heard.
         pairs: Of every decoder.
-        mixes: Of the dataset's crops.
     """
     rows, weights = weighted_rows(dataset, without_modules(clips))
     labels = dataset.labels[rows]
@@ -168,7 +164,7 @@ def fit_references(
         fit_reference(features.fine[rows], labels, weights),
         fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
         fit_coarse(dataset, features, clips, pairs),
-        fit_rates(rate_examples(dataset, features, clips, pairs, mixes)),
+        fit_rates(rate_examples(dataset, features, clips, pairs)),
     )
 
 
@@ -177,13 +173,12 @@ def fit_coarse(
 ) -> Reference:
     """Return the coarse head's regression, as :func:`fit_references` does."""
     rows, weights = weighted_rows(dataset, clips)
-    modules = _module_weights(dataset, rows, _MODULES_OF_COARSE)
+    modules = _module_weights(dataset, rows)
     examples = Examples(features.coarse[rows], dataset.labels[rows], weights * modules)
     heard = [made.of(rows).coarse for made in pairs]
     if heard:
-        examples = examples.with_more(
-            np.concatenate(heard), 1, _PAIRS_OF_COARSE * weights.sum()
-        )
+        weight = _PAIRS_OF_COARSE * weights.sum()
+        examples = examples.with_generated(np.concatenate(heard), weight)
     return fit_reference(examples.features, examples.labels, examples.weights)
 
 
@@ -192,30 +187,21 @@ def rate_examples(
     features: Features,
     clips: Sequence[Clip],
     pairs: Sequence[Pairs] = (),
-    mixes: Mixes | None = None,
 ) -> Examples:
     """Return what the frame-rate head's regression is fitted to in :func:`fit_references`."""
     rows, weights = weighted_rows(dataset, clips)
-    modules = _module_weights(dataset, rows, _MODULES_OF_RATES)
+    modules = _module_weights(dataset, rows)
     examples = Examples(features.rates[rows], dataset.labels[rows], weights * modules)
-    n_crops = weights.sum()
     heard = [made.of(rows).rates for made in pairs]
     if heard:
-        examples = examples.with_more(np.concatenate(heard), 1, _PAIRS_OF_RATES * n_crops)
-    if mixes is not None:
-        heard_mixes = mixes.of(rows)
-        labels = dataset.labels[heard_mixes.rows[:, 0]]
-        for label in (0, 1):
-            some = heard_mixes.rates[labels == label]
-            examples = examples.with_more(some, label, _MIXES_OF_RATES / 2 * n_crops)
+        weight = _PAIRS_OF_RATES * weights.sum()
+        examples = examples.with_generated(np.concatenate(heard), weight)
     return examples
 
 
-def _module_weights(
-    dataset: Dataset, rows: NDArray[np.int64], weight: float
-) -> NDArray[np.float64]:
+def _module_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     is_module = [dataset.clips[dataset.crops[row].clip].is_module for row in rows]
-    return np.where(is_module, weight, 1.0)
+    return np.where(is_module, _MODULE_WEIGHT, 1.0)
 
 
 def fit_rates(examples: Examples) -> ScaledReference:
