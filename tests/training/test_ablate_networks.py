@@ -69,9 +69,9 @@ def test_what_pairs_teach_shows_in_the_rows_of_each_head(tmp_path: Path) -> None
     fold = Fold(dataset, split, dataset.rows(split.test))
     heard, labels = dataset.rows(split.train), dataset.labels
     rng = np.random.default_rng(0)
-    fold.branches = rng.normal(0, 0.01, (len(fold.rows), len(BRANCHES)))
+    fold.branches = rng.normal(0, 0.001, (len(fold.rows), len(BRANCHES)))
     coarse, rates = (
-        rng.normal(0, 0.1, (len(dataset.crops), 3)).astype(np.float32) for _ in range(2)
+        rng.normal(0, 0.01, (len(dataset.crops), 3)).astype(np.float32) for _ in range(2)
     )
     unheard = fold.rows[labels[fold.rows] == 1]
     # To go by the crops alone either speaks for human music.
