@@ -131,7 +131,7 @@ def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
     """One decoder for twelve places is a mistake of the caller."""
     made = ArtifactNetwork()
     n_bins = made.bins.in_features
-    with pytest.raises(ValueError, match="1 grids for 12 places"):
+    with pytest.raises(ValueError, match="1 grids for 5 places"):
         made.grid.set(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
 
 
