@@ -176,7 +176,7 @@ def test_pairs_of_lyra_need_its_networks_until_they_are_there(
 
 def test_lyra_is_declared_at_rates_at_which_it_codes_music() -> None:
     """16 to 34 kHz, no two the same."""
-    rates = {declared.frame_rate * FRAME_SAMPLES for declared in LYRA.values()}
+    rates = {frame_rate * FRAME_SAMPLES for frame_rate in LYRA.values()}
     assert len(rates) == len(LYRA) == NetworkConfig().n_grids
     assert min(rates) >= 16_000
     assert max(rates) <= 34_000

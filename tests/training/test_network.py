@@ -128,7 +128,7 @@ def test_empty_share_is_what_lies_above_a_cut_off() -> None:
 
 
 def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
-    """One decoder for twelve places is a mistake of the caller."""
+    """One decoder for five places is a mistake of the caller."""
     made = ArtifactNetwork()
     n_bins = made.bins.in_features
     with pytest.raises(ValueError, match="1 grids for 5 places"):

@@ -9,7 +9,6 @@ each stratum of what is judged; and three ways to make one score of a song's seg
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,17 +24,17 @@ with train_extra():
     import torch
     from torch import Tensor
 
-    from beetsplug.artifactnet.training import corpus, debian, evaluate
+    from beetsplug.artifactnet.training import corpus, evaluate
     from beetsplug.artifactnet.training.corpus import Clip
     from beetsplug.artifactnet.training.dataset import (
         SAMPLE_RATE,
         SEGMENT_SAMPLES,
         Crop,
         Dataset,
-        build_dataset,
         sample_weights,
     )
     from beetsplug.artifactnet.training.evaluate import Judged
+    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
     from beetsplug.artifactnet.training.reference import (
         BAND_HZ,
         COARSE_ENVELOPE_BINS,
@@ -283,22 +282,13 @@ def song_table(folds: Sequence[FittedFold], spectrum: Spectrum) -> str:
 
 
 def _rates(found: Mapping[str, float]) -> str:
-    return " | ".join(f"{found[key]:.3f}" for key in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1"))
+    return " | ".join(f"{found[key]:.3f}" for key in evaluate.MEASURES)
 
 
 def main() -> None:
     """Print the tables; the features are kept in the work folder."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.ablate")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
-    packages = arguments.debian or arguments.work / "debian"
-    clips = debian.training_clips(arguments.corpus, packages)
-    dataset = build_dataset(clips, arguments.work)
+    arguments = work_parser("ablate").parse_args()
+    dataset = open_dataset(arguments)
     folder = arguments.work / "ablation"
     chosen = SIDE_BY_SIDE[1]
     features = cached_spectrum(dataset, chosen, folder)

@@ -10,8 +10,6 @@ alone. What is trained is kept in the work folder, the twelve decoders of our ow
 
 from __future__ import annotations
 
-import argparse
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,14 +21,12 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
-    import torch
-
-    from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
-    from beetsplug.artifactnet.training.dataset import build_dataset
+    from beetsplug.artifactnet.training import corpus, evaluate, recipe
     from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
+    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
     from beetsplug.artifactnet.training.recipe import (
         BRANCHES,
         FOLD_CONFIG,
@@ -42,7 +38,6 @@ with train_extra():
     from beetsplug.artifactnet.training.reference import GridReference, contrast_features
     from beetsplug.artifactnet.training.train import (
         TrainConfig,
-        cached_features,
         fit_coarse,
         fit_rates,
         rate_examples,
@@ -56,7 +51,6 @@ VARIANTS: Mapping[str, TrainConfig] = {
         FOLD_CONFIG, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
     ),
 }
-MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
 N_LYRA = len(LYRA)
 GRIDS = {
     "none": slice(0, 0),
@@ -112,7 +106,7 @@ def measured(
         for clip in evaluate.full_band(fold.judge(recipe.fuse(fold.branches, weights), variant))
     ]
     found = evaluate.summary(judged)
-    return [found[measure] for measure in MEASURES]
+    return [found[measure] for measure in evaluate.MEASURES]
 
 
 def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
@@ -157,26 +151,31 @@ def teaching_table(material: Material, folds: Sequence[Fold]) -> str:
         folds: Judged; left as they are.
     """
     lines = _head("taught pairs", "as they are", "recoded")
-    for of_coarse in (False, True):
-        for of_rates in (False, True):
-            some = [_taught(material, fold, of_coarse, of_rates) for fold in folds]
-            lines.append(_row(TAUGHT[of_coarse, of_rates], some, (FUSION, 0), (FUSION, 1)))
+    taught = [
+        {heard: _taught(material, fold, heard) for heard in (False, True)} for fold in folds
+    ]
+    for (of_coarse, of_rates), name in TAUGHT.items():
+        some = [
+            _with(
+                fold,
+                {
+                    "coarse head": by_heard[of_coarse][0],
+                    "frame-rate head": by_heard[of_rates][1],
+                },
+            )
+            for fold, by_heard in zip(folds, taught, strict=True)
+        ]
+        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
     return "\n".join(lines)
 
 
-def _taught(material: Material, fold: Fold, of_coarse: bool, of_rates: bool) -> Fold:
+def _taught(material: Material, fold: Fold, heard: bool) -> tuple[Logits, Logits]:
+    """Return the logits of coarse and frame-rate head, with pairs heard or without."""
     features, clips = material.features, fold.split.train
-    coarse = fit_coarse(fold.dataset, features, clips, material.pairs if of_coarse else ())
-    rates = fit_rates(
-        rate_examples(fold.dataset, features, clips, material.pairs if of_rates else ())
-    )
-    return _with(
-        fold,
-        {
-            "coarse head": coarse.logits(features.coarse[fold.rows]),
-            "frame-rate head": rates.logits(features.rates[fold.rows]),
-        },
-    )
+    pairs = material.pairs if heard else []
+    coarse = fit_coarse(fold.dataset, features, clips, pairs)
+    rates = fit_rates(rate_examples(fold.dataset, features, clips, pairs))
+    return coarse.logits(features.coarse[fold.rows]), rates.logits(features.rates[fold.rows])
 
 
 def rate_table(material: Material, folds: Sequence[Fold]) -> str:
@@ -228,25 +227,13 @@ def _row(name: str, folds: Sequence[Fold], *sets: tuple[Sequence[float], int]) -
 
 def main() -> None:
     """Train what is not there yet and print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m beetsplug.artifactnet.training.ablate_networks"
-    )
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
+    parser = work_parser("ablate_networks")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=4, help="only the first so many")
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
-    work: Path = arguments.work
-    packages = arguments.debian or work / "debian"
-    clips = debian.training_clips(arguments.corpus, packages)
-    dataset = build_dataset(clips, work)
-    pairs = build_pairs(dataset, work / "pairs")
-    material = Material(dataset, cached_features(dataset, work), pairs)
+    dataset, work = open_dataset(arguments), arguments.work
+    material = Material.kept(dataset, work)
     lines = [
         "| network | seeds | CNN alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
         "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
@@ -259,7 +246,7 @@ def main() -> None:
         lines.append(table_row(name, seeds))
     folds = judge_seed(material, "as shipped", FOLD_CONFIG.seed, work, arguments.folds)
     of_our_own = build_pairs(dataset, work / "pairs", DECODERS)
-    with_our_own = replace(material, pairs=[*pairs, *of_our_own])
+    with_our_own = replace(material, pairs=[*material.pairs, *of_our_own])
     fitted = [with_our_own.grids(fold.split.train) for fold in folds]
     tables = [
         "\n".join(lines),

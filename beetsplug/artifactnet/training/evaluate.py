@@ -128,6 +128,10 @@ def threshold_at(real_logits: Sequence[float], false_positive_rate: float) -> fl
     return float((ordered[n_allowed - 1] + ordered[n_allowed]) / 2)
 
 
+MEASURES = ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
+"""Of :func:`summary`, as tables show them."""
+
+
 def summary(judged: Sequence[Judged]) -> dict[str, float]:
     """Return AUC, and TPR at FPR 5 % and 1 %, with the number of tracks on each side."""
     from sklearn.metrics import roc_auc_score

@@ -47,25 +47,15 @@ _CODED_SHARE = 0.5
 """Share of pairs that go through a library codec chain."""
 _LYRA_BITS = (None, None, *BITS)
 """Two fifths without the quantiser: the comb is the decoder's."""
-
-
-@dataclass(frozen=True)
-class DeclaredLyra:
-    """Lyra on audio that is declared to be of another rate than its own."""
-
-    frame_rate: float
-    """Frames a second."""
-
-
 LYRA = {
-    "lyra-50": DeclaredLyra(50.0),
-    "lyra-69": DeclaredLyra(44_100 / 640),
-    "lyra-75": DeclaredLyra(75.0),
-    "lyra-86": DeclaredLyra(44_100 / 512),
-    "lyra-100": DeclaredLyra(100.0),
+    "lyra-50": 50.0,
+    "lyra-69": 44_100 / 640,
+    "lyra-75": 75.0,
+    "lyra-86": 44_100 / 512,
+    "lyra-100": 100.0,
 }
-"""What the shipped model learns from: the grids of Lyra's own hop at 16, 22.05, 24 and 32 kHz,
-and of a hop of 512 at 44.1 kHz."""
+"""Frames a second that Lyra is declared to have: what the shipped model learns from. The grids
+are those of Lyra's own hop at 16, 22.05, 24 and 32 kHz, and of a hop of 512 at 44.1 kHz."""
 Resynthesis = Callable[[Samples, np.random.Generator], Samples]
 """From a clip at 44.1 kHz to the same through a decoder."""
 
@@ -83,16 +73,6 @@ class Pairs:
     rates: NDArray[np.float32]
     """(n, n_rates * n_parts), likewise."""
 
-    def of(self, rows: NDArray[np.int64]) -> Pairs:
-        """Return those that were made of these rows."""
-        made = np.isin(self.rows, rows)
-        return Pairs(
-            self.rows[made],
-            self.contrast[made],
-            self.coarse[made],
-            self.rates[made],
-        )
-
 
 def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
     """Return the music for decoders and pairs: none of the calibration's sources."""
@@ -104,7 +84,7 @@ def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
 def build_pairs(
     dataset: Dataset,
     folder: Path,
-    decoders: Mapping[str, DecoderConfig | DeclaredLyra] = LYRA,
+    decoders: Mapping[str, DecoderConfig | float] = LYRA,
     *,
     lyra: Path | None = None,
     n_pairs: int = N_PAIRS,
@@ -116,7 +96,7 @@ def build_pairs(
     Args:
         dataset: What to draw from.
         folder: Where pairs and decoders are kept.
-        decoders: By name.
+        decoders: Of our own, and frames a second of Lyra, by name.
         lyra: Folder of Lyra's networks; None where all of its pairs are there.
         n_pairs: Of each.
 
@@ -128,10 +108,10 @@ def build_pairs(
         path = folder / f"{name}.npz"
         if not path.exists():
             rows = dataset.rows(decoder_clips(dataset.clips), plain=True)
-            if isinstance(decoder, DeclaredLyra):
-                resynthesis = _of_lyra(lyra, decoder.frame_rate)
-            else:
+            if isinstance(decoder, DecoderConfig):
                 resynthesis = _of_our_own(dataset, rows, path, decoder)
+            else:
+                resynthesis = _of_lyra(lyra, decoder)
             _make(dataset, rows, path, resynthesis, n_pairs)
         with np.load(path) as stored:
             pairs.append(Pairs(**stored))
@@ -215,5 +195,5 @@ def fit_pairs(
     return fit_grids(
         contrast_features(fine),
         weight,
-        [made.of(real_rows).contrast for made in pairs],
+        [made.contrast[np.isin(made.rows, real_rows)] for made in pairs],
     )

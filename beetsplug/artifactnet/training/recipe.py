@@ -101,12 +101,7 @@ def main() -> None:
     debian.fetch_training_packages(arguments.corpus, packages)
     clips = debian.training_clips(arguments.corpus, packages)
     dataset = build_dataset(clips, work, workers=arguments.threads)
-    features = cached_features(dataset, work)
-    material = Material(
-        dataset,
-        features,
-        build_pairs(dataset, work / "pairs", lyra=arguments.lyra),
-    )
+    material = Material.kept(dataset, work, arguments.lyra)
     folds = [
         judge_fold(material, split, work / f"fold-{i}")
         for i, split in enumerate(corpus.split_folds(dataset.clips))
@@ -180,6 +175,12 @@ class Material:
     dataset: Dataset
     features: Features
     pairs: list[Pairs]
+
+    @classmethod
+    def kept(cls, dataset: Dataset, work: Path, lyra: Path | None = None) -> Material:
+        """Return a dataset's, from the work folder where it is there."""
+        features = cached_features(dataset, work)
+        return cls(dataset, features, build_pairs(dataset, work / "pairs", lyra=lyra))
 
     def grids(self, clips: Sequence[Clip]) -> GridReference:
         """Return the decoders' regressions on the real ones of these clips."""

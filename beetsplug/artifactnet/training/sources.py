@@ -1,30 +1,23 @@
 """How well a family is found that training knows, in music from sources that it does not.
 
 ``python -m beetsplug.artifactnet.training.sources --corpus DIR --work DIR``, after the
-training, whose crops, features, pairs it uses. Suno, which comes from several
+training, whose crops, features and pairs it uses. Suno, which comes from several
 sources: each is left out in turn, with a part of the human-made sources, and judged by a
 network of a fold's budget that heard the others. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
-    import torch
-
-    from beetsplug.artifactnet.training import corpus, debian, evaluate, recipe
-    from beetsplug.artifactnet.training.dataset import build_dataset
+    from beetsplug.artifactnet.training import corpus, evaluate, recipe
     from beetsplug.artifactnet.training.evaluate import Judged
-    from beetsplug.artifactnet.training.pairs import build_pairs
+    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
     from beetsplug.artifactnet.training.recipe import AGGREGATION, Fold, Material, fuse
-    from beetsplug.artifactnet.training.train import cached_features
 
 FAMILY = "Suno"
 
@@ -60,32 +53,15 @@ def _of_source(judged: Sequence[Judged], source: str) -> list[Judged]:
 
 def _row(name: str, *sets: Sequence[Judged]) -> str:
     found = [evaluate.summary(judged) for judged in sets]
-    rates = [
-        f"{of[measure]:.3f}"
-        for of in found
-        for measure in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")
-    ]
+    rates = [f"{of[measure]:.3f}" for of in found for measure in evaluate.MEASURES]
     return f"| {' | '.join([name, str(found[0]['n_ai']), *rates, *[''] * (6 - len(rates))])} |"
 
 
 def main() -> None:
     """Train what is not there yet and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.sources")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
-    work: Path = arguments.work
-    clips = debian.training_clips(arguments.corpus, arguments.debian or work / "debian")
-    dataset = build_dataset(clips, work)
-    material = Material(
-        dataset,
-        cached_features(dataset, work),
-        build_pairs(dataset, work / "pairs"),
-    )
+    arguments = work_parser("sources").parse_args()
+    dataset, work = open_dataset(arguments), arguments.work
+    material = Material.kept(dataset, work)
     folds = [
         recipe.judge_fold(material, split, work / "sources" / str(number))
         for number, split in enumerate(corpus.split_sources(dataset.clips, FAMILY))

@@ -172,36 +172,45 @@ def fit_coarse(
     dataset: Dataset, features: Features, clips: Sequence[Clip], pairs: Sequence[Pairs] = ()
 ) -> Reference:
     """Return the coarse head's regression, as :func:`fit_references` does."""
-    rows, weights = weighted_rows(dataset, clips)
-    modules = _module_weights(dataset, rows)
-    examples = Examples(features.coarse[rows], dataset.labels[rows], weights * modules)
-    heard = [made.of(rows).coarse for made in pairs]
-    if heard:
-        weight = _PAIRS_OF_COARSE * weights.sum()
-        examples = examples.with_generated(np.concatenate(heard), weight)
+    of_pairs = [(made.rows, made.coarse) for made in pairs]
+    examples = _examples(dataset, features.coarse, clips, of_pairs, _PAIRS_OF_COARSE)
     return fit_reference(examples.features, examples.labels, examples.weights)
 
 
 def rate_examples(
-    dataset: Dataset,
-    features: Features,
-    clips: Sequence[Clip],
-    pairs: Sequence[Pairs] = (),
+    dataset: Dataset, features: Features, clips: Sequence[Clip], pairs: Sequence[Pairs] = ()
 ) -> Examples:
     """Return what the frame-rate head's regression is fitted to in :func:`fit_references`."""
+    of_pairs = [(made.rows, made.rates) for made in pairs]
+    return _examples(dataset, features.rates, clips, of_pairs, _PAIRS_OF_RATES)
+
+
+def _examples(
+    dataset: Dataset,
+    features: NDArray[np.float32],
+    clips: Sequence[Clip],
+    of_pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    share: float,
+) -> Examples:
+    """Return the crops of clips, and what was made of them, which weighs that share of them.
+
+    Args:
+        dataset: What the clips are of.
+        features: (n_crops, n_features), of all its crops.
+        clips: Whose crops.
+        of_pairs: Of each decoder, the rows (n,) that it was given and what came out
+            (n, n_features).
+        share: Weight of all pairs against all crops.
+    """
     rows, weights = weighted_rows(dataset, clips)
-    modules = _module_weights(dataset, rows)
-    examples = Examples(features.rates[rows], dataset.labels[rows], weights * modules)
-    heard = [made.of(rows).rates for made in pairs]
-    if heard:
-        weight = _PAIRS_OF_RATES * weights.sum()
-        examples = examples.with_generated(np.concatenate(heard), weight)
-    return examples
-
-
-def _module_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     is_module = [dataset.clips[dataset.crops[row].clip].is_module for row in rows]
-    return np.where(is_module, _MODULE_WEIGHT, 1.0)
+    examples = Examples(
+        features[rows], dataset.labels[rows], weights * np.where(is_module, _MODULE_WEIGHT, 1.0)
+    )
+    heard = [values[np.isin(made_of, rows)] for made_of, values in of_pairs]
+    if heard:
+        examples = examples.with_generated(np.concatenate(heard), share * weights.sum())
+    return examples
 
 
 def fit_rates(examples: Examples) -> ScaledReference:
