@@ -16,7 +16,7 @@ from beetsplug.artifactnet.model_store import find_model  # noqa: E402
 from beetsplug.artifactnet.results import Thresholds  # noqa: E402
 from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
 from beetsplug.artifactnet.training.augment import narrow  # noqa: E402
-from beetsplug.artifactnet.training.export import Scaled, export_model  # noqa: E402
+from beetsplug.artifactnet.training.export import Scaled, export_model, largest_difference  # noqa: E402
 from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
     N_PARTS,
     frame_rates,
@@ -156,6 +156,16 @@ def test_an_exported_network_is_a_model_that_the_plugin_scores_with(tmp_path: Pa
     np.testing.assert_allclose(found, expected, atol=1e-5)
     session = onnxruntime.InferenceSession(str(tmp_path / "test" / "model.onnx"))
     np.testing.assert_allclose(session.run(None, {"audio": audio})[0], expected, atol=1e-5)
+
+
+def test_an_export_is_compared_on_what_it_is_given(tmp_path: Path) -> None:
+    """It tells the largest difference, and one that is none of the network's is an error."""
+    card = {"model_id": "test", "version": "1", "licence": "MIT"}
+    made, audio = network(), segments(2)
+    found = export_model(Scaled(made, 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2), audio)
+    assert 0 < found < 1e-5
+    other = Scaled(made, 0.1, 1.0)
+    assert largest_difference(other, tmp_path / "model.onnx", audio) > 1e-3
 
 
 def test_the_graph_carries_its_card(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from beetsplug.artifactnet.training.quantise import (
     OPERATORS,
     Graph,
     quantise,
-    segment_of,
     table,
 )
 from tests.onnx_models import write_convolution_model
@@ -47,7 +46,7 @@ def test_a_quantised_graph_is_near_the_original(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
     """Within what 8 bits can tell, and not the same."""
-    segments = [segment_of(dataset, row) for row in range(N_CROPS)]
+    segments = [dataset.segments([row]) for row in range(N_CROPS)]
     graphs = quantise(model, segments, tmp_path)
     assert graphs.keys() == OPERATORS.keys()
     expected = np.array([Graph(model.graph)(segment) for segment in segments])

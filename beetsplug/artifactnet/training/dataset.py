@@ -82,6 +82,10 @@ class Dataset:
             dtype=np.int64,
         )
 
+    def segments(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the segments (n_rows, 176400) at the head of these crops, full scale 1."""
+        return self.samples[rows, :SEGMENT_SAMPLES] / np.float32(32767)
+
 
 def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> Dataset:
     """Return the cached dataset of these clips, cutting what is not there yet.

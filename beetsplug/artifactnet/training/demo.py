@@ -6,8 +6,6 @@ after the training, whose caches it uses.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from pathlib import Path
 
 import mediafile
@@ -16,14 +14,19 @@ import soundfile
 import soxr
 
 from beetsplug.artifactnet.audio import read_waveform
-from beetsplug.artifactnet.training import corpus, debian, train_extra
+from beetsplug.artifactnet.training import corpus, train_extra
 
 with train_extra():
-    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, build_dataset
+    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
     from beetsplug.artifactnet.training.decoders import (
         DecoderConfig,
         resynthesise,
         train_decoder,
+    )
+    from beetsplug.artifactnet.training.programs import (
+        open_dataset,
+        packages_of,
+        work_parser,
     )
 
 SONG = "Feelings"
@@ -35,10 +38,7 @@ _N_STEPS = 600
 
 def main() -> None:
     """Make both clips, training the decoder first where that was not done."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.demo")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
+    parser = work_parser("demo")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
         "--strides",
@@ -49,10 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=int, default=48_000, help="Hz that the decoder runs at")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    packages = arguments.debian or arguments.work / "debian"
-    clips = debian.training_clips(arguments.corpus, packages)
-    dataset = build_dataset(clips, arguments.work)
+    dataset = open_dataset(arguments)
     music = corpus.decoder_music(dataset.clips)
     name = "-".join(str(stride) for stride in arguments.strides)
     decoder = train_decoder(
@@ -62,7 +59,7 @@ def main() -> None:
         DecoderConfig(strides=tuple(arguments.strides), n_steps=_N_STEPS),
     )
     # At 48 kHz, 240 samples a frame make a comb at 200 Hz, as many generators'.
-    song = _excerpt(packages / corpus.DEMO_SOURCE.removeprefix("debian:"))
+    song = _excerpt(packages_of(arguments) / corpus.DEMO_SOURCE.removeprefix("debian:"))
     _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
     at_decoder_rate = soxr.resample(song, SAMPLE_RATE, arguments.rate)
     again = soxr.resample(resynthesise(decoder, at_decoder_rate), arguments.rate, SAMPLE_RATE)

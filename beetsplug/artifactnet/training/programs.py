@@ -22,9 +22,14 @@ def work_parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+def packages_of(arguments: argparse.Namespace) -> Path:
+    """Return the folder of the unpacked Debian packages."""
+    return Path(arguments.debian or arguments.work / "debian")
+
+
 def open_dataset(arguments: argparse.Namespace) -> Dataset:
     """Set up logging and threads, and return the dataset that the training left."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    packages = arguments.debian or arguments.work / "debian"
-    return build_dataset(debian.training_clips(arguments.corpus, packages), arguments.work)
+    clips = debian.training_clips(arguments.corpus, packages_of(arguments))
+    return build_dataset(clips, arguments.work, workers=arguments.threads)

@@ -7,8 +7,6 @@ thread, turn by turn with the model as it is, and how far scores and verdicts mo
 
 from __future__ import annotations
 
-import argparse
-import logging
 import sys
 import tempfile
 import time
@@ -31,14 +29,8 @@ with train_extra():
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from beetsplug.artifactnet.training import debian
-    from beetsplug.artifactnet.training.dataset import (
-        SEGMENT_SAMPLES,
-        Dataset,
-        build_dataset,
-    )
-
-log = logging.getLogger(__name__)
+    from beetsplug.artifactnet.training.dataset import Dataset
+    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
 
 OPERATORS: Mapping[str, tuple[str, ...]] = {
     "convolutions": ("Conv",),
@@ -115,17 +107,12 @@ def speed_ratios(plain: Graph, other: Graph, segment: NDArray[np.float32]) -> li
     return ratios
 
 
-def segment_of(dataset: Dataset, row: int) -> NDArray[np.float32]:
-    """Return the segment (1, n_samples) at the head of a crop."""
-    return dataset.samples[row : row + 1, :SEGMENT_SAMPLES] / np.float32(32767)
-
-
 def table(
     model: Model, dataset: Dataset, rows: Sequence[int], graphs: Mapping[str, Path]
 ) -> str:
     """Return the table, on these rows of the dataset."""
     plain, thresholds = Graph(model.graph), model.card.thresholds
-    expected = np.array([plain(segment_of(dataset, row)) for row in rows])
+    expected = np.array([plain(dataset.segments([row])) for row in rows])
     verdicts = [decide(score, thresholds) for score in expected]
     lines = [
         "| quantised | speed | mean shift | largest shift | verdicts changed |",
@@ -133,8 +120,8 @@ def table(
     ]
     for name, path in graphs.items():
         graph = Graph(path)
-        ratio = np.median(speed_ratios(plain, graph, segment_of(dataset, rows[0])))
-        found = np.array([graph(segment_of(dataset, row)) for row in rows])
+        ratio = np.median(speed_ratios(plain, graph, dataset.segments(rows[:1])))
+        found = np.array([graph(dataset.segments([row])) for row in rows])
         shifts = np.abs(found - expected)
         n_changed = sum(
             decide(score, thresholds) is not verdict
@@ -149,17 +136,11 @@ def table(
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.quantise")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
+    parser = work_parser("quantise")
     parser.add_argument("--model", default="default", help="name or path, as in the options")
     parser.add_argument("--segments", type=int, default=2_500, help="how many are compared")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
-    packages = arguments.debian or arguments.work / "debian"
-    clips = debian.training_clips(arguments.corpus, packages)
-    dataset = build_dataset(clips, arguments.work)
+    dataset = open_dataset(arguments)
     plain = dataset.rows(dataset.clips, plain=True)
     rng = np.random.default_rng(0)
     n_chosen = min(len(plain), N_CALIBRATION + arguments.segments)
@@ -167,7 +148,7 @@ def main() -> None:
     n_calibration = min(N_CALIBRATION, n_chosen // 2)
     model = find_model(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
-        segments = [segment_of(dataset, row) for row in chosen[:n_calibration]]
+        segments = [dataset.segments([row]) for row in chosen[:n_calibration]]
         graphs = quantise(model, segments, Path(folder))
         sys.stdout.write(table(model, dataset, chosen[n_calibration:], graphs))
 

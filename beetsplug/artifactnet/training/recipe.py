@@ -76,6 +76,8 @@ Round numbers: fitted ones gained nothing on folds that they were not fitted on.
 empty speaks against: most narrow-band clips that there are to learn from are generated,
 and without that weight half of the real ones would be suspects.
 """
+_N_COMPARED = 500
+"""Crops on which the exported graph and the network are compared."""
 Logits = NDArray[np.float64]
 AGGREGATION: Aggregation = "tercile"
 """What makes a track's score of its segments'. Generated songs bear their decoder's trace in
@@ -358,11 +360,14 @@ def make_final(
         "error_rates": rates,
         "network": network.config.as_dict(),
     }
-    export_model(
-        Scaled(network, calibrated.ai, calibrated.slope), out, card, calibrated.thresholds
+    scaled = Scaled(network, calibrated.ai, calibrated.slope)
+    compared = np.linspace(0, len(dataset.crops) - 1, _N_COMPARED, dtype=np.int64)
+    difference = export_model(
+        scaled, out, card, calibrated.thresholds, dataset.segments(compared)
     )
     write_manifest(training, out / "training-manifest.csv")
     log.info("exported to %s: %s", out, json.dumps(rates))
+    log.info("ONNX and torch differ by %.1e at most on %d crops", difference, _N_COMPARED)
     return calibrated, [
         calibration_table(held, folds, calibrated),
         reliability_table(folds, calibrated),

@@ -44,9 +44,10 @@ from beetsplug.artifactnet.scoring import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
-    from beetsplug.artifactnet.training import corpus, debian
+    from beetsplug.artifactnet.training import corpus
     from beetsplug.artifactnet.training.corpus import Clip
-    from beetsplug.artifactnet.training.dataset import N_SEGMENTS, build_dataset
+    from beetsplug.artifactnet.training.dataset import N_SEGMENTS
+    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
 
 log = logging.getLogger(__name__)
 
@@ -473,11 +474,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ModelError: There is no such model, or it is broken.
     """
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     model = find_model(options.model)
-    packages = options.debian or options.work / "debian"
-    clips = debian.training_clips(options.corpus, packages)
-    dataset = build_dataset(clips, options.work, workers=options.threads)
+    dataset = open_dataset(options)
     chosen = choose_tracks(dataset.clips, options.tracks)
     cache = Cache(options.work / CACHE_FILE, model)
     text = report(model, chosen, score_tracks(chosen, model, cache, options.threads))
@@ -487,13 +485,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.robustness")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--debian", type=Path)
+    parser = work_parser("robustness")
     parser.add_argument("--model", default="default", help="name or path, as in the options")
     parser.add_argument("--tracks", type=int, default=40, help="how many of each side")
-    parser.add_argument("--threads", type=int, default=1, help="tracks worked on at once")
     parser.add_argument("--out", type=Path, help="where the table is written as well")
     return parser
 
