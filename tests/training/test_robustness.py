@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 pytest.importorskip("scipy")
 
 from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.errors import AudioError
 from beetsplug.artifactnet.model_store import open_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, robustness
@@ -28,6 +29,7 @@ from beetsplug.artifactnet.training.robustness import (
     Cache,
     Change,
     Pair,
+    Track,
     at_pitch,
     at_speed,
     choose,
@@ -170,34 +172,57 @@ class TestTracks:
         ai = [a_clip(Path(f"ai-{i}"), 1, "d/d", family="Suno") for i in range(3)]
         chosen = choose_tracks([*real, *ai], 2)
         used = [clip for clip in [*real, *ai] if clip.source != corpus.DEMO_SOURCE]
-        assert {c.source for c in chosen if not c.label} <= {
+        assert {t.clips[0].source for t in chosen if t.side == "real"} <= {
             clip.source for clip in corpus.calibration_clips(used)
         }
-        assert [clip.label for clip in chosen] == [0, 0, 1, 1]
+        assert [track.side for track in chosen] == ["real", "real", "clip", "clip"]
+
+    def test_songs_have_three_excerpts(self) -> None:
+        """In their order; of two excerpts there is a clip, and no song."""
+        real = [a_clip(Path(f"{s}-{i}"), source=s) for s in ("a/a", "b/b", "c/c") for i in "12"]
+        ai = [
+            a_clip(Path(f"{track}-{i}"), 1, "d/d", family="Suno", track=track)
+            for track, n in (("x", 3), ("y", 2), ("z", 3))
+            for i in range(n)
+        ]
+        *_, first, second = choose_tracks([*real, *reversed(ai)], 5)
+        songs = {track.clips for track in (first, second)}
+        assert {first.side, second.side} == {"song"}
+        assert songs == {tuple(ai[:3]), tuple(ai[5:])}
+        sides = [track.side for track in choose_tracks([*real, *ai], 5)]
+        assert (sides.count("clip"), sides.count("song")) == (3, 2)
 
     def test_excerpt(self, tmp_path: Path) -> None:
         """A whole track gives its middle minute, a clip what follows its skipped head."""
         ramp = np.linspace(-0.5, 0.5, 80 * 8_000, dtype=np.float32)[:, None]
         path = encode(tmp_path / "x.wav", ramp, 8_000, "wav_float")
-        samples, rate = excerpt(a_clip(path))
+        samples, rate = excerpt(Track((a_clip(path),)))
         assert rate == 8_000
         np.testing.assert_allclose(samples, ramp[10 * 8_000 : 70 * 8_000], atol=1e-6)
         short = encode(tmp_path / "y.wav", ramp[: 8_000 * 2], 8_000, "wav_float")
-        assert len(excerpt(a_clip(short, skip_s=0.5))[0]) == 12_000
+        clip = a_clip(short, skip_s=0.5)
+        assert len(excerpt(Track((clip,)))[0]) == 12_000
+
+        # A song is its excerpts one after another, at one rate.
+        song, _ = excerpt(Track((clip, clip, clip)))
+        np.testing.assert_array_equal(song, np.tile(song[:12_000], (3, 1)))
+        faster = a_clip(encode(tmp_path / "z.wav", ramp, 16_000, "wav_float"))
+        with pytest.raises(AudioError, match="several rates"):
+            excerpt(Track((clip, faster)))
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
     """Loudness halves with the samples; a track that is cached is not scored again."""
     folder = write_model(tmp_path / "model", sample_rate=RATE, segment_samples=RATE)
     model = open_model(folder / "model.onnx")
-    clips = [
-        a_clip(encode(tmp_path / "loud.wav", tone(0.055, 2.0), RATE, "wav_float")),
-        a_clip(tmp_path / "none.wav", 1),
+    tracks = [
+        Track((a_clip(encode(tmp_path / "loud.wav", tone(0.055, 2.0), RATE, "wav_float")),)),
+        Track((a_clip(tmp_path / "none.wav", 1),)),
     ]
     (tmp_path / "none.wav").write_text("text")
     path = tmp_path / "work" / robustness.CACHE_FILE
 
-    loud, none = score_tracks(clips, model, Cache(path, model), threads=2)
+    loud, none = score_tracks(tracks, model, Cache(path, model), threads=2)
 
     before, after = loud[UNCHANGED.name], loud["gain -6 dB"]
     assert before is not None
@@ -207,31 +232,31 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     assert after == pytest.approx(before * HALF, abs=1e-3)
     assert loud["16-bit WAV"] == pytest.approx(before, abs=1e-3)
     assert none == dict.fromkeys(BY_NAME)
-    assert pairs_of([BY_NAME["gain -6 dB"]], clips, [loud, none]) == [
-        Pair(is_ai=False, before=before, after=after)
+    assert pairs_of([BY_NAME["gain -6 dB"]], tracks, [loud, none]) == [
+        Pair("real", before, after)
     ]
 
     # What stands in the file is taken from it; what does not is scored.
     stored = json.loads(path.read_text())
     ((key, of_model),) = stored.items()
     assert key.startswith("loudness-1.0 ")
-    of_model[clip_key(clips[0])]["Vorbis q5"] = 0.125
-    del of_model[clip_key(clips[0])]["gain -6 dB"]
+    of_model[tracks[0].key]["Vorbis q5"] = 0.125
+    del of_model[tracks[0].key]["gain -6 dB"]
     path.write_text(json.dumps(stored))
-    again, _ = score_tracks(clips, model, Cache(path, model))
+    again, _ = score_tracks(tracks, model, Cache(path, model))
     assert again == loud | {"Vorbis q5": 0.125}
-    clips[0].path.unlink()
-    assert score_tracks(clips[:1], model, Cache(path, model)) == [again]
+    tracks[0].clips[0].path.unlink()
+    assert score_tracks(tracks[:1], model, Cache(path, model)) == [again]
 
     # Another model of the same name is another model.
     write_model(tmp_path / "other", rule="rounded")
     other = open_model(tmp_path / "other" / "model.onnx")
-    assert Cache(path, other).scores(clips[0]) == {}
+    assert Cache(path, other).scores(tracks[0]) == {}
 
 
 def test_demands_by_hand() -> None:
     """Means, maxima and changed verdicts, and how far each is from its bound."""
-    pairs = [Pair(False, 0.1, 0.1), Pair(True, 0.9, 0.4), Pair(True, 0.8, 0.8)]
+    pairs = [Pair("real", 0.1, 0.1), Pair("clip", 0.9, 0.4), Pair("song", 0.8, 0.8)]
     assert demands(pairs[:1] * 2, THRESHOLDS) == [
         "- Mean shift, at most 0.050: 0.000, met by 0.050.",
         "- Largest shift, at most 0.300: 0.000, met by 0.300.",
@@ -246,23 +271,36 @@ def test_demands_by_hand() -> None:
 
 
 def test_table_by_hand(tmp_path: Path) -> None:
-    """All together, real and AI; `unsure` is a verdict of its own; failures are left out."""
+    """Each side by itself; `unsure` is a verdict of its own; failures are left out."""
     model = open_model(write_model(tmp_path) / "model.onnx")
-    clips = [a_clip(Path("r")), a_clip(Path("a"), 1), a_clip(Path("b"), 1)]
-    scores: list[robustness.Scores] = [dict.fromkeys(BY_NAME, p) for p in (0.1, 0.9, 0.6)]
+    ai = [a_clip(Path(name), 1) for name in "abcde"]
+    tracks = [
+        Track((a_clip(Path("r")),)),
+        *(Track((clip,)) for clip in ai[:2]),
+        Track(tuple(ai[2:])),
+    ]
+    levels = (0.1, 0.9, 0.6, 0.7)
+    scores: list[robustness.Scores] = [dict.fromkeys(BY_NAME, level) for level in levels]
     scores[0]["Vorbis q5"] = 0.35
     scores[1]["Vorbis q5"] = 0.8
     scores[2]["Vorbis q5"] = None
-    rows = table_of(report(model, clips, scores))
+    scores[3]["Vorbis q5"] = 0.4
+    text = report(model, tracks, scores)
+    rows = table_of(text)
     assert rows["Vorbis q5"] == [
-        *("transport", "0.175 (0.250, 0.100)", "0.250 (0.250, 0.100)"),
-        *("50.0 % (100.0 %, 0.0 %)", "0.0 %", "100.0 %", "2 (1, 1)"),
+        *("transport", "0.250, 0.100, 0.300", "0.250, 0.100, 0.300"),
+        *("100.0 %, 0.0 %, 100.0 %", "0.0 %, 100.0 %, 0.0 %", "1, 1, 1"),
     ]
     assert rows[UNCHANGED.name][1:4] == [
-        *("0.000 (0.000, 0.000)", "0.000 (0.000, 0.000)", "0.0 % (0.0 %, 0.0 %)")
+        *("0.000, 0.000, 0.000", "0.000, 0.000, 0.000", "0.0 %, 0.0 %, 0.0 %")
     ]
-    assert rows["all of transport"][-1] == "32 (11, 21)"
-    assert table_of(report(model, [], []))["Vorbis q5"][1] == "\u2013 (\u2013, \u2013)"
+    assert rows["all of transport"][-1] == "11, 21, 11"
+    # Two verdicts of 22 changed, and of 43 where clips count as well.
+    of_songs, of_all = (part.splitlines() for part in text.split("\n\n")[-3::2])
+    assert of_songs[-1] == "- Verdicts changed, at most 2.0 %: 9.1 %, missed by 7.1 %."
+    assert of_all[-1] == "- Verdicts changed, at most 2.0 %: 4.7 %, missed by 2.7 %."
+    nothing = table_of(report(model, [], []))["Vorbis q5"]
+    assert nothing[1] == "\u2013, \u2013, \u2013"
 
 
 def table_of(text: str) -> dict[str, list[str]]:
@@ -291,12 +329,11 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         *(change.name for change in CHANGES if change.kind == "attack"),
     ]
     assert {cells[-1] for name, cells in rows.items() if name != "all of transport"} == {
-        "2 (1, 1)"
+        "1, 1, 0"
     }
     # 0.6 becomes 0.3, `unsure`; 0.1 becomes 0.05, and is `real` as before.
-    assert rows["gain -6 dB"][4:6] == ["0.0 %", "0.0 %"]
-    assert rows["gain -6 dB"][3] == "50.0 % (0.0 %, 100.0 %)"
-    assert rows[UNCHANGED.name][4:6] == ["0.0 %", "100.0 %"]
+    assert rows["gain -6 dB"][3:5] == ["0.0 %, 100.0 %, \u2013", "0.0 %, 0.0 %, \u2013"]
+    assert rows[UNCHANGED.name][4] == "0.0 %, 100.0 %, \u2013"
     assert text.splitlines()[-1].startswith("- Verdicts changed, at most 2.0 %: ")
 
     before = (work / robustness.CACHE_FILE).stat().st_mtime_ns
