@@ -109,6 +109,12 @@ def test_unheard_tracks_are_scored_and_counted(folder: Path) -> None:
     first, *rest = unheard.highest(scores).splitlines()
     assert first.startswith(f"- {highest:.4f} ")
     assert len(rest) == 2
+    # Two segments of a track are others than seven.
+    of_two = unheard.score_tracks(debian.list_tracks(folder), find_model("default"), 2, 2)
+    assert {source: len(tracks) for source, tracks in of_two.items()} == {
+        source: len(tracks) for source, tracks in scores.items()
+    }
+    assert of_two != scores
 
 
 def module(n_patterns: int) -> bytes:

@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument(
         "--aggregation", choices=get_args(Aggregation), help="instead of what the card asks for"
     )
+    parser.add_argument(
+        "--segments", type=int, default=N_SEGMENTS, help="of each track (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="tracks scored at once")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
@@ -61,15 +64,18 @@ def main() -> None:
     for packages in (PACKAGES, MODULES):
         genres = debian.read_genres(packages)
         listed = [clip for clip in tracks if clip.source in genres]
-        scores = score_tracks(listed, model, arguments.threads)
+        scores = score_tracks(listed, model, arguments.threads, arguments.segments)
         sys.stdout.write(f"\n{table(scores, model.card.thresholds, genres)}")
         sys.stdout.write(f"\n{highest(scores)}")
 
 
-def score_tracks(clips: Sequence[Clip], model: Model, n_processes: int) -> Scores:
+def score_tracks(
+    clips: Sequence[Clip], model: Model, n_processes: int, n_segments: int = N_SEGMENTS
+) -> Scores:
     """Return the score of every track that has one."""
+    scored = partial(_score, Detector(model), n_segments)
     with ProcessPoolExecutor(n_processes) as pool:
-        found = list(pool.map(partial(_score, Detector(model)), clips))
+        found = list(pool.map(scored, clips))
     by_source: dict[str, list[tuple[str, float]]] = {}
     for clip, score in zip(clips, found, strict=True):
         if score is not None:
@@ -77,8 +83,8 @@ def score_tracks(clips: Sequence[Clip], model: Model, n_processes: int) -> Score
     return by_source
 
 
-def _score(detector: Detector, clip: Clip) -> float | None:
-    score = score_file(clip.path, detector, N_SEGMENTS).score
+def _score(detector: Detector, n_segments: int, clip: Clip) -> float | None:
+    score = score_file(clip.path, detector, n_segments).score
     return None if score is None else score.probability
 
 
