@@ -14,6 +14,7 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import evaluate, recipe
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Crop, Dataset
+from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.recipe import (
     AGGREGATION,
     BRANCHES,
@@ -85,6 +86,23 @@ def test_report_as_tables(tmp_path: Path) -> None:
     of_family = report["network, as they are"]["families"]["Suno"]["n_ai"]
     of_each = report["network, as they are"]["generators"].values()
     assert sum(rates["n_ai"] for rates in of_each) == of_family
+
+
+def test_a_generator_belongs_to_its_family(tmp_path: Path) -> None:
+    """Two families with a generator of the same name have a row each; a family of one, none."""
+    names = [("A", "x"), ("A", "y"), ("B", "x"), ("B", "z"), ("C", "x")]
+    judged = [
+        Judged(Clip(tmp_path / str(i), 1, family, name, "s", str(i), 44_100), float(i))
+        for i, (family, name) in enumerate(names)
+    ]
+    judged.append(Judged(Clip(tmp_path / "real", 0, "", "", "r", "r", 44_100), 2.5))
+    found = evaluate.by_generator(judged)
+    assert {name: (rates["n_ai"], rates["auc"]) for name, rates in found.items()} == {
+        "A, x": (1, 0.0),
+        "A, y": (1, 0.0),
+        "B, x": (1, 0.0),
+        "B, z": (1, 1.0),
+    }
 
 
 def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:

@@ -176,24 +176,27 @@ def split_sources(clips: Sequence[Clip], family: str) -> list[Split]:
             if (clip.label and clip.source == source)
             or (not clip.label and source_fold.get(clip.source) == fold)
         ]
-        held_out = {clip.source for clip in test}
-        tracks = {clip.track for clip in test}
-        train = [c for c in clips if c.source not in held_out and c.track not in tracks]
-        splits.append(Split(tuple(train), tuple(test)))
+        splits.append(Split(without(clips, test, families=False), tuple(test)))
     return splits
 
 
-def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]:
-    """Return the clips that share no family, source or track with the held-out ones."""
-    families = {clip.family for clip in held_out if clip.label}
+def without(
+    clips: Iterable[Clip], held_out: Sequence[Clip], *, families: bool = True
+) -> tuple[Clip, ...]:
+    """Return the clips that share no source and no track with the held-out ones.
+
+    Args:
+        clips: To choose from.
+        held_out: What they must have nothing to do with.
+        families: Whether families count as well.
+    """
+    of_ai = {clip.family for clip in held_out if clip.label and families}
     sources = {clip.source for clip in held_out}
     tracks = {clip.track for clip in held_out}
     return tuple(
         clip
         for clip in clips
-        if clip.family not in families
-        and clip.source not in sources
-        and clip.track not in tracks
+        if clip.family not in of_ai and clip.source not in sources and clip.track not in tracks
     )
 
 

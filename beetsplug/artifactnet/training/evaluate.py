@@ -154,26 +154,27 @@ def summary(judged: Sequence[Judged]) -> dict[str, float]:
 
 def by_family(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
     """Return each AI family against all real tracks of the same list."""
-    real = [j for j in judged if not j.clip.label]
-    families = sorted({j.clip.family for j in judged if j.clip.label})
-    return {
-        family: summary([*real, *(j for j in judged if j.clip.family == family)])
-        for family in families
-    }
+    return by_group(judged, lambda clip: clip.family)
 
 
 def by_generator(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
     """Return each generator of a family that has several, as :func:`by_family` does."""
-    real = [j for j in judged if not j.clip.label]
-    pairs = sorted({(j.clip.family, j.clip.generator) for j in judged if j.clip.label})
+    pairs = {(j.clip.family, j.clip.generator) for j in judged if j.clip.label}
     sizes = Counter(family for family, _ in pairs)
-    return {
-        f"{family}, {generator}": summary(
-            [*real, *(j for j in judged if j.clip.generator == generator)]
-        )
-        for family, generator in pairs
-        if sizes[family] > 1
-    }
+    several = [j for j in judged if not j.clip.label or sizes[j.clip.family] > 1]
+    return by_group(several, lambda clip: f"{clip.family}, {clip.generator}")
+
+
+def by_group(
+    judged: Sequence[Judged], group_of: Callable[[Clip], str]
+) -> dict[str, dict[str, float]]:
+    """Return each group of AI clips against all real tracks of the same list."""
+    real = [j for j in judged if not j.clip.label]
+    groups: dict[str, list[Judged]] = {}
+    for j in judged:
+        if j.clip.label:
+            groups.setdefault(group_of(j.clip), []).append(j)
+    return {group: summary([*real, *groups[group]]) for group in sorted(groups)}
 
 
 def full_band(judged: Sequence[Judged]) -> list[Judged]:
