@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 pytest.importorskip("scipy")
 
 from beetsplug.artifactnet.audio import open_audio
-from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.model_store import open_model
+from beetsplug.artifactnet.errors import AudioError, ModelError
+from beetsplug.artifactnet.model_store import find_model, open_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, robustness
 from beetsplug.artifactnet.training.corpus import Clip
@@ -340,6 +340,29 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     main(given)
     assert capsys.readouterr().out == text
     assert (work / robustness.CACHE_FILE).stat().st_mtime_ns == before
+
+
+def test_generated_tracks_are_scored_by_the_fold_that_never_heard_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real ones by the shipped model, unless another is named; a missing fold is an error."""
+    folder, work = tmp_path / "corpus", tmp_path / "work"
+    write_corpus(folder)
+    given = [
+        *("--corpus", str(folder), "--work", str(work), "--debian", str(tmp_path / "debian")),
+        *("--tracks", "1"),
+    ]
+    with pytest.raises(ModelError, match="fold-0"):
+        main(given)
+    for number in range(len(corpus.FOLD_FAMILIES)):
+        write_model(work / f"fold-{number}" / "model", version=f"fold-{number}")
+    main(given)
+    rows = table_of(capsys.readouterr().out)
+    assert rows[UNCHANGED.name][-1] == "1, 1, 0"
+    stored = json.loads((work / robustness.CACHE_FILE).read_text())
+    scored = {key.split()[0]: [t.split("|")[0] for t in of] for key, of in stored.items()}
+    # The first fold is the one without Suno.
+    assert scored == {find_model("default").card.label: ["real/x"], "loudness-fold-0": ["ai/x"]}
 
 
 def write_corpus(folder: Path) -> None:

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from beetsplug.artifactnet.training import evaluate  # noqa: E402
+from beetsplug.artifactnet.detector import Detector  # noqa: E402
+from beetsplug.artifactnet.model_store import open_model  # noqa: E402
+from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
+from beetsplug.artifactnet.training import evaluate, recipe  # noqa: E402
 from beetsplug.artifactnet.training.augment import (  # noqa: E402
     aac,
     library_chain,
@@ -23,12 +26,13 @@ from beetsplug.artifactnet.training.augment import (  # noqa: E402
     opus,
     vorbis,
 )
-from beetsplug.artifactnet.training.corpus import read_manifest  # noqa: E402
+from beetsplug.artifactnet.training.corpus import Split, read_manifest  # noqa: E402
 from beetsplug.artifactnet.training.dataset import (  # noqa: E402
     Dataset,
     build_dataset,
     sample_weights,
 )
+from beetsplug.artifactnet.training.pairs import LYRA, Pairs  # noqa: E402
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
@@ -123,6 +127,40 @@ def test_a_module_teaches_two_heads_alone(dataset: Dataset, tmp_path: Path) -> N
     second = train(dataset, rest, without, tmp_path / "rest", config)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_a_fold_is_a_model_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
+    """What the plugin scores with it is what the fold was judged by, at the final slope."""
+    ai, *others = (clip for clip in dataset.clips if clip.label)
+    real, *more = (clip for clip in dataset.clips if not clip.label)
+    split = Split((*others, *more), (ai, real))
+    features = cached_features(dataset, tmp_path)
+    rows = dataset.rows(more, plain=True)
+    rng = np.random.default_rng(0)
+    pairs = [
+        Pairs(
+            rows=rows,
+            contrast=rng.normal(0, 1, (len(rows), features.fine.shape[1])).astype(np.float32),
+            coarse=features.coarse[rows] + np.float32(0.1),
+            rates=features.rates[rows] + np.float32(0.1),
+        )
+        for _ in LYRA
+    ]
+    material = recipe.Material(dataset, features, pairs)
+    config = TrainConfig(n_segments=8, batch_size=4)
+    fold = recipe.judge_fold(material, split, recipe.fold_folder(tmp_path, 0), config)
+    calibrated = recipe.Calibrated(ai=0.4, unsure=-0.6, slope=0.5, rates={})
+
+    recipe.export_folds(material, [fold], calibrated, tmp_path, config)
+
+    folder = recipe.fold_folder(tmp_path, 0) / recipe.FOLD_MODEL
+    model = open_model(folder / "model.onnx")
+    assert model.card.label == f"finecomb-{recipe.VERSION}-fold-0"
+    assert model.card.thresholds == calibrated.thresholds
+    batch = SegmentBatch((dataset.segments(fold.rows),), np.zeros(len(fold.rows)))
+    expected = [calibrated.score(logit) for logit in recipe.fuse(fold.branches)]
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(Detector(model).probabilities(batch), expected, atol=1e-5)
 
 
 class _StopsAfter(Dataset):

@@ -33,7 +33,7 @@ from beetsplug.artifactnet.training.dataset import (
 )
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
-from beetsplug.artifactnet.training.network import BRANCH_LIMITS
+from beetsplug.artifactnet.training.network import BRANCH_LIMITS, ArtifactNetwork
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
 from beetsplug.artifactnet.training.reference import (
     GridReference,
@@ -76,6 +76,8 @@ Round numbers: fitted ones gained nothing on folds that they were not fitted on.
 empty speaks against: most narrow-band clips that there are to learn from are generated,
 and without that weight half of the real ones would be suspects.
 """
+FOLD_MODEL = "model"
+"""Folder, in a fold's own, of its exported model."""
 _N_COMPARED = 500
 """Crops on which the exported graph and the network are compared."""
 Logits = NDArray[np.float64]
@@ -105,13 +107,14 @@ def main() -> None:
     dataset = build_dataset(clips, work, workers=arguments.threads)
     material = Material.kept(dataset, work, arguments.lyra)
     folds = [
-        judge_fold(material, split, work / f"fold-{i}")
+        judge_fold(material, split, fold_folder(work, i))
         for i, split in enumerate(corpus.split_folds(dataset.clips))
     ]
     held_out = held_out_report(folds)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
     (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
     calibrated, tables = make_final(material, folds, held_out, work, arguments.out)
+    export_folds(material, folds, calibrated, work)
     tables.append(genre_table(folds, calibrated, debian.read_genres(listed)))
     (work / "calibration.md").write_text("\n".join(tables), encoding="utf-8")
     log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
@@ -340,10 +343,7 @@ def make_final(
     training = _without_sources(clips, calibration)
     fitted = material.regressions(training, work / "final")
     network = train(dataset, training, fitted.references, work / "final", FINAL_CONFIG)
-    network.grid.set(fitted.grids)
-    network.coarse.set(fitted.references.coarse)
-    network.rates.set(fitted.references.rates)
-    network.fusion.copy_(torch.tensor(FUSION))
+    complete(network, fitted)
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"
     if not cache.exists():
@@ -352,14 +352,7 @@ def make_final(
     held.branches = material.with_regressions(np.load(cache), rows, fitted)
     calibrated = calibrate(held, folds)
     rates = calibrated.rates | {"held_out_families": held_out["network, as they are"]["all"]}
-    card = {
-        "model_id": DEFAULT_MODEL,
-        "version": VERSION,
-        "licence": "MIT",
-        "aggregation": AGGREGATION,
-        "error_rates": rates,
-        "network": network.config.as_dict(),
-    }
+    card = _card(network, VERSION) | {"error_rates": rates}
     scaled = Scaled(network, calibrated.ai, calibrated.slope)
     compared = np.linspace(0, len(dataset.crops) - 1, _N_COMPARED, dtype=np.int64)
     difference = export_model(
@@ -372,6 +365,57 @@ def make_final(
         calibration_table(held, folds, calibrated),
         reliability_table(folds, calibrated),
     ]
+
+
+def complete(network: ArtifactNetwork, fitted: Regressions) -> None:
+    """Give a trained network the heads that training leaves alone, and the fusion."""
+    network.grid.set(fitted.grids)
+    network.coarse.set(fitted.references.coarse)
+    network.rates.set(fitted.references.rates)
+    network.fusion.copy_(torch.tensor(FUSION))
+
+
+def _card(network: ArtifactNetwork, version: str) -> dict[str, Any]:
+    return {
+        "model_id": DEFAULT_MODEL,
+        "version": version,
+        "licence": "MIT",
+        "aggregation": AGGREGATION,
+        "network": network.config.as_dict(),
+    }
+
+
+def export_folds(
+    material: Material,
+    folds: Sequence[Fold],
+    calibrated: Calibrated,
+    work: Path,
+    config: TrainConfig = FOLD_CONFIG,
+) -> None:
+    """Write each fold's network as a model with the thresholds of the final one.
+
+    For programs that ask what happens to files of families that a model never heard.
+
+    Args:
+        material: What they were trained on.
+        folds: Judged.
+        calibrated: The thresholds, and the slope.
+        work: Where each has its folder.
+        config: That they were trained with.
+    """
+    for number, fold in enumerate(folds):
+        folder = fold_folder(work, number)
+        fitted = material.regressions(fold.split.train, folder)
+        network = train(fold.dataset, fold.split.train, fitted.references, folder, config)
+        complete(network, fitted)
+        scaled = Scaled(network, calibrated.ai, calibrated.slope)
+        card = _card(network, f"{VERSION}-fold-{number}")
+        export_model(scaled, folder / FOLD_MODEL, card, calibrated.thresholds)
+
+
+def fold_folder(work: Path, number: int) -> Path:
+    """Return where a fold's network is kept."""
+    return work / f"fold-{number}"
 
 
 @dataclass(frozen=True)
