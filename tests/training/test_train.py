@@ -33,6 +33,7 @@ from beetsplug.artifactnet.training.dataset import (  # noqa: E402
     sample_weights,
 )
 from beetsplug.artifactnet.training.pairs import LYRA, Pairs  # noqa: E402
+from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder  # noqa: E402
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
@@ -148,12 +149,12 @@ def test_a_fold_is_a_model_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
     ]
     material = recipe.Material(dataset, features, pairs)
     config = TrainConfig(n_segments=8, batch_size=4)
-    fold = recipe.judge_fold(material, split, recipe.fold_folder(tmp_path, 0), config)
+    fold = recipe.judge_fold(material, split, fold_folder(tmp_path, 0), config)
     calibrated = recipe.Calibrated(ai=0.4, unsure=-0.6, slope=0.5, rates={})
 
     recipe.export_folds(material, [fold], calibrated, tmp_path, config)
 
-    folder = recipe.fold_folder(tmp_path, 0) / recipe.FOLD_MODEL
+    folder = fold_folder(tmp_path, 0) / FOLD_MODEL
     model = open_model(folder / "model.onnx")
     assert model.card.label == f"finecomb-{recipe.VERSION}-fold-0"
     assert model.card.thresholds == calibrated.thresholds

@@ -288,6 +288,7 @@ def _rates(found: Mapping[str, float]) -> str:
 def main() -> None:
     """Print the tables; the features are kept in the work folder."""
     arguments = work_parser("ablate").parse_args()
+    torch.set_num_threads(arguments.threads)
     dataset = open_dataset(arguments)
     folder = arguments.work / "ablation"
     chosen = SIDE_BY_SIDE[1]

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
+    import torch
+
     from beetsplug.artifactnet.training import corpus, evaluate, recipe
     from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
@@ -232,6 +234,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=4, help="only the first so many")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     dataset, work = open_dataset(arguments), arguments.work
     material = Material.kept(dataset, work)
     lines = [

@@ -17,6 +17,8 @@ from beetsplug.artifactnet.audio import read_waveform
 from beetsplug.artifactnet.training import corpus, train_extra
 
 with train_extra():
+    import torch
+
     from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
     from beetsplug.artifactnet.training.decoders import (
         DecoderConfig,
@@ -49,6 +51,7 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=int, default=48_000, help="Hz that the decoder runs at")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     dataset = open_dataset(arguments)
     music = corpus.decoder_music(dataset.clips)
     name = "-".join(str(stride) for stride in arguments.strides)

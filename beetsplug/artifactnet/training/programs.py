@@ -1,12 +1,13 @@
-"""What the programs that come after the training have in common."""
+"""What the programs have in common that come after the training.
+
+Not all of them need torch.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 from pathlib import Path
-
-import torch
 
 from beetsplug.artifactnet.training import debian
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset
@@ -22,14 +23,22 @@ def work_parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+FOLD_MODEL = "model"
+"""Folder, in a fold's own, of its exported model."""
+
+
+def fold_folder(work: Path, number: int) -> Path:
+    """Return where a fold's network is kept."""
+    return work / f"fold-{number}"
+
+
 def packages_of(arguments: argparse.Namespace) -> Path:
     """Return the folder of the unpacked Debian packages."""
     return Path(arguments.debian or arguments.work / "debian")
 
 
 def open_dataset(arguments: argparse.Namespace) -> Dataset:
-    """Set up logging and threads, and return the dataset that the training left."""
+    """Set up logging, and return the dataset that the training left."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
     clips = debian.training_clips(arguments.corpus, packages_of(arguments))
     return build_dataset(clips, arguments.work, workers=arguments.threads)

@@ -35,6 +35,7 @@ from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
 from beetsplug.artifactnet.training.network import BRANCH_LIMITS, ArtifactNetwork
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
+from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder
 from beetsplug.artifactnet.training.reference import (
     GridReference,
     Reference,
@@ -76,8 +77,6 @@ Round numbers: fitted ones gained nothing on folds that they were not fitted on.
 empty speaks against: most narrow-band clips that there are to learn from are generated,
 and without that weight half of the real ones would be suspects.
 """
-FOLD_MODEL = "model"
-"""Folder, in a fold's own, of its exported model."""
 _N_COMPARED = 500
 """Crops on which the exported graph and the network are compared."""
 Logits = NDArray[np.float64]
@@ -411,11 +410,6 @@ def export_folds(
         scaled = Scaled(network, calibrated.ai, calibrated.slope)
         card = _card(network, f"{VERSION}-fold-{number}")
         export_model(scaled, folder / FOLD_MODEL, card, calibrated.thresholds)
-
-
-def fold_folder(work: Path, number: int) -> Path:
-    """Return where a fold's network is kept."""
-    return work / f"fold-{number}"
 
 
 @dataclass(frozen=True)

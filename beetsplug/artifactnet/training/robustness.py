@@ -49,8 +49,12 @@ with train_extra():
     from beetsplug.artifactnet.training import corpus
     from beetsplug.artifactnet.training.corpus import Clip
     from beetsplug.artifactnet.training.dataset import N_SEGMENTS
-    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
-    from beetsplug.artifactnet.training.recipe import FOLD_MODEL, fold_folder
+    from beetsplug.artifactnet.training.programs import (
+        FOLD_MODEL,
+        fold_folder,
+        open_dataset,
+        work_parser,
+    )
 
 log = logging.getLogger(__name__)
 

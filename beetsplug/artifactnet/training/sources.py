@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
+    import torch
+
     from beetsplug.artifactnet.training import corpus, evaluate, recipe
     from beetsplug.artifactnet.training.evaluate import Judged
     from beetsplug.artifactnet.training.programs import open_dataset, work_parser
@@ -60,6 +62,7 @@ def _row(name: str, *sets: Sequence[Judged]) -> str:
 def main() -> None:
     """Train what is not there yet and print the table."""
     arguments = work_parser("sources").parse_args()
+    torch.set_num_threads(arguments.threads)
     dataset, work = open_dataset(arguments), arguments.work
     material = Material.kept(dataset, work)
     folds = [
