@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from threadpoolctl import threadpool_limits  # noqa: E402
+
 from beetsplug.artifactnet.detector import Detector  # noqa: E402
 from beetsplug.artifactnet.model_store import open_model  # noqa: E402
 from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
@@ -34,6 +36,7 @@ from beetsplug.artifactnet.training.dataset import (  # noqa: E402
 )
 from beetsplug.artifactnet.training.pairs import LYRA, Pairs  # noqa: E402
 from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder  # noqa: E402
+from beetsplug.artifactnet.training.reference import fit_reference  # noqa: E402
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     TrainConfig,
     cached_features,
@@ -108,6 +111,20 @@ def test_an_interrupted_training_goes_on_where_it_stopped(
     resumed = train(dataset, dataset.clips, references, first, halves)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_regression_is_the_same_on_any_number_of_threads() -> None:
+    """To the last bit: whoever trains elsewhere starts from the same weights."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (600, 3_000)).astype(np.float32)
+    labels = (features[:, :40].sum(1) > 0).astype(np.int64)
+    weights = np.ones(len(labels))
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            found.append(fit_reference(features, labels, weights))
+    np.testing.assert_array_equal(found[0].weights, found[1].weights)
+    assert found[0].bias == found[1].bias
 
 
 def test_a_module_teaches_two_heads_alone(dataset: Dataset, tmp_path: Path) -> None:
