@@ -22,6 +22,7 @@ from beetsplug.artifactnet.model_store import find_model, open_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, robustness
 from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.dataset import clip_key
 from beetsplug.artifactnet.training.robustness import (
     CHANGES,
     SEMITONE,
@@ -34,7 +35,6 @@ from beetsplug.artifactnet.training.robustness import (
     at_speed,
     choose,
     choose_tracks,
-    clip_key,
     demands,
     excerpt,
     limited,

@@ -28,7 +28,7 @@ with train_extra():
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
-    from beetsplug.artifactnet.training.programs import open_dataset, work_parser
+    from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
     from beetsplug.artifactnet.training.recipe import (
         BRANCHES,
         FOLD_CONFIG,
@@ -92,7 +92,11 @@ def judge_seed(
         folder = work / "ablation" / f"{name.replace(' ', '-')}-{seed}"
     return [
         recipe.judge_fold(
-            material, split, folder / f"fold-{i}", config, regressions=work / f"fold-{i}"
+            material,
+            split,
+            fold_folder(folder, i),
+            config,
+            regressions=fold_folder(work, i),
         )
         for i, split in enumerate(splits)
     ]

@@ -107,7 +107,7 @@ def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> D
                     log.info("cut %d of %d clips", n_done, len(clips))
         _join([clip for clip in clips if _part(clip, parts).exists()], parts, table, index)
     stored = json.loads(index.read_text(encoding="utf-8"))
-    by_key = {_key(clip): clip for clip in clips}
+    by_key = {clip_key(clip): clip for clip in clips}
     if not set(stored["clips"]) <= set(by_key):
         raise ValueError(f"{folder} was made of other clips: remove it")
     kept = tuple(by_key[key] for key in stored["clips"])
@@ -115,13 +115,13 @@ def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> D
     return Dataset(kept, crops, np.load(table, mmap_mode="r"))
 
 
-def _key(clip: Clip) -> str:
+def clip_key(clip: Clip) -> str:
     """Return what a clip is known by, wherever its folder lies."""
     return f"{clip.source}|{clip.track}|{clip.path.name}"
 
 
 def _part(clip: Clip, parts: Path) -> Path:
-    return parts / f"{zlib.crc32(_key(clip).encode()):08x}-{clip.path.stem[:40]}.npz"
+    return parts / f"{zlib.crc32(clip_key(clip).encode()):08x}-{clip.path.stem[:40]}.npz"
 
 
 def _cut_clip(clip: Clip, parts: Path) -> None:
@@ -176,7 +176,7 @@ def _join(clips: Sequence[Clip], parts: Path, table: Path, index: Path) -> None:
             joined[row : row + len(part["crops"])] = part["crops"]
             row += len(part["crops"])
     joined.flush()
-    stored = {"clips": [_key(clip) for clip in clips], "crops": rows}
+    stored = {"clips": [clip_key(clip) for clip in clips], "crops": rows}
     index.write_text(json.dumps(stored), encoding="utf-8")
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from beetsplug.artifactnet.training import debian
 from beetsplug.artifactnet.training.dataset import Dataset, build_dataset
 
+FOLD_MODEL = "model"
+"""Folder, in a fold's own, of its exported model."""
+
 
 def work_parser(name: str) -> argparse.ArgumentParser:
     """Return the parser of ``python -m beetsplug.artifactnet.training.NAME``."""
@@ -21,10 +24,6 @@ def work_parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--debian", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     return parser
-
-
-FOLD_MODEL = "model"
-"""Folder, in a fold's own, of its exported model."""
 
 
 def fold_folder(work: Path, number: int) -> Path:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ with train_extra():
 
     from beetsplug.artifactnet.training.dataset import Dataset
     from beetsplug.artifactnet.training.programs import open_dataset, work_parser
+    from beetsplug.artifactnet.training.timing import in_turns
 
 OPERATORS: Mapping[str, tuple[str, ...]] = {
     "convolutions": ("Conv",),
@@ -97,14 +98,8 @@ class Graph:
 
 def speed_ratios(plain: Graph, other: Graph, segment: NDArray[np.float32]) -> list[float]:
     """Return how many times faster the other graph is, each pair of runs by itself."""
-    ratios = []
-    for _ in range(N_TIMED):
-        started = time.perf_counter()
-        plain(segment)
-        middle = time.perf_counter()
-        other(segment)
-        ratios.append((middle - started) / (time.perf_counter() - middle))
-    return ratios
+    calls = [partial(graph, segment) for graph in (plain, other)]
+    return [before / after for before, after in zip(*in_turns(calls, N_TIMED), strict=True)]
 
 
 def table(

@@ -35,7 +35,7 @@ from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.export import Scaled, export_model
 from beetsplug.artifactnet.training.network import BRANCH_LIMITS, ArtifactNetwork
 from beetsplug.artifactnet.training.pairs import Pairs, build_pairs, fit_pairs
-from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder
+from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder, packages_of
 from beetsplug.artifactnet.training.reference import (
     GridReference,
     Reference,
@@ -99,7 +99,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     started = time.monotonic()
     work: Path = arguments.work
-    packages = arguments.debian or work / "debian"
+    packages = packages_of(arguments)
     listed = arguments.corpus / debian.TRAINING_LIST
     debian.fetch_training_packages(arguments.corpus, packages)
     clips = debian.training_clips(arguments.corpus, packages)

@@ -48,7 +48,7 @@ from beetsplug.artifactnet.training import train_extra
 with train_extra():
     from beetsplug.artifactnet.training import corpus
     from beetsplug.artifactnet.training.corpus import Clip
-    from beetsplug.artifactnet.training.dataset import N_SEGMENTS
+    from beetsplug.artifactnet.training.dataset import N_SEGMENTS, clip_key
     from beetsplug.artifactnet.training.programs import (
         FOLD_MODEL,
         fold_folder,
@@ -279,11 +279,6 @@ def choose_tracks(clips: Sequence[Clip], n: int) -> list[Track]:
         *(Track((clip,)) for clip in real + single),
         *(Track(songs[clip.source, clip.track]) for clip in heads),
     ]
-
-
-def clip_key(clip: Clip) -> str:
-    """Return what a clip is known by, wherever its folder lies."""
-    return f"{clip.source}|{clip.track}|{clip.path.name}"
 
 
 def excerpt(track: Track) -> tuple[Samples, int]:

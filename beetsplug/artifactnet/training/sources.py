@@ -9,7 +9,7 @@ network of a fold's budget that heard the others. Prints a Markdown table.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from beetsplug.artifactnet.training import train_extra
 
@@ -17,7 +17,6 @@ with train_extra():
     import torch
 
     from beetsplug.artifactnet.training import corpus, evaluate, recipe
-    from beetsplug.artifactnet.training.evaluate import Judged
     from beetsplug.artifactnet.training.programs import open_dataset, work_parser
     from beetsplug.artifactnet.training.recipe import AGGREGATION, Fold, Material, fuse
 
@@ -39,22 +38,17 @@ def table(folds: Sequence[Fold]) -> str:
         [j for fold in folds for j in evaluate.full_band(fold.judge(fuse(fold.branches), how))]
         for how in (0, 1)
     )
-    lines += [
-        _row(source, _of_source(plain, source), _of_source(recoded, source))
-        for source in sorted({j.clip.source for j in plain if j.clip.label})
-    ]
-    lines.append(_row("all, single segments", plain, recoded))
+    of_plain, of_recoded = (
+        evaluate.by_group(judged, lambda clip: clip.source) for judged in (plain, recoded)
+    )
+    lines += [_row(source, of_plain[source], of_recoded[source]) for source in of_plain]
+    lines.append(_row("all, single segments", *map(evaluate.summary, (plain, recoded))))
     songs = [j for fold in folds for j in fold.judge_songs(fuse(fold.branches), AGGREGATION)]
-    lines.append(_row("all, songs of three segments", songs))
+    lines.append(_row("all, songs of three segments", evaluate.summary(songs)))
     return "\n".join(lines)
 
 
-def _of_source(judged: Sequence[Judged], source: str) -> list[Judged]:
-    return [j for j in judged if not j.clip.label or j.clip.source == source]
-
-
-def _row(name: str, *sets: Sequence[Judged]) -> str:
-    found = [evaluate.summary(judged) for judged in sets]
+def _row(name: str, *found: Mapping[str, float]) -> str:
     rates = [f"{of[measure]:.3f}" for of in found for measure in evaluate.MEASURES]
     return f"| {' | '.join([name, str(found[0]['n_ai']), *rates, *[''] * (6 - len(rates))])} |"
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -41,13 +42,19 @@ def segment_times(models: Sequence[Model], n_rounds: int) -> list[list[float]]:
             for each in model.card.inputs
         )
         runs.append((Detector(model), SegmentBatch(noise, np.zeros(1))))
-    times: list[list[float]] = [[] for _ in models]
+    calls = [partial(detector.probabilities, batch) for detector, batch in runs]
+    return [[1_000 * seconds for seconds in taken] for taken in in_turns(calls, n_rounds)]
+
+
+def in_turns(calls: Sequence[Callable[[], object]], n_rounds: int) -> list[list[float]]:
+    """Return the seconds that each call took, a number a round, once all are warm."""
+    times: list[list[float]] = [[] for _ in calls]
     for number in range(_N_WARMING + n_rounds):
-        for taken, (detector, batch) in zip(times, runs, strict=True):
+        for taken, call in zip(times, calls, strict=True):
             started = time.perf_counter()
-            detector.probabilities(batch)
+            call()
             if number >= _N_WARMING:
-                taken.append(1_000 * (time.perf_counter() - started))
+                taken.append(time.perf_counter() - started)
     return times
 
 
