@@ -2,10 +2,11 @@
 
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
-fold. Prints a Markdown table: mean and range over the seeds, of the CNN alone and of all
-branches together; and three more: of the whole with a grid head of other decoders, with heads
-that were taught no pairs, and with a frame-rate head that hears one of both spectra
-alone. What is trained is kept in the work folder, the twelve decoders of our own among it.
+fold, or of the one run that a fold's members go on from. Prints a Markdown table: mean and
+range over the seeds, of the CNN alone and of all branches together; and three more: of the
+whole with a grid head of other decoders, with heads that were taught no pairs, and with a
+frame-rate head that hears one of both spectra alone. What is trained is kept in the work
+folder, the twelve decoders of our own among it.
 """
 
 from __future__ import annotations
@@ -45,14 +46,18 @@ with train_extra():
         rate_examples,
     )
 
+ONE_RUN = FOLD_CONFIG.of_run()
 VARIANTS: Mapping[str, TrainConfig] = {
     "as shipped": FOLD_CONFIG,
-    "without mask": replace(FOLD_CONFIG, network=NetworkConfig(uses_mask=False)),
-    "without HPSS": replace(FOLD_CONFIG, network=NetworkConfig(uses_hpss=False)),
+    "one run": ONE_RUN,
+    "without mask": replace(ONE_RUN, network=NetworkConfig(uses_mask=False)),
+    "without HPSS": replace(ONE_RUN, network=NetworkConfig(uses_hpss=False)),
     "with moving and leaving out": replace(
-        FOLD_CONFIG, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
+        ONE_RUN, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
     ),
 }
+"""As shipped the weights of several runs are averaged. What is left out is left out of one
+run alone, and to be held against that."""
 N_LYRA = len(LYRA)
 GRIDS = {
     "none": slice(0, 0),

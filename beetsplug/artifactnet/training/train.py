@@ -13,8 +13,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,17 @@ modules, more of them were suspects."""
 
 
 @dataclass(frozen=True)
+class Members:
+    """Runs that each go on from where one run ended; the mean of their weights counts."""
+
+    n_runs: int = 0
+    """0: the one run is the network."""
+    n_segments: int = 3_200
+    """Seen by each."""
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The budget and the optimiser."""
 
@@ -71,6 +83,21 @@ class TrainConfig:
     seed: int = 0
     checkpoint_steps: int = 50
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    members: Members = Members()
+
+    def of_run(self) -> TrainConfig:
+        """Return the configuration of the run that all members go on from."""
+        return replace(self, members=Members())
+
+    def of_member(self, number: int) -> TrainConfig:
+        """Return the configuration of one member's own part of the way."""
+        return replace(
+            self,
+            members=Members(),
+            n_segments=self.members.n_segments,
+            learning_rate=self.members.learning_rate,
+            seed=100 * (self.seed + 1) + number,
+        )
 
 
 @dataclass(frozen=True)
@@ -229,23 +256,46 @@ def train(
 ) -> ArtifactNetwork:
     """Return a network trained on these clips, with averaged weights, in eval mode.
 
-    Modules are left out: they teach heads that are not trained here. A
-    checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
-    is ``folder/log.jsonl``.
+    Modules are left out: they teach heads that are not trained here. One run, and from
+    where it ends several, each by its own random numbers, whose weights are averaged
+    (model soups, arXiv 2203.05482): what one of them learnt of its own batches alone is
+    gone from the mean, and the mean costs no more than one to run. On one thread, so that
+    the same comes out everywhere.
+
+    A checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
+    is ``log.jsonl`` in ``folder``, and of each member in ``folder/member-N``.
     """
     config = config or TrainConfig()
-    folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(dataset, clips, references, config)
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        run.load(checkpoint)
-    while run.step < run.n_steps:
-        losses = [run.train_step() for _ in range(min(config.checkpoint_steps, run.n_steps))]
-        run.save(checkpoint)
-        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run.summary(losses)) + "\n")
-        log.info("%s: %s", folder.name, run.summary(losses))
-    return run.averaged()
+    with _one_thread():
+        run = _Run(dataset, clips, references, config.of_run())
+        run.finish(folder)
+        members = []
+        for number in range(config.members.n_runs):
+            member = _Run(dataset, clips, references, config.of_member(number))
+            member.start_from(run.average)
+            member.finish(folder / f"member-{number}")
+            members.append(member.average)
+    network = ArtifactNetwork(config.network)
+    network.load_state_dict(mean_weights(members or [run.average]))
+    return network.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def mean_weights(networks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of each weight and each running statistic over networks."""
+    return {
+        name: torch.stack([weights[name].double() for weights in networks]).mean(0).to(first)
+        for name, first in networks[0].items()
+    }
 
 
 class _Run:
@@ -348,11 +398,24 @@ class _Run:
             else:
                 self.average[name].copy_(value)
 
-    def averaged(self) -> ArtifactNetwork:
-        """Return the network with averaged weights, in eval mode."""
-        network = ArtifactNetwork(self.network.config)
-        network.load_state_dict(self.average)
-        return network.eval()
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights of another run, and nothing else of it."""
+        self.network.load_state_dict(weights)
+        self.average = {name: value.clone() for name, value in weights.items()}
+
+    def finish(self, folder: Path) -> None:
+        """Train to the end, from where the folder's checkpoint is."""
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / "checkpoint.pt"
+        if checkpoint.exists():
+            self.load(checkpoint)
+        while self.step < self.n_steps:
+            steps = min(self.config.checkpoint_steps, self.n_steps - self.step)
+            losses = [self.train_step() for _ in range(steps)]
+            self.save(checkpoint)
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self.summary(losses)) + "\n")
+            log.info("%s: %s", folder.name, self.summary(losses))
 
     def summary(self, losses: Sequence[tuple[float, ...]]) -> dict[str, float]:
         """Return where the run stands and the mean losses since the last summary."""
