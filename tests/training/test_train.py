@@ -146,7 +146,7 @@ def test_a_network_is_the_mean_of_its_members(dataset: Dataset, tmp_path: Path) 
             assert 0 < distance < 1e-2
 
 
-def test_training_gives_back_the_threads_that_it_found(
+def test_a_network_is_the_same_on_any_number_of_threads(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     """To the last bit; and whoever called goes on with as many as before."""
