@@ -13,20 +13,27 @@ pytest.importorskip("sklearn")
 
 from beetsplug.artifactnet.training.ablate import (  # noqa: E402
     N_MELS,
+    REAL_WEIGHTS,
     SPECTRA,
     STRATA,
     TRAINED_ON,
+    WEIGHED,
     Spectrum,
     augmentation_table,
     fit_folds,
     mel_matrix,
     song_features,
     song_table,
+    spectra_table,
     spectrum_features,
+    weight_table,
 )
 from beetsplug.artifactnet.training.corpus import FOLD_FAMILIES, Clip  # noqa: E402
 from beetsplug.artifactnet.training.dataset import Crop, Dataset  # noqa: E402
-from beetsplug.artifactnet.training.reference import reference_features  # noqa: E402
+from beetsplug.artifactnet.training.reference import (  # noqa: E402
+    reference_features,
+    standing_features,
+)
 
 FAMILIES = [family for fold in FOLD_FAMILIES for family in list(fold)[:2]]
 
@@ -43,6 +50,53 @@ def test_one_of_the_spectra_is_the_networks() -> None:
     np.testing.assert_allclose(
         spectrum_features(segments(), chosen), reference_features(segments()), atol=1e-3
     )
+
+
+def test_one_of_the_spectra_is_the_per_bin_heads() -> None:
+    """What stands out of each frame at 32,768 points."""
+    (chosen,) = [s for s in SPECTRA if s.name == "n_fft 32,768, what stands out"]
+    np.testing.assert_allclose(
+        spectrum_features(segments(), chosen), standing_features(segments()), atol=1e-3
+    )
+
+
+def test_real_music_that_weighs_more_is_accused_less(tmp_path: Path) -> None:
+    """Of a kind of real music that looks generated, and is rare, less is taken for it."""
+    dataset = make_dataset(tmp_path)
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (len(dataset.crops), 2)).astype(np.float32)
+    features[:, 0] += 2.0 * dataset.labels
+    accused = []
+    for weight in (1.0, 16.0):
+        folds = fit_folds(dataset, features, real_weight=weight)
+        logits = [j.logit for fold in folds for j in fold.judge() if not j.clip.label]
+        accused.append(np.mean(np.array(logits) > 0))
+    assert accused[0] > 2 * accused[1]
+
+
+def test_the_table_of_weights(tmp_path: Path) -> None:
+    """A row for both kinds of features and each weight, of both strata all that is asked."""
+    dataset = make_dataset(tmp_path)
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 0.1, (len(dataset.crops), 2)).astype(np.float32)
+    features[:, 0] += 5.0 * dataset.labels
+    for spectrum in WEIGHED:
+        np.save(tmp_path / spectrum.file_name, features)
+    header, _, *rows = weight_table(dataset, tmp_path).splitlines()
+    assert len(rows) == len(WEIGHED) * len(REAL_WEIGHTS)
+    for row in rows:
+        cells = [cell.strip() for cell in row[1:-1].split("|")]
+        assert len(cells) == header.count("|") - 1
+        assert cells[0] in {spectrum.name for spectrum in WEIGHED}
+        assert all(float(cell) > 0.99 for cell in cells[2:])
+
+
+def test_some_spectra_can_be_asked_for(tmp_path: Path) -> None:
+    """Their rows alone, and none of two side by side."""
+    dataset = make_dataset(tmp_path, n_samples=65_536, n_clips=32)
+    dataset.samples[:] = np.random.default_rng(0).normal(0, 500, dataset.samples.shape)
+    _, _, row = spectra_table(dataset, tmp_path, SPECTRA[:1]).splitlines()
+    assert row.startswith(f"| {SPECTRA[0].name} |")
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA, ids=lambda s: s.file_name)

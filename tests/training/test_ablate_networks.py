@@ -48,7 +48,7 @@ def test_a_decoder_that_knows_shows_in_the_rows_that_it_is_in(tmp_path: Path) ->
     fine = rng.normal(0, 1, (n_crops, n_bins)).astype(np.float32)
     fine[fold.dataset.labels == 1, 150] += 60.0
     fold.branches = rng.normal(0, 0.01, (n_crops, len(BRANCHES)))
-    material = Material(fold.dataset, Features(fine, fine, fine, fine), [])
+    material = Material(fold.dataset, Features(fine, fine, fine, fine, fine), [])
     weights = rng.normal(0, 0.01, (n_decoders, n_bins))
     weights[:, 150] = np.arange(n_decoders) == ablate_networks.N_LYRA + 3
     grids = GridReference(weights, np.zeros(n_decoders))
@@ -83,7 +83,7 @@ def test_what_pairs_teach_shows_in_the_rows_of_each_head(tmp_path: Path) -> None
     trace = np.zeros((len(heard), 3), np.float32)
     trace[:, 0] = 6
     pairs = Pairs(heard, trace, trace, trace[:, [1, 0, 2]])
-    material = Material(dataset, Features(coarse, coarse, coarse, rates), [pairs])
+    material = Material(dataset, Features(coarse, coarse, coarse, coarse, rates), [pairs])
     before = fold.branches.copy()
     table = ablate_networks.teaching_table(material, [fold]).splitlines()[2:]
     aucs = {row.split("|")[1].strip(): float(row.split("|")[2]) for row in table}
@@ -104,7 +104,7 @@ def test_a_part_that_knows_shows_in_its_own_row(tmp_path: Path) -> None:
     rates = rng.normal(0, 1, (len(fold.rows), 5, N_PARTS)).astype(np.float32)
     rates[fold.dataset.labels == 1, 2, 4] += 8
     fine = np.zeros((len(rates), 1), np.float32)
-    features = Features(fine, fine, fine, rates.reshape(len(rates), -1))
+    features = Features(fine, fine, fine, fine, rates.reshape(len(rates), -1))
     before = fold.branches.copy()
     table = ablate_networks.rate_table(Material(fold.dataset, features, []), [fold])
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]

@@ -238,6 +238,29 @@ def test_fine_structure() -> None:
     np.testing.assert_array_equal(expected, found)
 
 
+def test_standing_out() -> None:
+    """The ground is SciPy's running mean, what lies below it counts as ground."""
+    levels = 20 * noise(2, 5, 300)
+    found = reference.standing_out(torch.from_numpy(levels)).numpy()
+    ground = scipy.ndimage.uniform_filter1d(
+        levels.astype(float), size=reference.GROUND_BINS, axis=2, mode="nearest"
+    )
+    expected = np.maximum(levels - ground, 0).mean(1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+
+
+def test_a_hole_in_one_frame_is_as_deep_as_the_ground() -> None:
+    """A cell without power, as between the lines of noise, moves its own bin by nothing."""
+    levels = np.zeros((1, 4, 100), np.float32)
+    levels[0, :, 50] = 3
+    before = reference.standing_out(torch.from_numpy(levels)).numpy()
+    levels[0, 0, 20] = -60
+    after = reference.standing_out(torch.from_numpy(levels)).numpy()
+    assert before[0, 50] == pytest.approx(3 * 16 / 17)
+    assert after[0, 20] == before[0, 20] == 0
+    np.testing.assert_array_equal(before[0, 40:], after[0, 40:])
+
+
 def untrained_mask() -> Any:
     torch.manual_seed(0)
     return network.MaskUNet((4, 6, 8), (2, 16)).eval()
@@ -287,7 +310,13 @@ class _FineStructure(torch.nn.Module):  # type: ignore[misc, name-defined, unuse
         return reference.fine_structure(spectrum)
 
 
+class _StandingOut(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+    def forward(self, levels: Any) -> Any:
+        return reference.standing_out(levels)
+
+
 EXPORTED: dict[str, tuple[Any, list[Array]]] = {
+    "standing out": (_StandingOut(), [20 * noise(2, 5, 300)]),
     "dft": (stages.TwoStepDFT(1_024, 512), [noise(2, 3, 1_024)]),
     "magnitude": (stages.Magnitude(1_024, 256, 512), [noise(2, 8_192)]),
     "median": (_SlidingMedians(), [noise(2, 20, 64)]),

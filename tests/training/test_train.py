@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from beetsplug.artifactnet.training.pairs import LYRA, Pairs  # noqa: E402
 from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder  # noqa: E402
 from beetsplug.artifactnet.training.reference import fit_reference  # noqa: E402
 from beetsplug.artifactnet.training.train import (  # noqa: E402
+    Examples,
     Members,
     TrainConfig,
     cached_features,
@@ -178,6 +180,30 @@ def test_a_regression_is_the_same_on_any_number_of_threads() -> None:
             found.append(fit_reference(features, labels, weights))
     np.testing.assert_array_equal(found[0].weights, found[1].weights)
     assert found[0].bias == found[1].bias
+
+
+def test_real_examples_weigh_more() -> None:
+    """So many times as much as generated ones; all together as before."""
+    labels = np.array([0, 1, 0, 1, 1])
+    before = Examples(np.zeros((5, 2), np.float32), labels, np.array([1.0, 2.0, 3.0, 0.5, 1.5]))
+    after = before.with_heavier_real(4.0)
+    np.testing.assert_allclose(after.weights, [1.6, 0.8, 4.8, 0.2, 0.6])
+    assert after.weights.sum() == pytest.approx(before.weights.sum())
+    np.testing.assert_array_equal(before.with_heavier_real(1.0).weights, before.weights)
+
+
+def test_a_run_hears_real_segments_by_their_weight(dataset: Dataset, tmp_path: Path) -> None:
+    """The per-bin head's loss is weighed, those of comb head and CNN are not."""
+    references = fit_references(dataset, cached_features(dataset, tmp_path), dataset.clips)
+    losses = {}
+    for weight in (1.0, 16.0):
+        config = TrainConfig(n_segments=8, batch_size=8, bin_dropout=0, real_weight=weight)
+        folder = tmp_path / f"{weight}"
+        train(dataset, dataset.clips, references, folder, config)
+        losses[weight] = json.loads((folder / "log.jsonl").read_text())
+    assert losses[1.0]["loss_bins"] != losses[16.0]["loss_bins"]
+    assert losses[1.0]["loss_comb"] == losses[16.0]["loss_comb"]
+    assert losses[1.0]["loss_cnn"] == losses[16.0]["loss_cnn"]
 
 
 def test_a_module_teaches_two_heads_alone(dataset: Dataset, tmp_path: Path) -> None:

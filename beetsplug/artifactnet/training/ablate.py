@@ -1,10 +1,11 @@
 """Which resolution carries the cue: the per-bin regression on other spectra, same folds.
 
 ``python -m beetsplug.artifactnet.training.ablate --corpus DIR --work DIR``, after the
-training, whose crops it uses. Prints three Markdown tables: linear bins at six window
+training, whose crops it uses. Prints four Markdown tables: linear bins at six window
 lengths and five widths of the envelope, two lengths side by side, mel bands, and the
-median over frames in place of the mean; what each stratum of the augmentation does for
-each stratum of what is judged; and three ways to make one score of a song's segments.
+median over frames, or what stands out of each, in place of the mean; what each stratum of
+the augmentation does for each stratum of what is judged; three ways to make one score of a
+song's segments; and what it does to let real music weigh more.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ with train_extra():
         fit_reference,
         in_batches,
         power_floor,
+        standing_out,
     )
+    from beetsplug.artifactnet.training.train import class_weights
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +64,17 @@ class Spectrum:
     n_fft: int
     mel: bool = False
     over_frames: str = "mean"
-    """``mean`` or ``median`` of the log power."""
+    """``mean`` or ``median`` of the log power, or ``standing``: :func:`standing_out`."""
+    lowest_db: float = 0.0
+    """Of what stands out."""
     envelope_bins: int = ENVELOPE_BINS
 
     @property
     def file_name(self) -> str:
         """What its cached features are called."""
         mel = "-mel" if self.mel else ""
-        return f"{self.n_fft}{mel}-{self.over_frames}-{self.envelope_bins}.npy"
+        how = f"{self.over_frames}{self.lowest_db:g}".removesuffix("0")
+        return f"{self.n_fft}{mel}-{how}-{self.envelope_bins}.npy"
 
 
 SPECTRA = (
@@ -78,8 +84,21 @@ SPECTRA = (
     Spectrum(f"n_fft 2,048, {N_MELS} mel bands", 2_048, mel=True),
     Spectrum(f"n_fft 32,768, {N_MELS} mel bands", 32_768, mel=True),
     Spectrum("n_fft 32,768, median over frames", 32_768, over_frames="median"),
+    *(
+        Spectrum(
+            f"n_fft 32,768, what stands out, {lowest_db:g} dB the lowest",
+            32_768,
+            over_frames="standing",
+            lowest_db=lowest_db,
+        )
+        for lowest_db in (-6.0, -3.0)
+    ),
+    Spectrum("n_fft 32,768, what stands out", 32_768, over_frames="standing"),
 )
 SIDE_BY_SIDE = (SPECTRA[3], SPECTRA[4])
+TABLES = ("spectra", "augmentation", "songs", "weights")
+WEIGHED = (SPECTRA[4], SPECTRA[-1])
+REAL_WEIGHTS = (1.0, 4.0, 16.0, 64.0)
 
 TRAINED_ON: Mapping[str, Callable[[Clip, Crop], bool]] = {
     "files as they are": lambda clip, crop: not clip.is_module and crop.variant == 0,
@@ -167,6 +186,8 @@ def _levels_db(samples: NDArray[np.int16], spectrum: Spectrum) -> Tensor:
         .square()
     )
     levels = 10 * torch.log10((power if mel is None else mel @ power) + floor)
+    if spectrum.over_frames == "standing":
+        return standing_out(levels.transpose(1, 2), spectrum.lowest_db)
     return levels.mean(2) if spectrum.over_frames == "mean" else levels.median(2).values
 
 
@@ -204,15 +225,24 @@ def fit_folds(
     dataset: Dataset,
     features: NDArray[np.float32],
     is_used: Callable[[Clip, Crop], bool] = TRAINED_ON["and recoded at narrow band"],
+    real_weight: float = 1.0,
 ) -> list[FittedFold]:
-    """Return a regression for each fold, fitted to those of its crops that are used."""
+    """Return a regression for each fold, fitted to those of its crops that are used.
+
+    Args:
+        dataset: To split.
+        features: (n_crops, n_values), of all its crops.
+        is_used: Which crops count.
+        real_weight: Of a real crop against a generated one.
+    """
     folds = []
     for split in corpus.split_folds(dataset.clips):
         rows = dataset.rows(split.train)
         crops = [dataset.crops[row] for row in rows]
         rows = rows[[is_used(dataset.clips[crop.clip], crop) for crop in crops]]
-        weights = sample_weights(dataset, rows) * len(rows)
-        fitted = fit_reference(features[rows], dataset.labels[rows], weights)
+        labels = dataset.labels[rows]
+        weights = sample_weights(dataset, rows) * len(rows) * class_weights(labels, real_weight)
+        fitted = fit_reference(features[rows], labels, weights)
         folds.append(FittedFold(dataset, features, split, fitted))
     return folds
 
@@ -228,16 +258,21 @@ def table_row(name: str, folds: Sequence[FittedFold]) -> str:
     return f"| {name} | {_rates(whole)} | {of_folds} | {worst} {worst_rate:.2f} |"
 
 
-def spectra_table(dataset: Dataset, folder: Path) -> str:
-    """Return the Markdown table of all spectra; their features are kept in the folder."""
+def spectra_table(dataset: Dataset, folder: Path, spectra: Sequence[Spectrum] = SPECTRA) -> str:
+    """Return the Markdown table of spectra; their features are kept in the folder.
+
+    Where all are asked for, two of them side by side as well.
+    """
     lines = [
         "| spectrum | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
         "| worst family at FPR 1 % |",
         "|---|---|---|---|---|---|",
     ]
-    for spectrum in SPECTRA:
+    for spectrum in spectra:
         features = cached_spectrum(dataset, spectrum, folder)
         lines.append(table_row(spectrum.name, fit_folds(dataset, features)))
+    if spectra != SPECTRA:
+        return "\n".join(lines)
     both = [cached_spectrum(dataset, spectrum, folder) for spectrum in SIDE_BY_SIDE]
     name = " and ".join(f"{spectrum.n_fft:,}" for spectrum in SIDE_BY_SIDE)
     folds = fit_folds(dataset, np.concatenate(both, axis=1))
@@ -259,6 +294,31 @@ def augmentation_table(dataset: Dataset, features: NDArray[np.float32]) -> str:
                 f"| {_rates(found)} |"
             )
     return "\n".join(lines)
+
+
+def weight_table(dataset: Dataset, folder: Path) -> str:
+    """Return a Markdown table: real music weighed more and more, by two kinds of features."""
+    rates = " | ".join(
+        f"{stratum.name}: AUC | TPR at FPR 5 % | TPR at FPR 1 % | above all real ones"
+        for stratum in STRATA[:2]
+    )
+    lines = [f"| features | real music weighs | {rates} |", "|---" * 10 + "|"]
+    for spectrum in WEIGHED:
+        features = cached_spectrum(dataset, spectrum, folder)
+        for weight in REAL_WEIGHTS:
+            folds = fit_folds(dataset, features, real_weight=weight)
+            cells = []
+            for stratum in STRATA[:2]:
+                judged = [j for fold in folds for j in fold.judge(stratum)]
+                cells += [_rates(evaluate.summary(judged)), f"{_above_all_real(judged):.3f}"]
+            lines.append(f"| {spectrum.name} | {weight:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _above_all_real(judged: Sequence[Judged]) -> float:
+    """Return the share of AI clips that score higher than any real one."""
+    highest = max(j.logit for j in judged if not j.clip.label)
+    return float(np.mean([j.logit > highest for j in judged if j.clip.label]))
 
 
 def song_table(folds: Sequence[FittedFold], spectrum: Spectrum) -> str:
@@ -287,17 +347,27 @@ def _rates(found: Mapping[str, float]) -> str:
 
 def main() -> None:
     """Print the tables; the features are kept in the work folder."""
-    arguments = work_parser("ablate").parse_args()
+    parser = work_parser("ablate")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
+    names = [spectrum.name for spectrum in SPECTRA]
+    parser.add_argument("--spectra", nargs="+", choices=names, default=names)
+    arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dataset = open_dataset(arguments)
     folder = arguments.work / "ablation"
     chosen = SIDE_BY_SIDE[1]
-    features = cached_spectrum(dataset, chosen, folder)
-    tables = [
-        spectra_table(dataset, folder),
-        augmentation_table(dataset, features),
-        song_table(fit_folds(dataset, features), chosen),
-    ]
+    spectra = tuple(s for s in SPECTRA if s.name in arguments.spectra)
+    makers: Mapping[str, Callable[[], str]] = {
+        "spectra": lambda: spectra_table(dataset, folder, spectra),
+        "augmentation": lambda: augmentation_table(
+            dataset, cached_spectrum(dataset, chosen, folder)
+        ),
+        "songs": lambda: song_table(
+            fit_folds(dataset, cached_spectrum(dataset, chosen, folder)), chosen
+        ),
+        "weights": lambda: weight_table(dataset, folder),
+    }
+    tables = [makers[name]() for name in arguments.tables]
     sys.stdout.write("\n\n".join(tables) + "\n")
 
 

@@ -37,6 +37,7 @@ from beetsplug.artifactnet.training.reference import (
     fine_structure,
     local_contrast,
     power_floor,
+    standing_out,
 )
 from beetsplug.artifactnet.training.stages import (
     Autocorrelation,
@@ -384,8 +385,8 @@ class ArtifactNetwork(nn.Module):
         """
         log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
         residual = self.residual(magnitude, log_magnitude)
-        spectrum = 10 * torch.log10(residual.square() + POWER_FLOOR).mean(1)
-        fine = fine_structure(spectrum)[:, self._band]
+        levels = 10 * torch.log10(residual.square() + POWER_FLOOR)
+        fine = fine_structure(standing_out(levels))[:, self._band]
         per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
         pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
         parts = self.hpss(pooled) if self.config.uses_hpss else (pooled, pooled)

@@ -41,6 +41,7 @@ from beetsplug.artifactnet.training.reference import (
     Reference,
     ScaledReference,
     contrast_features,
+    fit_reference,
 )
 from beetsplug.artifactnet.training.train import (
     Features,
@@ -53,7 +54,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.7"
+VERSION = "1.8"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.001, 0.05
@@ -268,7 +269,7 @@ def judge_fold(
         config: Budget and network.
         regressions: Folder that holds this split's regressions, if not ``folder``.
     """
-    dataset, features = material.dataset, material.features
+    dataset = material.dataset
     fitted = material.regressions(split.train, regressions or folder)
     references = fitted.references
     fold = Fold(dataset, split, dataset.rows(split.test))
@@ -277,10 +278,23 @@ def judge_fold(
         network = train(dataset, split.train, references, folder, config)
         np.save(cache, evaluate.branch_logits(network, dataset.samples[fold.rows]))
     fold.branches = material.with_regressions(np.load(cache), fold.rows, fitted)
-    fold.reference = references.bins.logits(features.fine[fold.rows])
+    fold.reference = _reference_logits(material, split, fold.rows, folder)
     judged = evaluate.full_band(fold.judge(fuse(fold.branches)))
     log.info("%s: %s", folder.name, evaluate.summary(judged))
     return fold
+
+
+def _reference_logits(
+    material: Material, split: Split, rows: NDArray[np.int64], folder: Path
+) -> Logits:
+    """Return the reference's logits (n_rows,), fitted to the split's training side."""
+    cache = folder / "reference.npy"
+    if not cache.exists():
+        dataset, fine = material.dataset, material.features.fine
+        training, weights = weighted_rows(dataset, corpus.without_modules(split.train))
+        fitted = fit_reference(fine[training], dataset.labels[training], weights)
+        np.save(cache, fitted.logits(fine[rows]))
+    return np.load(cache)
 
 
 def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:

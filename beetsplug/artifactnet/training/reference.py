@@ -2,7 +2,7 @@
 
 Per segment: the mean over time of the log power spectrum, minus its lower envelope,
 clipped to 0 to 5 dB: what stands out of the spectrum by a few hertz and stays. One
-weight a bin. It is the per-bin head of the network without mask, HPSS and CNN.
+weight a bin. The network's per-bin head does the same to what stands out of each frame.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
 from beetsplug.artifactnet.training.stages import Autocorrelation
 
+N_FFT, HOP_LENGTH = 32_768, 8_192
 POWER_FLOOR = 8e-6
 """Power of a Hann-windowed bin below which 16-bit quantisation noise drowns all."""
 ENVELOPE_BINS = 3
 """A bin and its neighbours: the narrower, the less of it follows the music."""
+GROUND_BINS = 17
+"""A bin and its neighbours, whose mean level in a frame is the ground that it stands on."""
 COARSE_ENVELOPE_BINS = 5
 """A Hann window's line and one bin on each side; three bins find no more in this one."""
 COARSE_N_FFT, COARSE_HOP = 16_384, 4_096
@@ -47,6 +50,23 @@ def fine_structure(log_spectrum_db: Tensor, envelope_bins: int = ENVELOPE_BINS) 
     padded = nn.functional.pad(log_spectrum_db[:, None], (half, half), mode="replicate")
     envelope = -nn.functional.max_pool1d(-padded, envelope_bins, stride=1)[:, 0]
     return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
+
+
+def standing_out(levels_db: Tensor, lowest_db: float = 0.0) -> Tensor:
+    """Return how far each bin stands above the ground, mean over frames: (batch, n_bins), dB.
+
+    What lies below the ground of its frame counts as ground. The log power of noise falls
+    far below its mean and never rises far above it, so in a plain mean over frames the
+    depth of a few cells drowns a line of a decibel.
+
+    Args:
+        levels_db: (batch, n_frames, n_bins), log powers, decibels.
+        lowest_db: How far below the ground a cell counts at most; for comparison.
+    """
+    half = GROUND_BINS // 2
+    padded = nn.functional.pad(levels_db, (half, half), mode="replicate")
+    ground = nn.functional.avg_pool1d(padded, GROUND_BINS, stride=1)
+    return (levels_db - ground).clamp(min=lowest_db).mean(1)
 
 
 def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:
@@ -74,7 +94,7 @@ def local_contrast(fine: Tensor) -> Tensor:
 
 def power_floor(n_fft: int) -> float:
     """Return :data:`POWER_FLOOR` for another window length: a level in dB re full scale."""
-    return POWER_FLOOR * n_fft / 32_768
+    return POWER_FLOOR * n_fft / N_FFT
 
 
 def band(n_fft: int) -> slice:
@@ -104,8 +124,8 @@ def short_time_spectrum(
 def reference_features(
     samples: NDArray[np.int16] | NDArray[np.float32],
     *,
-    n_fft: int = 32_768,
-    hop_length: int = 8_192,
+    n_fft: int = N_FFT,
+    hop_length: int = HOP_LENGTH,
     envelope_bins: int = ENVELOPE_BINS,
 ) -> NDArray[np.float32]:
     """Return the fine structure of segments (n_segments, n_samples) in the band."""
@@ -115,6 +135,24 @@ def reference_features(
         spectrum = short_time_spectrum(some, n_fft, hop_length)
         power_db = 10 * torch.log10(spectrum.abs().square() + power_floor(n_fft)).mean(-1)
         return fine_structure(power_db, envelope_bins)[:, chosen]
+
+    return in_batches(features_of, samples, chosen.stop - chosen.start)
+
+
+@torch.no_grad()
+def standing_features(
+    samples: NDArray[np.int16] | NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return the per-bin head's features of segments (n_segments, n_samples) in the band.
+
+    As :func:`reference_features`, of what stands out of each frame.
+    """
+    chosen = band(N_FFT)
+
+    def features_of(some: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
+        spectrum = short_time_spectrum(some, N_FFT, HOP_LENGTH)[:, : chosen.stop + GROUND_BINS]
+        levels = 10 * torch.log10(spectrum.abs().square() + POWER_FLOOR)
+        return fine_structure(standing_out(levels.transpose(1, 2)))[:, chosen]
 
     return in_batches(features_of, samples, chosen.stop - chosen.start)
 

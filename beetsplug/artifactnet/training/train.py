@@ -42,12 +42,17 @@ from beetsplug.artifactnet.training.reference import (
     fit_reference,
     fit_scaled,
     reference_features,
+    standing_features,
 )
 
 log = logging.getLogger(__name__)
 
 _PAIRS_OF_COARSE, _PAIRS_OF_RATES = 0.1, 0.3
 """Weight of all pairs against all crops, of coarse and frame-rate regression."""
+REAL_WEIGHT, _REAL_WEIGHT_OF_COARSE = 16.0, 4.0
+"""Weight of a real crop against a generated one, of per-bin and coarse head. Balanced, a
+regression puts up with a few real crops that score high; a threshold that lets none of them
+through is then set by these few, and out of reach for what is generated."""
 _MODULE_WEIGHT = 2.0
 """Weight of a module's crop against others in both: beside pairs, in which there are no
 modules, more of them were suspects."""
@@ -77,6 +82,8 @@ class TrainConfig:
     weight_decay: float = 0.02
     head_anchor: float = 2e-3
     """Pull of the linear heads towards the references' weights."""
+    real_weight: float = REAL_WEIGHT
+    """Of a real segment against a generated one, in the per-bin head's loss."""
     bin_dropout: float = 0.25
     ema_decay: float = 0.985
     gain_db: float = 6.0
@@ -105,9 +112,12 @@ class Features:
     """The reference features of every crop of a dataset."""
 
     fine: NDArray[np.float32]
-    """(n_crops, n_bins), decibels."""
+    """(n_crops, n_bins), decibels: of the reference, and of what is heard by combs of the
+    whole spectrum."""
+    standing: NDArray[np.float32]
+    """(n_crops, n_bins), decibels: of the per-bin head."""
     comb: NDArray[np.float32]
-    """(n_crops, n_lags)."""
+    """(n_crops, n_lags), of these."""
     coarse: NDArray[np.float32]
     """(n_crops, n_coarse_bins), decibels."""
     rates: NDArray[np.float32]
@@ -131,19 +141,23 @@ class References:
 def cached_features(dataset: Dataset, folder: Path) -> Features:
     """Return the reference features of every crop, from disk when they are there."""
     fine_path, comb_path = folder / "features-fine.npy", folder / "features-comb.npy"
+    standing_path = folder / "features-standing.npy"
     coarse_path, rates_path = folder / "features-coarse.npy", folder / "features-rates.npy"
     if not fine_path.exists():
         # A segment's length from the start of the crop: as the detector reads.
         np.save(fine_path, reference_features(dataset.samples[:, :SEGMENT_SAMPLES]))
     fine = np.load(fine_path, mmap_mode="r")
+    if not standing_path.exists():
+        np.save(standing_path, standing_features(dataset.samples[:, :SEGMENT_SAMPLES]))
+    standing = np.load(standing_path, mmap_mode="r")
     if not comb_path.exists():
-        np.save(comb_path, comb_features(fine))
+        np.save(comb_path, comb_features(standing))
     if not coarse_path.exists():
         np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
     if not rates_path.exists():
         np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], fine))
     paths = (comb_path, coarse_path, rates_path)
-    return Features(fine, *(np.load(path, mmap_mode="r") for path in paths))
+    return Features(fine, standing, *(np.load(path, mmap_mode="r") for path in paths))
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,13 @@ class Examples:
     weights: NDArray[np.float64]
     """(n,)."""
 
+    def with_heavier_real(self, factor: float) -> Examples:
+        """Return these with real ones that weigh so much more; all together weigh the same.
+
+        Both classes weigh the same before.
+        """
+        return replace(self, weights=self.weights * class_weights(self.labels, factor))
+
     def with_generated(self, features: NDArray[np.float32], weight: float) -> Examples:
         """Return these and more that are generated, which weigh so much together."""
         n_more = len(features)
@@ -165,6 +186,11 @@ class Examples:
             np.append(self.labels, np.ones(n_more, np.int64)),
             np.append(self.weights, np.full(n_more, weight / n_more)),
         )
+
+
+def class_weights(labels: NDArray[np.int64], factor: float) -> NDArray[np.float64]:
+    """Return weights (n,) of labels: of 0 ``factor`` times that of 1, the mean of both 1."""
+    return np.where(labels == 0, factor, 1.0) * 2 / (1 + factor)
 
 
 def fit_references(
@@ -187,8 +213,9 @@ def fit_references(
     """
     rows, weights = weighted_rows(dataset, without_modules(clips))
     labels = dataset.labels[rows]
+    bins = Examples(features.standing[rows], labels, weights).with_heavier_real(REAL_WEIGHT)
     return References(
-        fit_reference(features.fine[rows], labels, weights),
+        fit_reference(bins.features, labels, bins.weights),
         fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
         fit_coarse(dataset, features, clips, pairs),
         fit_rates(rate_examples(dataset, features, clips, pairs)),
@@ -201,6 +228,7 @@ def fit_coarse(
     """Return the coarse head's regression, as :func:`fit_references` does."""
     of_pairs = [(made.rows, made.coarse) for made in pairs]
     examples = _examples(dataset, features.coarse, clips, of_pairs, _PAIRS_OF_COARSE)
+    examples = examples.with_heavier_real(_REAL_WEIGHT_OF_COARSE)
     return fit_reference(examples.features, examples.labels, examples.weights)
 
 
@@ -375,7 +403,11 @@ class _Run:
             self._magnitude(audio), bin_dropout=self.config.bin_dropout
         )
         loss_of = nn.functional.binary_cross_entropy_with_logits
-        losses = [loss_of(logit, labels) for logit in branches]
+        weights = torch.from_numpy(class_weights(labels.numpy(), self.config.real_weight))
+        losses = [
+            loss_of(logit, labels, weight=weight)
+            for logit, weight in zip(branches, (weights, None, None), strict=True)
+        ]
         drifts = [
             (head.weight - anchor).square().sum()
             for head, anchor in zip(self.heads, self.anchors, strict=True)
