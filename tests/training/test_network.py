@@ -22,7 +22,7 @@ from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
     frame_rates,
     rate_features,
 )
-from beetsplug.artifactnet.training.network import ArtifactNetwork  # noqa: E402
+from beetsplug.artifactnet.training.network import ArtifactNetwork, counted  # noqa: E402
 from beetsplug.artifactnet.training.reference import (  # noqa: E402
     GridReference,
     Reference,
@@ -113,8 +113,19 @@ def test_no_head_counts_beyond_its_limit() -> None:
         made.rates.rises.bias.fill_(100)
         per_bin, comb, cnn, grid, coarse, rates, empty = made.all_branches(audio).T
         assert min(comb.min(), grid.min(), rates.min()) > 90
-        expected = per_bin + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
+        confirmed = torch.minimum(per_bin, coarse)
+        expected = confirmed + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
         np.testing.assert_allclose(made(audio), expected, atol=1e-5)
+
+
+def test_one_resolution_confirms_the_other() -> None:
+    """The per-bin head counts for no more than the coarse one, the coarse one for itself."""
+    branches = torch.zeros(2, 7, dtype=torch.float64)
+    branches[:, 0], branches[:, 4] = torch.tensor([5.0, -3.0]), torch.tensor([-1.0, 2.0])
+    found = counted(branches)
+    assert found[:, 0].tolist() == [-1.0, -3.0]
+    assert found[:, 4].tolist() == [-1.0, 2.0]
+    assert found.dtype == torch.float64
 
 
 def test_empty_share_is_what_lies_above_a_cut_off() -> None:

@@ -56,7 +56,7 @@ def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) 
     fold.branches = rng.normal(0, 1, (len(crops), N_BRANCHES))
     fold.branches[:, EMPTY] = 0.0
     for branch in knowing:
-        fold.branches[:, branch] += 8.0 * labels
+        fold.branches[:, branch] += 16.0 * labels
     fold.reference = rng.normal(0, 1, len(crops)) + 2.0 * labels
     return fold
 
@@ -111,7 +111,8 @@ def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
     folds = [make_fold(tmp_path, 1), make_fold(tmp_path, 2)]
     before = recipe.calibrate(held, folds)
     real = folds[1].dataset.labels == 0
-    folds[1].branches[real, 0] += 3.0
+    for head in ("per-bin head", "coarse head"):
+        folds[1].branches[real, BRANCHES.index(head)] += 3.0
     after = recipe.calibrate(held, folds)
     assert after.ai > before.ai + 1
     assert after.unsure > before.unsure + 1

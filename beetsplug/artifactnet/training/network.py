@@ -326,6 +326,22 @@ grids are loudest where music itself stands on a grid, as looped samples do; up 
 limits they say of generated clips all that they have to say."""
 
 
+_BINS, _COARSE = 0, 4
+"""Places of per-bin and coarse head in :meth:`ArtifactNetwork.all_branches`."""
+
+
+def counted(branches: Tensor) -> Tensor:
+    """Return what branches (n, 7) count for: up to their limits, one resolution by the other.
+
+    A decoder's lines stand out at either resolution. The loops of a tracker module stand
+    out most at the finer one, so the per-bin head counts for no more than the coarse head,
+    which has heard modules, says.
+    """
+    limited = torch.minimum(branches, torch.tensor(BRANCH_LIMITS, dtype=branches.dtype))
+    confirmed = torch.minimum(branches[:, _BINS], branches[:, _COARSE])
+    return torch.cat([confirmed[:, None], limited[:, 1:]], 1)
+
+
 class ArtifactNetwork(nn.Module):
     """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
 
@@ -409,6 +425,5 @@ class ArtifactNetwork(nn.Module):
         return torch.stack([*self.branches(magnitude), *fitted, empty], 1)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits: the weighted sum of the branches, up to their limits."""
-        limits = torch.tensor(BRANCH_LIMITS)
-        return torch.minimum(self.all_branches(audio), limits) @ self.fusion
+        """Return (batch,) logits: the weighted sum of what the branches count for."""
+        return counted(self.all_branches(audio)) @ self.fusion
