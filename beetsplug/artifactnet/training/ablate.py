@@ -73,8 +73,8 @@ class Spectrum:
     def file_name(self) -> str:
         """What its cached features are called."""
         mel = "-mel" if self.mel else ""
-        how = f"{self.over_frames}{self.lowest_db:g}".removesuffix("0")
-        return f"{self.n_fft}{mel}-{how}-{self.envelope_bins}.npy"
+        lowest = f"{self.lowest_db:g}" if self.lowest_db else ""
+        return f"{self.n_fft}{mel}-{self.over_frames}{lowest}-{self.envelope_bins}.npy"
 
 
 SPECTRA = (
