@@ -140,16 +140,20 @@ def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path:
     """Read back as made; a held-out row's pairs change nothing."""
     (made,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_pairs=4)
     (again,) = build_pairs(dataset, tmp_path, {"tiny": TINY}, n_pairs=4)
-    np.testing.assert_array_equal(made.contrast, again.contrast)
-    assert {len(of) for of in (made.rows, made.contrast, made.coarse, made.rates)} == {4}
+    np.testing.assert_array_equal(made.standing, again.standing)
+    assert {len(of) for of in (made.rows, made.standing, made.coarse, made.rates)} == {4}
     real = np.arange(len(dataset.crops))
-    fine = np.random.default_rng(0).uniform(0, 5, (len(real), made.contrast.shape[1]))
+    standing = np.random.default_rng(0).uniform(0, 5, (len(real), made.standing.shape[1]))
     held_out = made.rows[0]
     side = real != held_out
-    grids = fit_pairs(real[side], fine[side].astype(np.float32), np.ones(side.sum()), [made])
-    spoilt = replace(made, contrast=made.contrast.copy())
-    spoilt.contrast[made.rows == held_out] = 5
-    same = fit_pairs(real[side], fine[side].astype(np.float32), np.ones(side.sum()), [spoilt])
+    grids = fit_pairs(
+        real[side], standing[side].astype(np.float32), np.ones(side.sum()), [made]
+    )
+    spoilt = replace(made, standing=made.standing.copy())
+    spoilt.standing[made.rows == held_out] = 5
+    same = fit_pairs(
+        real[side], standing[side].astype(np.float32), np.ones(side.sum()), [spoilt]
+    )
     np.testing.assert_array_equal(grids.weights, same.weights)
 
 
@@ -169,8 +173,8 @@ def test_pairs_of_lyra_need_its_networks_until_they_are_there(
     again = build_pairs(dataset, tmp_path, some)
     np.testing.assert_array_equal(made[1].rates, again[1].rates)
     real = np.unique(np.concatenate([pairs.rows for pairs in made]))
-    fine = np.random.default_rng(0).uniform(0, 5, (len(real), made[0].contrast.shape[1]))
-    grids = fit_pairs(real, fine.astype(np.float32), np.ones(len(real)), made)
+    standing = np.random.default_rng(0).uniform(0, 5, (len(real), made[0].standing.shape[1]))
+    grids = fit_pairs(real, standing.astype(np.float32), np.ones(len(real)), made)
     assert len(grids.bias) == 2
 
 

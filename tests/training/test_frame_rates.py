@@ -17,7 +17,7 @@ from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
     modulation_features,
     rate_features,
 )
-from beetsplug.artifactnet.training.reference import reference_features  # noqa: E402
+from beetsplug.artifactnet.training.reference import standing_features  # noqa: E402
 
 N_SAMPLES = 176_400
 BIN_HZ = 44_100 / 32 / 8_192
@@ -41,7 +41,7 @@ def uneven_frames(hop: int) -> Array:
 
 def features_of(audio: Array) -> Array:
     """Return the features (n_rates, n_parts) of one segment."""
-    found = rate_features(audio[None], reference_features(audio[None]))
+    found = rate_features(audio[None], standing_features(audio[None]))
     return found.reshape(-1, N_PARTS)
 
 

@@ -234,10 +234,11 @@ def test_a_fold_is_a_model_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
     features = cached_features(dataset, tmp_path)
     rows = dataset.rows(more, plain=True)
     rng = np.random.default_rng(0)
+    shape = (len(rows), features.standing.shape[1])
     pairs = [
         Pairs(
             rows=rows,
-            contrast=rng.normal(0, 1, (len(rows), features.fine.shape[1])).astype(np.float32),
+            standing=rng.uniform(0, 1, shape).astype(np.float32),
             coarse=features.coarse[rows] + np.float32(0.1),
             rates=features.rates[rows] + np.float32(0.1),
         )

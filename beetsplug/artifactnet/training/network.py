@@ -418,10 +418,10 @@ class ArtifactNetwork(nn.Module):
         of what tells music from a decoder's output.
         """
         magnitude = self.magnitude(audio)
-        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR).mean(1)
-        whole = fine_structure(levels)[:, self._band]
+        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR)
+        whole = fine_structure(standing_out(levels))[:, self._band]
         fitted = [self.grid(whole), self.coarse(audio), self.rates(audio, whole)]
-        empty = empty_share(levels[:, self._band], POWER_FLOOR)
+        empty = empty_share(levels.mean(1)[:, self._band], POWER_FLOOR)
         return torch.stack([*self.branches(magnitude), *fitted, empty], 1)
 
     def forward(self, audio: Tensor) -> Tensor:

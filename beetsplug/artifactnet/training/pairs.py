@@ -34,7 +34,7 @@ from beetsplug.artifactnet.training.reference import (
     coarse_features,
     contrast_features,
     fit_grids,
-    reference_features,
+    standing_features,
 )
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ class Pairs:
 
     rows: NDArray[np.int64]
     """(n,), the dataset's row that each was made of."""
-    contrast: NDArray[np.float32]
-    """(n, n_bins), their contrast features."""
+    standing: NDArray[np.float32]
+    """(n, n_bins), as those of :class:`~.train.Features`."""
     coarse: NDArray[np.float32]
-    """(n, n_coarse_bins), as those of :class:`~.train.Features`."""
+    """(n, n_coarse_bins), likewise."""
     rates: NDArray[np.float32]
     """(n, n_rates * n_parts), likewise."""
 
@@ -156,15 +156,15 @@ def _make(
             mixed = library_chain(mixed, SAMPLE_RATE, rng)
         made.append(mixed)
     segments = np.stack(made)[:, :SEGMENT_SAMPLES]
-    fine = reference_features(segments)
+    standing = standing_features(segments)
     partial = path.with_suffix(".partial.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         partial,
         rows=chosen,
-        contrast=contrast_features(fine),
+        standing=standing,
         coarse=coarse_features(segments),
-        rates=rate_features(segments, fine),
+        rates=rate_features(segments, standing),
     )
     partial.rename(path)
     log.info("made the pairs of %s", path.stem)
@@ -180,7 +180,7 @@ def _by_source(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]
 
 def fit_pairs(
     real_rows: NDArray[np.int64],
-    fine: NDArray[np.float32],
+    standing: NDArray[np.float32],
     weight: NDArray[np.float64],
     pairs: Sequence[Pairs],
 ) -> GridReference:
@@ -188,12 +188,12 @@ def fit_pairs(
 
     Args:
         real_rows: (n_real,), of the training side; a pair made of any other is left out.
-        fine: (n_real, n_bins), their fine structure.
+        standing: (n_real, n_bins), as those of :class:`~.train.Features`.
         weight: (n_real,).
         pairs: Of every decoder; a pair made of any other row is left out.
     """
     return fit_grids(
-        contrast_features(fine),
+        contrast_features(standing),
         weight,
-        [made.contrast[np.isin(made.rows, real_rows)] for made in pairs],
+        [contrast_features(made.standing[np.isin(made.rows, real_rows)]) for made in pairs],
     )

@@ -54,7 +54,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "1.8"
+VERSION = "1.9"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.001, 0.05
@@ -71,7 +71,7 @@ BRANCHES = (
     "empty share",
 )
 N_BRANCHES = len(BRANCHES)
-FUSION = (2.0, 0.2, 0.2, 0.5, 0.5, 0.5, -10.0)
+FUSION = (2.0, 0.2, 0.2, 1.0, 0.5, 0.5, -10.0)
 """Weights of the branches: two for the one that tells most by itself, whose logit varies
 least on real music, two that know their training clips too well a fifth, the others a half.
 Round numbers: fitted ones gained nothing on folds that they were not fitted on. What is
@@ -197,7 +197,7 @@ class Material:
     def grids(self, clips: Sequence[Clip]) -> GridReference:
         """Return the decoders' regressions on the real ones of these clips."""
         rows, weights = weighted_rows(self.dataset, [c for c in clips if not c.label])
-        return fit_pairs(rows, self.features.fine[rows], weights, self.pairs)
+        return fit_pairs(rows, self.features.standing[rows], weights, self.pairs)
 
     def regressions(self, clips: Sequence[Clip], folder: Path) -> Regressions:
         """Return all regressions fitted to these clips, from the folder when there."""
@@ -216,7 +216,7 @@ class Material:
         Of their own, as no training changes these heads: the rest need not be judged again
         when one of them is fitted anew.
         """
-        contrast = contrast_features(self.features.fine[rows])
+        contrast = contrast_features(self.features.standing[rows])
         filled = branches.copy()
         filled[:, BRANCHES.index("grid head")] = fitted.grids.logits(contrast)
         coarse = fitted.references.coarse.logits(self.features.coarse[rows])

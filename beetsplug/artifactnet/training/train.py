@@ -112,10 +112,9 @@ class Features:
     """The reference features of every crop of a dataset."""
 
     fine: NDArray[np.float32]
-    """(n_crops, n_bins), decibels: of the reference, and of what is heard by combs of the
-    whole spectrum."""
+    """(n_crops, n_bins), decibels: of the reference alone."""
     standing: NDArray[np.float32]
-    """(n_crops, n_bins), decibels: of the per-bin head."""
+    """(n_crops, n_bins), decibels: of all heads that hear the finer resolution."""
     comb: NDArray[np.float32]
     """(n_crops, n_lags), of these."""
     coarse: NDArray[np.float32]
@@ -155,7 +154,7 @@ def cached_features(dataset: Dataset, folder: Path) -> Features:
     if not coarse_path.exists():
         np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
     if not rates_path.exists():
-        np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], fine))
+        np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], standing))
     paths = (comb_path, coarse_path, rates_path)
     return Features(fine, standing, *(np.load(path, mmap_mode="r") for path in paths))
 
