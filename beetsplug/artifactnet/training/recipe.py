@@ -71,12 +71,13 @@ BRANCHES = (
     "empty share",
 )
 N_BRANCHES = len(BRANCHES)
-FUSION = (2.0, 0.2, 0.2, 1.0, 0.5, 0.5, -10.0)
-"""Weights of the branches: two for the one that tells most by itself, whose logit varies
-least on real music, two that know their training clips too well a fifth, the others a half.
-Round numbers: fitted ones gained nothing on folds that they were not fitted on. What is
-empty speaks against: most narrow-band clips that there are to learn from are generated,
-and without that weight half of the real ones would be suspects.
+FUSION = (2.0, 0.2, 0.2, 1.0, 0.25, 0.5, -10.0)
+"""Weights of the branches: two for the one that tells most by itself, one for the grids of
+decoders, a half for frame rates, a fifth for two that know their training clips too well. The
+coarse head, by which the first is confirmed, has a quarter of its own. Round numbers: fitted
+ones gained nothing on folds that they were not fitted on. What is empty speaks against: most
+narrow-band clips that there are to learn from are generated, and without that weight half of
+the real ones would be suspects.
 """
 _N_COMPARED = 500
 """Crops on which the exported graph and the network are compared."""
