@@ -35,7 +35,7 @@ def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     assert abs(low - 0.5) < 0.15
     assert high > 0.99
     assert float(mean) == pytest.approx((low + high) / 2, abs=0.001)
-    # Of the network's weights the CNN's is a fifth of the coarse head's.
+    # The CNN's weight is a tenth of the per-bin head's.
     assert float(network_auc.partition(" ")[0]) > 0.75
 
 

@@ -56,7 +56,7 @@ def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) 
     fold.branches = rng.normal(0, 1, (len(crops), N_BRANCHES))
     fold.branches[:, EMPTY] = 0.0
     for branch in knowing:
-        fold.branches[:, branch] += 16.0 * labels
+        fold.branches[:, branch] += 32.0 * labels
     fold.reference = rng.normal(0, 1, len(crops)) + 2.0 * labels
     return fold
 
