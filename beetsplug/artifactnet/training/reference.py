@@ -2,7 +2,8 @@
 
 Per segment: the mean over time of the log power spectrum, minus its lower envelope,
 clipped to 0 to 5 dB: what stands out of the spectrum by a few hertz and stays. One
-weight a bin. The network's per-bin head does the same to what stands out of each frame.
+weight a bin. The network's heads of this resolution do the same to what stands out of each
+frame.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def reference_features(
 def standing_features(
     samples: NDArray[np.int16] | NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Return the per-bin head's features of segments (n_segments, n_samples) in the band.
+    """Return what the finer heads hear of segments (n_segments, n_samples) in the band.
 
     As :func:`reference_features`, of what stands out of each frame.
     """
