@@ -3,7 +3,7 @@
 STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
 CNN -> logit, after arXiv 2604.16254, with four changes that were measured to
 matter: bins of 1.3 Hz instead of 21.5 Hz, a second look at 2.7 Hz, heads that weigh
-every bin of the mean spectrum by itself, since where a comb stands tells more than that
+every bin of a segment's spectrum by itself, since where a comb stands tells more than that
 there is one, and a head that hears how the level of each band rises and falls.
 """
 
