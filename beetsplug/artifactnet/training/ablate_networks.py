@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -271,6 +272,7 @@ def main() -> None:
     material = Material.kept(dataset, work)
     n_folds: int = arguments.folds
 
+    @cache
     def shipped() -> list[Fold]:
         return judge_seed(material, "as shipped", FOLD_CONFIG.seed, work, n_folds)
 
