@@ -164,6 +164,22 @@ def test_calibration_table(tmp_path: Path) -> None:
     assert rows["held-out folds, full-band, real"][1] <= 0.01 * N_REAL
 
 
+def test_branch_table(tmp_path: Path) -> None:
+    """Without the one branch that knows, next to nothing is found; without another, all."""
+    folds = [make_fold(tmp_path, seed) for seed in (0, 1)]
+    table = recipe.branch_table(make_fold(tmp_path, 2), folds)
+    rows = {
+        cells[1].strip(): [float(cell.strip().rstrip("%")) for cell in cells[2:6]]
+        for cells in (line.split("|") for line in table.splitlines()[2:])
+    }
+    assert set(rows) == {"all", *(f"without {name}" for name in BRANCHES)}
+    assert rows["all"] == rows["without cnn"] == [100.0] * 4
+    assert all(share < 20 for share in rows["without coarse head"])
+    for at_ai, at_unsure, songs_at_ai, songs_at_unsure in rows.values():
+        assert at_ai <= at_unsure
+        assert songs_at_ai <= songs_at_unsure
+
+
 def test_reliability_table(tmp_path: Path) -> None:
     """Every held-out full-band clip is in one row, and generated ones are higher up."""
     folds = [make_fold(tmp_path, seed) for seed in (0, 1)]

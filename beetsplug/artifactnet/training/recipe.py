@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -82,6 +83,8 @@ the real ones would be suspects.
 _N_COMPARED = 500
 """Crops on which the exported graph and the network are compared."""
 Logits = NDArray[np.float64]
+Fuse = Callable[[Logits], Logits]
+"""From branches (n, 7) to logits (n,)."""
 AGGREGATION: Aggregation = "tercile"
 """What makes a track's score of its segments'. Generated songs bear their decoder's trace in
 every segment; human-made ones that are taken for them mostly do so in places."""
@@ -385,6 +388,7 @@ def make_final(
     return calibrated, [
         calibration_table(held, folds, calibrated),
         reliability_table(folds, calibrated),
+        branch_table(held, folds),
     ]
 
 
@@ -454,16 +458,16 @@ class Calibrated:
         return evaluate.probability(logit, self.ai, self.slope)
 
 
-def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
+def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibrated:
     """Return the thresholds that keep to both rates on every set of real music there is.
 
     On the calibration sources, which the final network never heard, and on those of each
     fold, judged by its own network; as they are, and recoded: a library holds either.
     The highest of the four thresholds is taken. The slope is fitted to the folds' full-band
-    clips.
+    clips, as they are and recoded as well.
     """
     sets = [
-        (name, variant, [j.logit for fold in group for j in _real(fold, variant)])
+        (name, variant, [j.logit for fold in group for j in _real(fold, variant, fuse_by)])
         for name, group in (("calibration", [held]), ("folds", folds))
         for variant in (0, 1)
     ]
@@ -471,7 +475,7 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
         max(evaluate.threshold_at(logits, fpr) for _, _, logits in sets)
         for fpr in (AI_FPR, UNSURE_FPR)
     )
-    judged = _real(held, 0)
+    judged = _real(held, 0, fuse_by)
     rates: dict[str, Any] = {
         "calibration_tracks": len(judged),
         "calibration_sources": len({j.clip.source for j in judged}),
@@ -481,18 +485,24 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
         for verdict, threshold in (("ai", ai), ("unsure", unsure)):
             rate = float(np.mean(np.array(logits) >= threshold))
             rates[f"false_positive_rate_{verdict}{suffix}"] = round(rate, 4)
-    slope = evaluate.fitted_slope([j for fold in folds for j in _full_band(fold)], ai)
+    either = [
+        judged
+        for fold in folds
+        for variant in (0, 1)
+        for judged in _full_band(fold, variant, fuse_by)
+    ]
+    slope = evaluate.fitted_slope(either, ai)
     return Calibrated(ai, unsure, slope, rates)
 
 
-def _full_band(fold: Fold) -> list[Judged]:
+def _full_band(fold: Fold, variant: int = 0, fuse_by: Fuse = fuse) -> list[Judged]:
     """Return a fold's full-band clips as the plugin scores them."""
-    return evaluate.full_band(fold.judge(fuse(fold.branches), aggregation=AGGREGATION))
+    return evaluate.full_band(fold.judge(fuse_by(fold.branches), variant, AGGREGATION))
 
 
-def _real(fold: Fold, variant: int) -> list[Judged]:
+def _real(fold: Fold, variant: int, fuse_by: Fuse = fuse) -> list[Judged]:
     """Return the real ones as the plugin scores them."""
-    found = fold.judge(fuse(fold.branches), variant, AGGREGATION)
+    found = fold.judge(fuse_by(fold.branches), variant, AGGREGATION)
     return [judged for judged in found if not judged.clip.label]
 
 
@@ -522,6 +532,34 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
             for threshold in (calibrated.ai, calibrated.unsure)
         ]
         lines.append(f"| {part} | {len(tracks)} | {flagged[0]} | {flagged[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def branch_table(held: Fold, folds: Sequence[Fold]) -> str:
+    """Return what is flagged of the folds' generated clips and songs without each branch.
+
+    The thresholds are set anew for each row, in the same way.
+    """
+    ways: dict[str, Fuse] = {"all": fuse}
+    for branch, name in enumerate(BRANCHES):
+        ways[f"without {name}"] = partial(_fuse_without, branch=branch)
+    lines = [
+        "| branches | segments: `ai` | `ai` or `unsure` | songs of three: `ai` "
+        "| `ai` or `unsure` |",
+        "|---|---|---|---|---|",
+    ]
+    for name, fuse_by in ways.items():
+        calibrated = calibrate(held, folds, fuse_by)
+        segments = [j for fold in folds for j in _full_band(fold, fuse_by=fuse_by)]
+        songs = [
+            j for fold in folds for j in fold.judge_songs(fuse_by(fold.branches), AGGREGATION)
+        ]
+        cells = [
+            f"{np.mean([j.logit >= least for j in judged if j.clip.label]):.1%}"
+            for judged in (segments, songs)
+            for least in (calibrated.ai, calibrated.unsure)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
