@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import struct
 import zipfile
@@ -154,6 +155,24 @@ def test_a_module_is_rendered_beside_itself(folder: Path) -> None:
     with open_audio(clip.path) as reader:
         assert reader.duration_s == pytest.approx(5 * 7.68, abs=1)
         assert reader.sample_rate == 44_100
+
+
+def test_a_module_that_plays_at_random_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept of what came out differently the second time; what came alike is."""
+    player = folder / "bin/openmpt123"
+    player.parent.mkdir()
+    # The last arguments: --output FILE -- MODULE. A module's bytes say what it plays.
+    player.write_text('#!/bin/sh\nshift $(($# - 4))\ncat "$(cat "$4")" | head -c 99 > "$2"\n')
+    player.chmod(0o755)
+    monkeypatch.setenv("PATH", str(player.parent), prepend=os.pathsep)
+    package = folder / "two-data/usr/share"
+    (package / "dice.it").write_text("/dev/urandom")
+    (package / "tune.it").write_text("/dev/zero")
+    debian.render_modules(folder / "list.tsv", folder)
+    assert [path.name for path in package.glob("*.flac")] == ["tune.it.flac"]
+    assert (package / "tune.it.flac").read_bytes() == bytes(99)
 
 
 def test_without_a_player_modules_are_named_as_the_reason(

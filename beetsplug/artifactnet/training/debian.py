@@ -9,11 +9,14 @@ tracker modules are music, too: notes and samples, which a player turns into aud
 from __future__ import annotations
 
 import csv
+import filecmp
 import logging
+import os
 import shutil
 import subprocess
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,8 +101,9 @@ def _fetch(package: str, version: str, folder: Path) -> None:
 def render_modules(packages: Path, folder: Path) -> None:
     """Render the tracker modules of every listed package to FLAC, each beside its own.
 
-    44.1 kHz, stereo, with one of four interpolations, picked by the module's content. What
-    is there is not rendered again; a file that is no module is passed over.
+    44.1 kHz, stereo, without dither, with one of four interpolations, picked by the module's
+    content. What is there is not rendered again; a file that is no module is passed over, and
+    one that plays at random, as instruments may: a training on it could not be repeated.
 
     Raises:
         RuntimeError: ``openmpt123`` is missing.
@@ -113,8 +117,8 @@ def render_modules(packages: Path, folder: Path) -> None:
     missing = [path for path in modules if not _rendered(path).exists()]
     if missing:
         _require("render tracker modules", "openmpt123")
-    for path in missing:
-        _render(path)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_render, missing))
 
 
 def _rendered(module: Path) -> Path:
@@ -122,18 +126,33 @@ def _rendered(module: Path) -> Path:
 
 
 def _render(module: Path) -> None:
-    partial = module.with_name(f"{module.name}.partial.flac")
+    partial, again = (
+        module.with_name(f"{module.name}.{way}.flac") for way in ("partial", "again")
+    )
+    try:
+        errors = _play(module, partial)
+        if errors:
+            log.warning("%s: no tracker module: %s", module, errors)
+        elif _play(module, again) or not filecmp.cmp(partial, again, shallow=False):
+            log.warning("%s: plays at random, no two times alike", module)
+        else:
+            partial.rename(_rendered(module))
+    finally:
+        partial.unlink(missing_ok=True)
+        again.unlink(missing_ok=True)
+
+
+def _play(module: Path, path: Path) -> str:
+    """Write a module's audio to a file, and return what went wrong, if anything."""
     taps = _INTERPOLATIONS[zlib.crc32(module.read_bytes()) % len(_INTERPOLATIONS)]
     command = ["openmpt123", "--quiet", "--batch", "--no-float", "--force"]
-    command += ["--samplerate", "44100", "--channels", "2"]
+    command += ["--samplerate", "44100", "--channels", "2", "--dither", "0"]
     command += ["--filter", str(taps), "--end-time", str(_MODULE_S)]
-    command += ["--output", str(partial), "--", str(module)]
+    command += ["--output", str(path), "--", str(module)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
-    if result.returncode or not partial.exists():
-        log.warning("%s: no tracker module: %s", module, result.stderr.strip())
-        partial.unlink(missing_ok=True)
-    else:
-        partial.rename(_rendered(module))
+    if result.returncode or not path.exists():
+        return result.stderr.strip() or f"exit status {result.returncode}"
+    return ""
 
 
 def fetch_training_packages(corpus_folder: Path, folder: Path) -> None:
