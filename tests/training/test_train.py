@@ -151,21 +151,30 @@ def test_a_network_is_the_mean_of_its_members(dataset: Dataset, tmp_path: Path) 
 def test_a_network_is_the_same_on_any_number_of_threads(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    """To the last bit; and whoever called goes on with as many as before."""
-    features = cached_features(dataset, tmp_path)
-    references = fit_references(dataset, features, dataset.clips)
+    """As the features before it and its logits, to the last bit.
+
+    And whoever called goes on with as many threads as before.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
     config = TrainConfig(n_segments=4, batch_size=4)
+    features, networks, logits = [], [], []
     try:
-        one = train(dataset, dataset.clips, references, tmp_path / "one", config)
-        assert torch.get_num_threads() == 2
-        torch.set_num_threads(1)
-        other = train(dataset, dataset.clips, references, tmp_path / "other", config)
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            folder = tmp_path / str(n_threads)
+            folder.mkdir()
+            features.append(cached_features(dataset, folder))
+            references = fit_references(dataset, features[0], dataset.clips)
+            networks.append(train(dataset, dataset.clips, references, folder, config))
+            logits.append(evaluate.branch_logits(networks[0], dataset.samples))
+            assert torch.get_num_threads() == n_threads
     finally:
         torch.set_num_threads(before)
-    for name, value in one.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
+    for name, values in vars(features[0]).items():
+        np.testing.assert_array_equal(values, getattr(features[1], name), name)
+    for name, value in networks[0].state_dict().items():
+        assert torch.equal(value, networks[1].state_dict()[name]), name
+    np.testing.assert_array_equal(logits[0], logits[1])
 
 
 def test_a_regression_is_the_same_on_any_number_of_threads() -> None:

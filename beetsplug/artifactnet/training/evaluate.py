@@ -17,6 +17,7 @@ from beetsplug.artifactnet.scoring import aggregate
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES, Dataset
 from beetsplug.artifactnet.training.network import ArtifactNetwork
+from beetsplug.artifactnet.training.reference import one_thread
 
 Logits = NDArray[np.float64]
 SELECTION_FAMILIES = (
@@ -39,9 +40,12 @@ class Judged:
 
 
 def branch_logits(network: ArtifactNetwork, samples: NDArray[np.int16]) -> Logits:
-    """Return (n_segments, 7): what every branch gives, as the network orders them."""
+    """Return (n_segments, 7): what every branch gives, as the network orders them.
+
+    On one thread, so that thresholds come out the same everywhere.
+    """
     rows = []
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         for first in range(0, len(samples), 16):
             audio = samples[first : first + 16, :SEGMENT_SAMPLES].astype(np.float32) / 32767
             rows.append(network.all_branches(torch.from_numpy(audio)).numpy())

@@ -24,6 +24,7 @@ from beetsplug.artifactnet.training.reference import (
     band,
     in_batches,
     local_contrast,
+    one_thread,
     short_time_spectrum,
 )
 from beetsplug.artifactnet.training.stages import TwoStepDFT, constant
@@ -189,6 +190,8 @@ def rate_features(
     Args:
         samples: (n_segments, n_samples).
         fine: (n_segments, n_bins), their fine structure.
+
+    On one thread, so that the same comes out everywhere.
     """
     modulations = torch.from_numpy(modulation_combs().T.copy())
     lines = torch.from_numpy(line_combs().T.copy())
@@ -205,4 +208,5 @@ def rate_features(
         ]
         return torch.stack(parts, 2).flatten(1)
 
-    return in_batches(features_of, rows, len(frame_rates()) * N_PARTS)
+    with one_thread():
+        return in_batches(features_of, rows, len(frame_rates()) * N_PARTS)

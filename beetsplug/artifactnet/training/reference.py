@@ -9,7 +9,8 @@ frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,17 @@ def standing_features(
         return fine_structure(standing_out(levels.transpose(1, 2)))[:, chosen]
 
     return in_batches(features_of, samples, chosen.stop - chosen.start)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch use one thread: with another number the last digits of sums differ."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def in_batches(

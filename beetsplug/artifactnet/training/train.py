@@ -13,8 +13,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from beetsplug.artifactnet.training.reference import (
     comb_features,
     fit_reference,
     fit_scaled,
+    one_thread,
     reference_features,
     standing_features,
 )
@@ -293,7 +293,7 @@ def train(
     is ``log.jsonl`` in ``folder``, and of each member in ``folder/member-N``.
     """
     config = config or TrainConfig()
-    with _one_thread():
+    with one_thread():
         run = _Run(dataset, clips, references, config.of_run())
         run.finish(folder)
         members = []
@@ -305,16 +305,6 @@ def train(
     network = ArtifactNetwork(config.network)
     network.load_state_dict(mean_weights(members or [run.average]))
     return network.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def mean_weights(networks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
