@@ -130,13 +130,13 @@ def _render(module: Path) -> None:
         module.with_name(f"{module.name}.{way}.flac") for way in ("partial", "again")
     )
     try:
-        errors = _play(module, partial)
+        errors = _play(module, partial) or _play(module, again)
         if errors:
             log.warning("%s: no tracker module: %s", module, errors)
-        elif _play(module, again) or not filecmp.cmp(partial, again, shallow=False):
-            log.warning("%s: plays at random, no two times alike", module)
-        else:
+        elif filecmp.cmp(partial, again, shallow=False):
             partial.rename(_rendered(module))
+        else:
+            log.warning("%s: plays at random, no two times alike", module)
     finally:
         partial.unlink(missing_ok=True)
         again.unlink(missing_ok=True)
@@ -151,7 +151,7 @@ def _play(module: Path, path: Path) -> str:
     command += ["--output", str(path), "--", str(module)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     if result.returncode or not path.exists():
-        return result.stderr.strip() or f"exit status {result.returncode}"
+        return result.stderr.strip() or "nothing was written"
     return ""
 
 

@@ -465,6 +465,11 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
     fold, judged by its own network; as they are, and recoded: a library holds either.
     The highest of the four thresholds is taken. The slope is fitted to the folds' full-band
     clips, as they are and recoded as well.
+
+    Args:
+        held: The calibration tracks, judged by the final network.
+        folds: Judged by their own.
+        fuse_by: What makes a logit of branches.
     """
     sets = [
         (name, variant, [j.logit for fold in group for j in _real(fold, variant, fuse_by)])
