@@ -76,10 +76,12 @@ def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
 
 
 def test_report_as_tables(tmp_path: Path) -> None:
-    """A row each detector, one each family, and one each generator of a family of several."""
+    """A row each detector, kind and family, and one each generator of a family of several."""
     report = recipe.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
-    detectors, families, generators = evaluate.markdown(report).strip().split("\n\n")
+    detectors, kinds, families, generators = evaluate.markdown(report).strip().split("\n\n")
     assert len(detectors.splitlines()) == 2 + len(report)
+    assert kinds.splitlines()[0] == "| kind | clips | network | recoded | reference |"
+    assert [row.split(" | ")[0] for row in kinds.splitlines()[2:]] == ["| full songs"]
     assert families.splitlines()[-1].startswith("| Suno | ")
     rows = [row.split(" | ")[0] for row in generators.splitlines()[2:]]
     assert rows == ["| Suno, suno-0", "| Suno, suno-1", "| Suno, suno-2"]
@@ -102,6 +104,22 @@ def test_a_generator_belongs_to_its_family(tmp_path: Path) -> None:
         "A, y": (1, 0.0),
         "B, x": (1, 0.0),
         "B, z": (1, 1.0),
+    }
+
+
+def test_kinds_of_generators(tmp_path: Path) -> None:
+    """Every family is of one kind, and each kind is held against all real music."""
+    families = ["Suno", "YuE", "DAC", "MusicGen", "Riffusion", "of another"]
+    judged = [
+        Judged(Clip(tmp_path / family, 1, family, family, "s", family, 44_100), float(i))
+        for i, family in enumerate(families)
+    ]
+    judged.append(Judged(Clip(tmp_path / "real", 0, "", "", "r", "r", 44_100), 3.5))
+    found = evaluate.by_kind(judged)
+    assert {name: (rates["n_ai"], rates["auc"]) for name, rates in found.items()} == {
+        "full songs": (2, 0.0),
+        "neural codecs": (1, 0.0),
+        "short demos": (3, 0.6667),
     }
 
 

@@ -29,6 +29,11 @@ SELECTION_FAMILIES = (
     "DITTO (Adobe)",
 )
 """The worst of these at FPR 1 % decides between two ways to build the detector."""
+FULL_SONG_FAMILIES = ("ACE-Step", "Suno", "YuE")
+"""Generators of whole songs, which is what lies in libraries."""
+NEURAL_CODEC_FAMILIES = ("DAC", "MuCodec")
+"""Of these there is human-made music alone, through the codec; other families have such clips
+beside generated ones."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,17 @@ def by_generator(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
     return by_group(several, lambda clip: f"{clip.family}, {clip.generator}")
 
 
+def by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Return each kind of generator, as :func:`by_family` does."""
+    return by_group(judged, lambda clip: _kind(clip.family))
+
+
+def _kind(family: str) -> str:
+    if family in FULL_SONG_FAMILIES:
+        return "full songs"
+    return "neural codecs" if family in NEURAL_CODEC_FAMILIES else "short demos"
+
+
 def by_group(
     judged: Sequence[Judged], group_of: Callable[[Clip], str]
 ) -> dict[str, dict[str, float]]:
@@ -209,8 +225,16 @@ def fitted_slope(judged: Sequence[Judged], threshold: float) -> float:
     return round(float(minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x), 2)
 
 
+_JUDGED = {
+    "network": "network, as they are",
+    "recoded": "network, through a library codec chain",
+    "reference": "reference, as they are",
+}
+"""The columns of :func:`markdown`'s tables of groups, and what each is in the report."""
+
+
 def markdown(report: Mapping[str, Any]) -> str:
-    """Return a held-out report as three tables: detectors, families, and their generators."""
+    """Return a held-out report as tables: detectors, then kinds, families and generators."""
     lines = [
         "| detector | AUC | TPR at FPR 5 % | TPR at FPR 1 % | AUC of each fold "
         "| worst family at FPR 1 % |",
@@ -226,14 +250,14 @@ def markdown(report: Mapping[str, Any]) -> str:
             f"| {whole['tpr_at_fpr_1']:.3f} | {folds} "
             f"| {worst} {families[worst]['tpr_at_fpr_1']:.2f} |"
         )
-    plain, reference = report["network, as they are"], report["reference, as they are"]
-    for group, title in (("families", "held-out family"), ("generators", "of these")):
-        lines += ["", f"| {title} | clips | network | reference |", "|---|---|---|---|"]
-        for name, rates in plain[group].items():
-            lines.append(
-                f"| {name} | {rates['n_ai']} | {_three(rates)} "
-                f"| {_three(reference[group][name])} |"
-            )
+    shown = {name: report[key] for name, key in _JUDGED.items()}
+    titles = {"kinds": "kind", "families": "held-out family", "generators": "of these"}
+    for group, title in titles.items():
+        lines += ["", f"| {title} | clips | {' | '.join(shown)} |"]
+        lines.append("|---" * (2 + len(shown)) + "|")
+        for name, rates in shown["network"][group].items():
+            cells = [_three(part[group][name]) for part in shown.values()]
+            lines.append(f"| {name} | {rates['n_ai']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -345,6 +345,7 @@ def _rates(folds: Sequence[Sequence[Judged]]) -> dict[str, Any]:
         "folds": [
             evaluate.summary(fold) for fold in folds if len({j.clip.label for j in fold}) > 1
         ],
+        "kinds": evaluate.by_kind(together),
         "families": evaluate.by_family(together),
         "generators": evaluate.by_generator(together),
     }
