@@ -2,12 +2,12 @@
 
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
-fold, the mean of eight runs that of four. Prints a Markdown table: mean and
-range over the seeds, of the CNN alone and of all branches together; and three more: of the
-whole with a grid head of other decoders, with heads that were taught no pairs, and with a
-frame-rate head that hears one of both spectra alone; with ``--tables`` only those that are
-named. What is trained is kept in the work folder, for the second table twelve decoders of
-our own.
+fold, the mean of eight runs that of four. Prints a Markdown table: mean and range over the
+seeds, of the CNN alone, of all branches together, and of these recoded. Three more follow:
+of the whole with a grid head of other decoders, with heads that were taught no pairs, and
+with a frame-rate head that hears one of both spectra alone; with ``--tables`` only those
+that are named. What is trained is kept in the work folder, for the second table twelve
+decoders of our own.
 """
 
 from __future__ import annotations
@@ -78,6 +78,12 @@ TAUGHT = {
 CNN_ALONE, RATES_ALONE = (
     tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
 )
+_COLUMNS = {
+    "CNN alone": (CNN_ALONE, 0),
+    "all branches": (FUSION, 0),
+    "recoded": (FUSION, 1),
+}
+"""Weights of the branches and variant of the clips, of each set in a network's row."""
 RATE_PARTS = {
     "modulations": slice(0, len(MODULATION_BANDS)),
     "lines": slice(len(MODULATION_BANDS), N_PARTS),
@@ -122,10 +128,10 @@ def measured(
 
 
 def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
-    """Return one line: mean and range over the seeds of the CNN and of the network."""
+    """Return one line: mean and range over the seeds of each of :data:`_COLUMNS`."""
     cells = [name, str(len(seeds))]
-    for weights in (CNN_ALONE, FUSION):
-        values = np.array([measured(folds, weights) for folds in seeds])
+    for weights, variant in _COLUMNS.values():
+        values = np.array([measured(folds, weights, variant=variant) for folds in seeds])
         cells += [
             f"{column.mean():.3f} ({column.min():.3f} to {column.max():.3f})"
             for column in values.T
@@ -224,9 +230,10 @@ def _with(fold: Fold, branches: Mapping[str, Logits]) -> Fold:
     return other
 
 
-def _head(name: str, *sets: str) -> list[str]:
+def _head(name: str, *sets: str, more: Sequence[str] = ()) -> list[str]:
     measures = [f"{of}: AUC | TPR at FPR 5 % | TPR at FPR 1 %" for of in sets]
-    return [f"| {name} | {' | '.join(measures)} |", "|---" * (1 + 3 * len(sets)) + "|"]
+    cells = " | ".join([name, *more, *measures])
+    return [f"| {cells} |", "|---" * (1 + len(more) + 3 * len(sets)) + "|"]
 
 
 def _row(name: str, folds: Sequence[Fold], *sets: tuple[Sequence[float], int]) -> str:
@@ -248,11 +255,7 @@ def network_table(
 
     Trains what is not there yet.
     """
-    lines = [
-        "| network | seeds | CNN alone: AUC | TPR at FPR 5 % | TPR at FPR 1 % "
-        "| all branches: AUC | TPR at FPR 5 % | TPR at FPR 1 % |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _head("network", *_COLUMNS, more=("seeds",))
     for name in variants:
         judged = [judge_seed(material, name, seed, work, n_folds) for seed in seeds]
         lines.append(table_row(name, judged))
