@@ -27,13 +27,13 @@ CNN = BRANCHES.index("cnn")
 def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     """A CNN that knows in one seed and not in the other: halfway, from chance to all.
 
-    Recoded it knows nothing, and neither does the network.
+    Recoded it knows nothing, and in that seed neither does the network.
     """
     knows = make_fold(tmp_path, 1, knowing=(CNN,))
     recoded = np.array([crop.variant == 1 for crop in knows.dataset.crops])
     rng = np.random.default_rng(2)
     knows.branches[recoded, CNN] = rng.normal(0, 1, np.count_nonzero(recoded))
-    seeds = [[make_fold(tmp_path, 0, knowing=())], [knows]]
+    seeds = [[make_fold(tmp_path, 0)], [knows]]
     row = ablate_networks.table_row("without mask", seeds)
     cells = [cell.strip() for cell in row[1:-1].split("|")]
     name, n_seeds, cnn_auc, _, _, network_auc, _, _, recoded_auc, _, _ = cells
@@ -43,9 +43,10 @@ def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     assert abs(low - 0.5) < 0.15
     assert high > 0.99
     assert float(mean) == pytest.approx((low + high) / 2, abs=0.001)
-    # Chance in one seed, in the other little less than all: the CNN weighs a tenth.
-    assert float(network_auc.partition(" ")[0]) > 0.65
-    assert abs(float(recoded_auc.partition(" ")[0]) - 0.5) < 0.1
+    # The CNN's weight is a tenth of the per-bin head's.
+    assert float(network_auc.partition(" ")[0]) > 0.75
+    lowest = recoded_auc.partition(" (")[2].partition(" to ")[0]
+    assert abs(float(lowest) - 0.5) < 0.1
 
 
 def test_a_decoder_that_knows_shows_in_the_rows_that_it_is_in(tmp_path: Path) -> None:
