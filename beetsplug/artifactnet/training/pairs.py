@@ -164,7 +164,7 @@ def _make(
         rows=chosen,
         standing=standing,
         coarse=coarse_features(segments),
-        rates=rate_features(segments, standing),
+        rates=rate_features(standing),
     )
     partial.rename(path)
     log.info("made the pairs of %s", path.stem)
