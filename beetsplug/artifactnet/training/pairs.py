@@ -39,7 +39,7 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-N_PAIRS = 1_920
+N_PAIRS = 960
 """Real crops that each decoder re-synthesises, one pair of each: what counts is how many pieces
 of music it is heard with."""
 STRENGTHS = (1.0, 0.3)
@@ -154,8 +154,9 @@ def _make(
         mixed = mix_in(original, whole, STRENGTHS[int(rng.integers(len(STRENGTHS)))])
         if rng.random() < _CODED_SHARE:
             mixed = library_chain(mixed, SAMPLE_RATE, rng)
-        made.append(mixed)
-    segments = np.stack(made)[:, :SEGMENT_SAMPLES]
+        # As the crops: what 16 bits leave in an empty band must not tell one from the other.
+        made.append(np.round(np.clip(mixed[:SEGMENT_SAMPLES], -1, 1) * 32767).astype(np.int16))
+    segments = np.stack(made)
     standing = standing_features(segments)
     partial = path.with_suffix(".partial.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
