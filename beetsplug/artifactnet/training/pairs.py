@@ -39,7 +39,7 @@ from beetsplug.artifactnet.training.reference import (
 
 log = logging.getLogger(__name__)
 
-N_PAIRS = 960
+N_PAIRS = 480
 """Real crops that each decoder re-synthesises, one pair of each: what counts is how many pieces
 of music it is heard with."""
 STRENGTHS = (1.0, 0.3)

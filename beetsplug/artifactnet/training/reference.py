@@ -31,7 +31,7 @@ GROUND_BINS = 17
 """A bin and its neighbours, whose mean level in a frame is the ground that it stands on."""
 COARSE_ENVELOPE_BINS = 5
 """A Hann window's line and one bin on each side; three bins find no more in this one."""
-COARSE_N_FFT, COARSE_HOP = 16_384, 8_192
+COARSE_N_FFT, COARSE_HOP = 16_384, 4_096
 """The second resolution: the two together find more than either alone."""
 CLIP_DB = 5.0
 BAND_HZ = (1_000.0, 13_500.0)
