@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import ablate_networks
 from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.decoders import DECODERS
+from beetsplug.artifactnet.training.frame_rates import N_PARTS
 from beetsplug.artifactnet.training.pairs import Pairs
 from beetsplug.artifactnet.training.recipe import BRANCHES, FOLD_CONFIG, Fold, Material
 from beetsplug.artifactnet.training.reference import GridReference
@@ -100,6 +102,28 @@ def test_what_pairs_teach_shows_in_the_rows_of_each_head(tmp_path: Path) -> None
     for one in ("frame-rate head", "coarse head"):
         assert aucs["neither head"] + 0.05 < aucs[one] < aucs["both"] - 0.05
     assert aucs["both"] > 0.95
+    assert np.array_equal(fold.branches, before)
+
+
+def test_a_part_that_knows_shows_in_its_own_row(tmp_path: Path) -> None:
+    """Where lines alone tell generated clips, a head of modulations knows nothing."""
+    fold = make_fold(tmp_path, 0, knowing=())
+    held = replace(fold.split, train=fold.split.test)
+    fold = Fold(fold.dataset, held, fold.rows)
+    rng = np.random.default_rng(0)
+    fold.branches = rng.normal(0, 0.01, (len(fold.rows), len(BRANCHES)))
+    rates = rng.normal(0, 1, (len(fold.rows), 5, N_PARTS)).astype(np.float32)
+    rates[fold.dataset.labels == 1, 2, 4] += 8
+    fine = np.zeros((len(rates), 1), np.float32)
+    features = Features(fine, fine, fine, fine, rates.reshape(len(rates), -1))
+    before = fold.branches.copy()
+    table = ablate_networks.rate_table(Material(fold.dataset, features, []), [fold])
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    alone = {row[0]: float(row[1]) for row in rows}
+    assert list(alone) == ["modulations", "lines", "both"]
+    assert alone["modulations"] < 0.75
+    assert min(alone["lines"], alone["both"]) > 0.99
+    assert float(rows[1][4]) > 0.99
     assert np.array_equal(fold.branches, before)
 
 

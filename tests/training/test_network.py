@@ -97,7 +97,7 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
     weights = made.coarse.bins.weight.detach().double().numpy()[0]
     np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
     expected = scaled_reference(len(frame_rates()) * N_PARTS, 1e-2).logits(
-        rate_features(standing)
+        rate_features(audio, standing)
     )
     np.testing.assert_allclose(rates, expected, atol=2e-3)
 
@@ -109,7 +109,7 @@ def test_no_head_counts_beyond_its_limit() -> None:
     with torch.no_grad():
         made.comb.lags.bias.fill_(100)
         made.grid.grids.bias.fill_(100)
-        made.rates.lines.bias.fill_(100)
+        made.rates.rises.bias.fill_(100)
         per_bin, comb, cnn, grid, coarse, rates, empty = made.all_branches(audio).T
         assert min(comb.min(), grid.min(), rates.min()) > 90
         confirmed = torch.minimum(per_bin, coarse)

@@ -3,10 +3,11 @@
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold, the mean of eight runs that of four. Prints a Markdown table: mean and range over the
-seeds, of the CNN alone, of all branches together, and of these recoded. Two more follow: of
-the whole with a grid head of other decoders, and with heads that were taught no pairs; with
-``--tables`` only those that are named. What is trained is kept in the work folder, for the
-second table twelve decoders of our own.
+seeds, of the CNN alone, of all branches together, and of these recoded. Three more follow:
+of the whole with a grid head of other decoders, with heads that were taught no pairs, and
+with a frame-rate head that hears one of both spectra alone; with ``--tables`` only those
+that are named. What is trained is kept in the work folder, for the second table twelve
+decoders of our own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training import train_extra
 
@@ -26,6 +28,7 @@ with train_extra():
 
     from beetsplug.artifactnet.training import corpus, evaluate, recipe
     from beetsplug.artifactnet.training.decoders import DECODERS
+    from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
     from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
@@ -46,7 +49,7 @@ with train_extra():
         rate_examples,
     )
 
-TABLES = ("networks", "decoders", "pairs")
+TABLES = ("networks", "decoders", "pairs", "rates")
 VARIANTS: Mapping[str, TrainConfig] = {
     "as shipped": FOLD_CONFIG,
     "mean of eight runs": replace(FOLD_CONFIG, members=Members(8)),
@@ -72,13 +75,21 @@ TAUGHT = {
     (True, True): "both",
 }
 """Which heads heard pairs: the coarse one, the other."""
-CNN_ALONE = tuple(float(name == "cnn") for name in BRANCHES)
+CNN_ALONE, RATES_ALONE = (
+    tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
+)
 _COLUMNS = {
     "CNN alone": (CNN_ALONE, 0),
     "all branches": (FUSION, 0),
     "recoded": (FUSION, 1),
 }
 """Weights of the branches and variant of the clips, of each set in a network's row."""
+RATE_PARTS = {
+    "modulations": slice(0, len(MODULATION_BANDS)),
+    "lines": slice(len(MODULATION_BANDS), N_PARTS),
+    "both": slice(0, N_PARTS),
+}
+"""What a frame-rate head hears."""
 
 
 def judge_seed(
@@ -185,6 +196,31 @@ def _taught(material: Material, fold: Fold, heard: bool) -> tuple[Logits, Logits
     return coarse.logits(features.coarse[fold.rows]), rates.logits(features.rates[fold.rows])
 
 
+def rate_table(material: Material, folds: Sequence[Fold]) -> str:
+    """Return a Markdown table: these folds with a frame-rate head of each part alone.
+
+    Args:
+        material: What the folds draw from.
+        folds: Judged; left as they are.
+    """
+    lines = _head("frame-rate head", "alone", "all branches")
+    for name, part in RATE_PARTS.items():
+        some = [_with_rates(material, fold, part) for fold in folds]
+        lines.append(_row(name, some, (RATES_ALONE, 0), (FUSION, 0)))
+    return "\n".join(lines)
+
+
+def _with_rates(material: Material, fold: Fold, part: slice) -> Fold:
+    def part_of(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        by_part = features.reshape(len(features), -1, N_PARTS)
+        return by_part[:, :, part].reshape(len(features), -1)
+
+    examples = rate_examples(fold.dataset, material.features, fold.split.train, material.pairs)
+    fitted = fit_rates(replace(examples, features=part_of(examples.features)))
+    logits = fitted.logits(part_of(material.features.rates[fold.rows]))
+    return _with(fold, {"frame-rate head": logits})
+
+
 def _with(fold: Fold, branches: Mapping[str, Logits]) -> Fold:
     """Return a fold with other logits of some branches."""
     other = Fold(fold.dataset, fold.split, fold.rows)
@@ -255,6 +291,7 @@ def main() -> None:
         ),
         "decoders": decoders,
         "pairs": lambda: teaching_table(material, shipped()),
+        "rates": lambda: rate_table(material, shipped()),
     }
     tables = [makers[name]() for name in arguments.tables]
     sys.stdout.write("\n\n".join(tables) + "\n")

@@ -4,7 +4,7 @@ STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channe
 CNN -> logit, after arXiv 2604.16254, with four changes that were measured to
 matter: bins of 1.3 Hz instead of 21.5 Hz, a second look at 2.7 Hz, heads that weigh
 every bin of a segment's spectrum by itself, since where a comb stands tells more than that
-there is one, and a head that weighs combs of the frame rates that decoders may have.
+there is one, and a head that hears how the level of each band rises and falls.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.frame_rates import N_PARTS, line_combs
+from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES
+from beetsplug.artifactnet.training.frame_rates import (
+    MODULATION_BANDS,
+    N_MODULATIONS,
+    N_PARTS,
+    ModulationSpectrum,
+    line_combs,
+    modulation_combs,
+)
 from beetsplug.artifactnet.training.reference import (
     COARSE_ENVELOPE_BINS,
     COARSE_HOP,
@@ -277,30 +285,39 @@ class CoarseHead(nn.Module):
 
 
 class FrameRateHead(nn.Module):
-    """One weight for each frame rate and each half of the spectrum where its comb may show.
+    """One weight for each frame rate and each place where its comb may show.
 
-    The regression weighs what stands on combs, which is linear in the fine structure, so the
+    The regression weighs what stands on combs, which is linear in both spectra, so the
     weights here are its own with the combs worked in.
     """
 
     def __init__(self, n_bins: int) -> None:
         super().__init__()
-        self.lines = nn.Linear(n_bins, 1)
+        self.modulation = ModulationSpectrum(SEGMENT_SAMPLES)
+        self.rises = nn.Linear(len(MODULATION_BANDS) * N_MODULATIONS, 1)
+        self.lines = nn.Linear(n_bins, 1, bias=False)
 
-    def forward(self, fine: Tensor) -> Tensor:
-        """Return (batch,) logits of the fine structure (batch, n_bins)."""
-        return self.lines(fine)[:, 0]
+    def forward(self, audio: Tensor, fine: Tensor) -> Tensor:
+        """Return (batch,) logits.
+
+        Args:
+            audio: (batch, n_samples).
+            fine: (batch, n_bins), the fine structure of its spectrum.
+        """
+        return (self.rises(self.modulation(audio).flatten(1)) + self.lines(fine))[:, 0]
 
     def set(self, rates: ScaledReference) -> None:
         """Take over a regression on :func:`frame_rates.rate_features`."""
-        raw = torch.tensor(rates.weights * rates.scale)
+        raw = torch.tensor(rates.weights * rates.scale).unflatten(0, (-1, N_PARTS))
+        of_bands, of_halves = raw[:, : len(MODULATION_BANDS)], raw[:, len(MODULATION_BANDS) :]
         combs = torch.from_numpy(line_combs()).double()
         halves = torch.tensor_split(combs, [combs.shape[1] // 2], 1)
-        of_halves = raw.unflatten(0, (-1, N_PARTS)).T
-        lines = torch.cat([w @ half for w, half in zip(of_halves, halves, strict=True)])
+        lines = torch.cat([w @ half for w, half in zip(of_halves.T, halves, strict=True)])
         with torch.no_grad():
+            rises = of_bands.T @ torch.from_numpy(modulation_combs()).double()
+            self.rises.weight.copy_(rises.reshape(1, -1))
+            self.rises.bias.fill_(rates.bias - rates.mean.astype(float) @ raw.flatten().numpy())
             self.lines.weight.copy_(on_fine_structure(lines[None]))
-            self.lines.bias.fill_(rates.bias - rates.mean.astype(float) @ raw.numpy())
 
 
 BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, 4.0, math.inf)
@@ -403,7 +420,7 @@ class ArtifactNetwork(nn.Module):
         magnitude = self.magnitude(audio)
         levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR)
         whole = fine_structure(standing_out(levels))[:, self._band]
-        fitted = [self.grid(whole), self.coarse(audio), self.rates(whole)]
+        fitted = [self.grid(whole), self.coarse(audio), self.rates(audio, whole)]
         empty = empty_share(levels.mean(1)[:, self._band], POWER_FLOOR)
         return torch.stack([*self.branches(magnitude), *fitted, empty], 1)
 

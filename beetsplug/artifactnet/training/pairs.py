@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,32 +137,6 @@ def _of_lyra(folder: Path | None, frame_rate: float) -> Resynthesis:
     return resynthesise
 
 
-def resynthesised(
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    resynthesis: Resynthesis,
-    rng: np.random.Generator,
-) -> Iterator[NDArray[np.int16]]:
-    """Yield the other half of each pair: (176400,), full scale 32767.
-
-    Of 16 bits as the crops are: what these leave in an empty band must not tell the halves
-    of a pair from each other.
-
-    Args:
-        dataset: What the rows are of.
-        rows: The crops to re-synthesise.
-        resynthesis: What does so.
-        rng: Draws how much of it is mixed in, and what goes through a library codec chain.
-    """
-    for row in rows:
-        original = dataset.samples[row].astype(np.float32) / 32767
-        whole = resynthesis(original, rng)
-        mixed = mix_in(original, whole, STRENGTHS[int(rng.integers(len(STRENGTHS)))])
-        if rng.random() < _CODED_SHARE:
-            mixed = library_chain(mixed, SAMPLE_RATE, rng)
-        yield np.round(np.clip(mixed[:SEGMENT_SAMPLES], -1, 1) * 32767).astype(np.int16)
-
-
 def _make(
     dataset: Dataset,
     rows: NDArray[np.int64],
@@ -173,7 +147,15 @@ def _make(
     rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
     n_made = min(n_pairs, len(rows))
     chosen = rng.choice(rows, n_made, replace=False, p=_by_source(dataset, rows))
-    segments = np.stack(list(resynthesised(dataset, chosen, resynthesis, rng)))
+    made = []
+    for row in chosen:
+        original = dataset.samples[row].astype(np.float32) / 32767
+        whole = resynthesis(original, rng)
+        mixed = mix_in(original, whole, STRENGTHS[int(rng.integers(len(STRENGTHS)))])
+        if rng.random() < _CODED_SHARE:
+            mixed = library_chain(mixed, SAMPLE_RATE, rng)
+        made.append(mixed)
+    segments = np.stack(made)[:, :SEGMENT_SAMPLES]
     standing = standing_features(segments)
     partial = path.with_suffix(".partial.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +164,7 @@ def _make(
         rows=chosen,
         standing=standing,
         coarse=coarse_features(segments),
-        rates=rate_features(standing),
+        rates=rate_features(segments, standing),
     )
     partial.rename(path)
     log.info("made the pairs of %s", path.stem)

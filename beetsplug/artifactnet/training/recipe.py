@@ -55,7 +55,7 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "2.1"
+VERSION = "2.0"
 FOLD_CONFIG = TrainConfig(n_segments=8_000)
 FINAL_CONFIG = TrainConfig(n_segments=16_000)
 AI_FPR, UNSURE_FPR = 0.001, 0.05

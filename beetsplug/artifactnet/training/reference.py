@@ -65,22 +65,10 @@ def standing_out(levels_db: Tensor, lowest_db: float = 0.0) -> Tensor:
         levels_db: (batch, n_frames, n_bins), log powers, decibels.
         lowest_db: How far below the ground a cell counts at most; for comparison.
     """
-    return (levels_db - _ground(levels_db)).clamp(min=lowest_db).mean(1)
-
-
-def _ground(levels_db: Tensor) -> Tensor:
-    """Return the mean over :data:`GROUND_BINS` bins, edges repeated, of the same shape.
-
-    By sums of sums, 2, 4, 8 and 16 bins wide: half the time of an average pool.
-    """
     half = GROUND_BINS // 2
     padded = nn.functional.pad(levels_db, (half, half), mode="replicate")
-    n_bins, sums = levels_db.shape[-1], padded
-    for width in (1, 2, 4, 8):
-        n_sums = sums.shape[-1] - width
-        sums = sums.narrow(-1, 0, n_sums) + sums.narrow(-1, width, n_sums)
-    last = padded.narrow(-1, 2 * half, n_bins)
-    return (sums.narrow(-1, 0, n_bins) + last) / GROUND_BINS
+    ground = nn.functional.avg_pool1d(padded, GROUND_BINS, stride=1)
+    return (levels_db - ground).clamp(min=lowest_db).mean(1)
 
 
 def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:

@@ -154,7 +154,7 @@ def cached_features(dataset: Dataset, folder: Path) -> Features:
     if not coarse_path.exists():
         np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
     if not rates_path.exists():
-        np.save(rates_path, rate_features(standing))
+        np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], standing))
     paths = (comb_path, coarse_path, rates_path)
     return Features(fine, standing, *(np.load(path, mmap_mode="r") for path in paths))
 
