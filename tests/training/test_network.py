@@ -173,10 +173,10 @@ def test_an_export_is_compared_on_what_it_is_given(tmp_path: Path) -> None:
     """It tells the largest difference, and one that is none of the network's is an error."""
     card = {"model_id": "test", "version": "1", "licence": "MIT"}
     made, audio = network(), segments(2)
-    found = export_model(Scaled(made, 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2), audio)
+    found = export_model(Scaled(made, 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2), [audio])
     assert 0 < found < 1e-5
     other = Scaled(made, 0.1, 1.0)
-    assert largest_difference(other, tmp_path / "model.onnx", audio) > 1e-3
+    assert largest_difference(other, tmp_path / "model.onnx", [audio]) > 1e-3
 
 
 def test_the_graph_carries_its_card(tmp_path: Path) -> None:

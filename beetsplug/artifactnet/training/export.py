@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def export_model(
     folder: Path,
     card: Mapping[str, Any],
     thresholds: Thresholds,
-    segments: NDArray[np.float32] | None = None,
+    batches: Iterable[NDArray[np.float32]] = (),
 ) -> float:
     """Write ``model.onnx`` and ``card.json``; the card is in the graph's metadata too.
 
@@ -56,7 +57,7 @@ def export_model(
         folder: Where to.
         card: What the two have no other source for.
         thresholds: Of the card.
-        segments: (n, 176400), on which graph and network are compared, beside
+        batches: (n, 176400) each, on which graph and network are compared, beside
             :func:`odd_segments`.
 
     Returns:
@@ -95,10 +96,7 @@ def export_model(
     onnx.save(graph, str(path))
     full["files"] = {_GRAPH: hashlib.sha256(path.read_bytes()).hexdigest()}
     (folder / _CARD).write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
-    compared = odd_segments()
-    if segments is not None:
-        compared = np.concatenate([compared, segments])
-    worst = largest_difference(model, path, compared)
+    worst = largest_difference(model, path, chain([odd_segments()], batches))
     if worst > MAX_DIFFERENCE:
         raise RuntimeError(f"{path} and the network differ by {worst:.1e}")
     return worst
@@ -124,15 +122,24 @@ def odd_segments() -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def largest_difference(model: Scaled, path: Path, segments: NDArray[np.float32]) -> float:
-    """Return how far a graph's probabilities lie from the network's, at most."""
+def largest_difference(
+    model: Scaled, path: Path, batches: Iterable[NDArray[np.float32]]
+) -> float:
+    """Return how far a graph's probabilities lie from the network's, at most.
+
+    Args:
+        model: What the graph was made of.
+        path: The graph.
+        batches: Segments, (n, 176400) each.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for first in range(0, len(segments), _AT_ONCE):
-        some = segments[first : first + _AT_ONCE]
-        (found,) = session.run(["probability"], {"audio": some})
-        expected = model(torch.from_numpy(some)).numpy()
-        worst = max(worst, float(np.abs(found - expected).max()))
+    for batch in batches:
+        for first in range(0, len(batch), _AT_ONCE):
+            some = batch[first : first + _AT_ONCE]
+            (found,) = session.run(["probability"], {"audio": some})
+            expected = model(torch.from_numpy(some)).numpy()
+            worst = max(worst, float(np.abs(found - expected).max()))
     return worst
