@@ -80,8 +80,8 @@ ones gained nothing on folds that they were not fitted on. What is empty speaks 
 narrow-band clips that there are to learn from are generated, and without that weight half of
 the real ones would be suspects.
 """
-_AT_ONCE = 64
-"""Segments in memory while the exported graph and the network are compared."""
+_AT_ONCE = 8
+"""Segments on which the exported graph and the network are run together to be compared."""
 Logits = NDArray[np.float64]
 Fuse = Callable[[Logits], Logits]
 """From branches (n, 7) to logits (n,)."""
