@@ -145,6 +145,42 @@ def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
     assert 0 < after.thresholds.unsure < 0.5
 
 
+def test_thresholds_hold_on_excerpts_alone(tmp_path: Path) -> None:
+    """A few excerpts that score high among many tracks that do not lift them, too."""
+    held = make_fold(tmp_path, 0)
+    folds = [make_fold(tmp_path, 1), make_fold(tmp_path, 2)]
+    before = recipe.calibrate(held, folds)
+    for fold in folds:
+        clips = [fold.dataset.clips[crop.clip] for crop in fold.dataset.crops]
+        # An eighth of all real music.
+        lifted = [not clip.label and is_excerpt(clip) for clip in clips]
+        for head in ("per-bin head", "coarse head"):
+            fold.branches[lifted, BRANCHES.index(head)] += 1.0
+    after = recipe.calibrate(held, folds)
+    judged = [
+        judged
+        for fold in folds
+        for judged in fold.judge(fuse(fold.branches), 0, AGGREGATION)
+        if not judged.clip.label
+    ]
+    excerpts = [clip for clip in judged if is_excerpt(clip.clip)]
+
+    def share(some: list[Judged], threshold: float) -> float:
+        return float(np.mean([clip.logit >= threshold for clip in some]))
+
+    assert share(judged, after.unsure) < 0.05
+    assert share(excerpts, before.unsure) > 0.1
+    assert 0 < share(excerpts, after.unsure) <= 0.05
+    assert after.rates["false_positive_rate_unsure_folds_excerpts"] == round(
+        share(excerpts, after.unsure), 4
+    )
+
+
+def is_excerpt(clip: Clip) -> bool:
+    """Return whether a clip of :func:`make_fold` is full-band and of no package."""
+    return clip.sample_rate >= 44_100 and not clip.source.startswith("debian:")
+
+
 def test_slope_is_the_one_that_the_labels_were_drawn_with(tmp_path: Path) -> None:
     """Of labels drawn with a slope of 0.7 about the threshold, that slope is found."""
     rng = np.random.default_rng(0)

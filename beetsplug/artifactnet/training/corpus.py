@@ -41,7 +41,9 @@ FOLD_FAMILIES = (
 )
 """Families of each fold; one that is in none of them is dealt to the fourth."""
 
-DEMO_SOURCE = "debian:fretsonfire-songs-sectoid"
+DEBIAN_PREFIX = "debian:"
+"""Of the sources that are packages."""
+DEMO_SOURCE = f"{DEBIAN_PREFIX}fretsonfire-songs-sectoid"
 """The demo clips come from here: the shipped model was neither trained nor calibrated on it."""
 CALIBRATION_PARTS = 3
 
@@ -75,6 +77,11 @@ class Clip:
     def is_full_band(self) -> bool:
         """Whether the file's own rate carries the whole audible band."""
         return self.sample_rate >= 44_100
+
+    @property
+    def is_whole_track(self) -> bool:
+        """Whether it is a package's track, mostly of a game, and not an excerpt."""
+        return self.source.startswith(DEBIAN_PREFIX)
 
 
 def read_manifest(corpus: Path) -> list[Clip]:
@@ -127,7 +134,7 @@ def deal_sources(clips: Iterable[Clip], n_folds: int, seed: int = 0) -> dict[str
     # Packages of game music and sources of the corpus are balanced one by one.
     for kind in (True, False):
         for name in sorted(
-            (n for n in names if n.startswith("debian:") is kind),
+            (n for n in names if n.startswith(DEBIAN_PREFIX) is kind),
             key=lambda n: -len(tracks[n]),
         ):
             fold = sizes.index(min(sizes))

@@ -129,15 +129,14 @@ def _cut_clip(clip: Clip, parts: Path) -> None:
     if part.exists():
         return
     rng = np.random.default_rng(zlib.crc32(clip.track.encode()))
-    is_track = clip.source.startswith("debian:")
     crops, meta = [], []
     try:
-        places = _places(clip, whole_track=is_track)
+        places = _places(clip)
     except AudioError as error:
         log.warning("left out %s: %s", clip.path.name, error)
         return
     for place, plain in enumerate(places):
-        for variant in range(N_VARIANTS["track" if is_track else "clip"]):
+        for variant in range(N_VARIANTS["track" if clip.is_whole_track else "clip"]):
             samples, is_full_band = plain, clip.is_full_band
             if variant and rng.random() < _NARROW_SHARE:
                 rate = int(rng.choice(_NARROW_RATES_HZ))
@@ -152,10 +151,10 @@ def _cut_clip(clip: Clip, parts: Path) -> None:
     partial.rename(part)
 
 
-def _places(clip: Clip, *, whole_track: bool) -> list[NDArray[np.float32]]:
+def _places(clip: Clip) -> list[NDArray[np.float32]]:
     with open_audio(clip.path) as reader:
         n_samples = reader.n_samples(SAMPLE_RATE)
-        if whole_track:
+        if clip.is_whole_track:
             starts = segment_starts(n_samples, CROP_SAMPLES, N_SEGMENTS)
         else:
             starts = [min(round(clip.skip_s * SAMPLE_RATE), max(0, n_samples - CROP_SAMPLES))]

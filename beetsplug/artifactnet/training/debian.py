@@ -22,7 +22,7 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.training.corpus import Clip, read_manifest
+from beetsplug.artifactnet.training.corpus import DEBIAN_PREFIX, Clip, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def unpack_archives(folder: Path) -> None:
 
 def read_genres(packages: Path) -> dict[str, str]:
     """Return the genre that a list of packages gives for each source of tracks."""
-    return {f"debian:{row['package']}": row["genre"] for row in _rows(packages)}
+    return {DEBIAN_PREFIX + row["package"]: row["genre"] for row in _rows(packages)}
 
 
 def _rows(packages: Path) -> list[dict[str, str]]:
@@ -220,7 +220,7 @@ def _clip(folder: Path, path: Path, sample_rate: int) -> Clip:
         label=0,
         family="",
         generator="",
-        source=f"debian:{package}",
+        source=DEBIAN_PREFIX + package,
         # One piece in two formats or versions is one track.
         track=f"{package}:{path.stem.lower()}",
         sample_rate=sample_rate,

@@ -62,7 +62,9 @@ def main() -> None:
         DecoderConfig(strides=tuple(arguments.strides), n_steps=_N_STEPS),
     )
     # At 48 kHz, 240 samples a frame make a comb at 200 Hz, as many generators'.
-    song = _excerpt(packages_of(arguments) / corpus.DEMO_SOURCE.removeprefix("debian:"))
+    song = _excerpt(
+        packages_of(arguments) / corpus.DEMO_SOURCE.removeprefix(corpus.DEBIAN_PREFIX)
+    )
     _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
     at_decoder_rate = soxr.resample(song, SAMPLE_RATE, arguments.rate)
     again = soxr.resample(resynthesise(decoder, at_decoder_rate), arguments.rate, SAMPLE_RATE)

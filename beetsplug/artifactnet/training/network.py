@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -270,11 +271,14 @@ class CoarseHead(nn.Module):
         self._band = band(COARSE_N_FFT)
         self.bins = nn.Linear(self._band.stop - self._band.start, 1)
 
-    def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, n_samples)."""
+    def spectrum(self, audio: Tensor) -> Tensor:
+        """Return the mean log spectrum (batch, n_bins), decibels, of (batch, n_samples)."""
         powers = self.magnitude(audio).square() + power_floor(COARSE_N_FFT)
-        levels = 10 * torch.log10(powers).mean(1)
-        fine = fine_structure(levels, COARSE_ENVELOPE_BINS)[:, self._band]
+        return 10 * torch.log10(powers).mean(1)
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Return (batch,) logits of :meth:`spectrum`."""
+        fine = fine_structure(spectrum, COARSE_ENVELOPE_BINS)[:, self._band]
         return self.bins(fine)[:, 0]
 
     def set(self, coarse: Reference) -> None:
@@ -297,14 +301,14 @@ class FrameRateHead(nn.Module):
         self.rises = nn.Linear(len(MODULATION_BANDS) * N_MODULATIONS, 1)
         self.lines = nn.Linear(n_bins, 1, bias=False)
 
-    def forward(self, audio: Tensor, fine: Tensor) -> Tensor:
+    def forward(self, modulation: Tensor, fine: Tensor) -> Tensor:
         """Return (batch,) logits.
 
         Args:
-            audio: (batch, n_samples).
-            fine: (batch, n_bins), the fine structure of its spectrum.
+            modulation: (batch, n_bands, n_modulations), decibels.
+            fine: (batch, n_bins), the fine structure of the spectrum.
         """
-        return (self.rises(self.modulation(audio).flatten(1)) + self.lines(fine))[:, 0]
+        return (self.rises(modulation.flatten(1)) + self.lines(fine))[:, 0]
 
     def set(self, rates: ScaledReference) -> None:
         """Take over a regression on :func:`frame_rates.rate_features`."""
@@ -318,6 +322,25 @@ class FrameRateHead(nn.Module):
             self.rises.weight.copy_(rises.reshape(1, -1))
             self.rises.bias.fill_(rates.bias - rates.mean.astype(float) @ raw.flatten().numpy())
             self.lines.weight.copy_(on_fine_structure(lines[None]))
+
+
+class Spectra(NamedTuple):
+    """What a network hears of segments."""
+
+    magnitude: Tensor
+    """(batch, n_frames, n_bins)."""
+    coarse: Tensor
+    """(batch, n_coarse_bins), mean over frames, decibels."""
+    modulation: Tensor
+    """(batch, n_bands, n_modulations), decibels."""
+
+    def joined(self) -> Spectra:
+        """Return the spectra of all segments as of one: all their frames, the others' means."""
+        return Spectra(
+            self.magnitude.flatten(0, 1)[None],
+            self.coarse.mean(0, keepdim=True),
+            self.modulation.mean(0, keepdim=True),
+        )
 
 
 BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, 4.0, math.inf)
@@ -409,7 +432,17 @@ class ArtifactNetwork(nn.Module):
         channels = seven_channels(pooled, *parts, whitening_bins=self.config.whitening_bins)
         return per_bin, self.comb(fine), self.cnn(channels)
 
+    def spectra(self, audio: Tensor) -> Spectra:
+        """Return all that is heard of (batch, 176400) samples."""
+        return Spectra(
+            self.magnitude(audio), self.coarse.spectrum(audio), self.rates.modulation(audio)
+        )
+
     def all_branches(self, audio: Tensor) -> Tensor:
+        """Return (batch, 7), of (batch, 176400) samples, what :meth:`weighed` gives."""
+        return self.weighed(self.spectra(audio))
+
+    def weighed(self, spectra: Spectra) -> Tensor:
         """Return (batch, 7): logits of :meth:`branches` and the other heads, the empty share.
 
         Grid, coarse and frame-rate head hear the whole spectrum and not the residual: their
@@ -417,10 +450,10 @@ class ArtifactNetwork(nn.Module):
         a band is empty the heads hear no music in it, which is not the same as hearing none
         of what tells music from a decoder's output.
         """
-        magnitude = self.magnitude(audio)
+        magnitude, coarse, modulation = spectra
         levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR)
         whole = fine_structure(standing_out(levels))[:, self._band]
-        fitted = [self.grid(whole), self.coarse(audio), self.rates(audio, whole)]
+        fitted = [self.grid(whole), self.coarse(coarse), self.rates(modulation, whole)]
         empty = empty_share(levels.mean(1)[:, self._band], POWER_FLOOR)
         return torch.stack([*self.branches(magnitude), *fitted, empty], 1)
 

@@ -28,7 +28,7 @@ from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import debian, train_extra
 
 with train_extra():
-    from beetsplug.artifactnet.training.corpus import Clip
+    from beetsplug.artifactnet.training.corpus import DEBIAN_PREFIX, Clip
     from beetsplug.artifactnet.training.dataset import N_SEGMENTS
 
 PACKAGES = Path(__file__).with_name("unheard_packages.tsv")
@@ -94,7 +94,7 @@ def table(scores: Scores, thresholds: Thresholds, genres: Mapping[str, str]) -> 
     levels = (thresholds.ai, thresholds.unsure)
     for source, tracks in sorted(scores.items()):
         flagged = [sum(score >= level for _, score in tracks) for level in levels]
-        name, genre = source.removeprefix("debian:"), genres.get(source, "")
+        name, genre = source.removeprefix(DEBIAN_PREFIX), genres.get(source, "")
         lines.append(f"| {name} | {genre} | {len(tracks)} | {flagged[0]} | {flagged[1]} |")
     together = [score for tracks in scores.values() for _, score in tracks]
     cells = [
@@ -118,7 +118,7 @@ def highest(scores: Scores) -> str:
         reverse=True,
     )
     return "".join(
-        f"- {score:.4f} {name} ({source.removeprefix('debian:')})\n"
+        f"- {score:.4f} {name} ({source.removeprefix(DEBIAN_PREFIX)})\n"
         for score, name, source in ranked[:N_HIGHEST]
     )
 

@@ -1,0 +1,104 @@
+"""What the best use of a song's segments is: scores of each, or one spectrum of all.
+
+``python -m beetsplug.artifactnet.training.songs --corpus DIR --work DIR``, after the training,
+whose folds it judges. Songs of three segments, each by the network of the fold that heard
+nothing of its family or source. Prints a Markdown table: the segments' logits aggregated, and
+the logit of all their frames as one segment's, so that every head hears the residual's mean
+spectrum over the song.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.training import train_extra
+
+with train_extra():
+    import torch
+
+    from beetsplug.artifactnet.training import corpus, evaluate, recipe
+    from beetsplug.artifactnet.training.evaluate import Judged
+    from beetsplug.artifactnet.training.network import ArtifactNetwork
+    from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
+    from beetsplug.artifactnet.training.recipe import Fold, Material, fuse
+    from beetsplug.artifactnet.training.reference import one_thread
+
+ONE_SPECTRUM = "one spectrum of all"
+
+
+def song_logit(network: ArtifactNetwork, segments: NDArray[np.float32]) -> float:
+    """Return the logit of segments (n, 176400), whose spectra are averaged before."""
+    with torch.no_grad():
+        spectra = network.spectra(torch.from_numpy(segments)).joined()
+        branches = network.weighed(spectra).double().numpy()
+    return float(fuse(branches)[0])
+
+
+def judge_joined(network: ArtifactNetwork, fold: Fold) -> list[Judged]:
+    """Return the fold's held-out songs by :func:`song_logit` of their segments."""
+    with one_thread():
+        return [
+            Judged(clip, song_logit(network, fold.dataset.segments(rows)))
+            for clip, rows in evaluate.song_rows(fold.dataset, fold.split.test)
+        ]
+
+
+def table(folds: Sequence[Fold], networks: Sequence[ArtifactNetwork]) -> str:
+    """Return a Markdown table: a row each way to make a song's score, all folds together.
+
+    Args:
+        folds: Judged.
+        networks: That judged them.
+    """
+    lines = [
+        "| song's score | AI, real | AUC | TPR at FPR 5 % | TPR at FPR 1 % "
+        "| above all real ones |",
+        "|---|---|---|---|---|---|",
+    ]
+    for aggregation in get_args(Aggregation):
+        judged = [
+            song
+            for fold in folds
+            for song in fold.judge_songs(fuse(fold.branches), aggregation)
+        ]
+        lines.append(_row(aggregation, judged))
+    joined = [
+        song
+        for fold, network in zip(folds, networks, strict=True)
+        for song in judge_joined(network, fold)
+    ]
+    lines.append(_row(ONE_SPECTRUM, joined))
+    return "\n".join(lines)
+
+
+def _row(name: str, judged: Sequence[Judged]) -> str:
+    found = evaluate.summary(judged)
+    highest = max(song.logit for song in judged if not song.clip.label)
+    above = np.mean([song.logit > highest for song in judged if song.clip.label])
+    rates = [found[measure] for measure in evaluate.MEASURES]
+    cells = [f"{rate:.3f}" for rate in [*rates, above]]
+    return f"| {name} | {found['n_ai']}, {found['n_real']} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Judge the folds' songs and print the table."""
+    arguments = work_parser("songs").parse_args()
+    torch.set_num_threads(arguments.threads)
+    dataset, work = open_dataset(arguments), arguments.work
+    material = Material.kept(dataset, work)
+    folds, networks = [], []
+    for number, split in enumerate(corpus.split_folds(dataset.clips)):
+        folder = fold_folder(work, number)
+        folds.append(recipe.judge_fold(material, split, folder))
+        networks.append(recipe.fold_network(material, split, folder))
+    sys.stdout.write(table(folds, networks) + "\n")
+
+
+if __name__ == "__main__":
+    main()
