@@ -103,17 +103,18 @@ def test_an_untrained_network_hears_what_the_references_hear() -> None:
 
 
 def test_no_head_counts_beyond_its_limit() -> None:
-    """A comb, grid or frame-rate head that is sure to the utmost adds what its limit allows."""
+    """A comb, grid or frame-rate head or CNN that is sure to the utmost adds what it may."""
     audio, made = torch.from_numpy(segments(2)), network()
     made.fusion.copy_(torch.tensor([1.0, 0.2, 0.2, 0.5, 1.0, 0.5, -10.0]))
     with torch.no_grad():
         made.comb.lags.bias.fill_(100)
+        made.cnn.out.bias.fill_(100)
         made.grid.grids.bias.fill_(100)
         made.rates.rises.bias.fill_(100)
         per_bin, comb, cnn, grid, coarse, rates, empty = made.all_branches(audio).T
-        assert min(comb.min(), grid.min(), rates.min()) > 90
+        assert min(comb.min(), cnn.min(), grid.min(), rates.min()) > 90
         confirmed = torch.minimum(per_bin, coarse)
-        expected = confirmed + 0.2 * 1 + 0.2 * cnn + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
+        expected = confirmed + 0.2 + 0.2 + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
         np.testing.assert_allclose(made(audio), expected, atol=1e-5)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +35,11 @@ with train_extra():
     from beetsplug.artifactnet.training.recipe import (
         BRANCHES,
         FOLD_CONFIG,
-        FUSION,
         Fold,
+        Fuse,
         Logits,
         Material,
+        fuse,
     )
     from beetsplug.artifactnet.training.reference import GridReference, contrast_features
     from beetsplug.artifactnet.training.train import (
@@ -75,15 +76,24 @@ TAUGHT = {
     (True, True): "both",
 }
 """Which heads heard pairs: the coarse one, the other."""
+
+
+def _alone(branches: Logits, branch: int) -> Logits:
+    """Return one branch's logits (n,) of all (n, 7), whatever it counts for."""
+    return branches[:, branch]
+
+
+Measured = tuple[Fuse, int]
+"""What makes a logit of branches, and the variant of the clips."""
 CNN_ALONE, RATES_ALONE = (
-    tuple(float(name == alone) for name in BRANCHES) for alone in ("cnn", "frame-rate head")
+    partial(_alone, branch=BRANCHES.index(name)) for name in ("cnn", "frame-rate head")
 )
-_COLUMNS = {
+_COLUMNS: Mapping[str, Measured] = {
     "CNN alone": (CNN_ALONE, 0),
-    "all branches": (FUSION, 0),
-    "recoded": (FUSION, 1),
+    "all branches": (fuse, 0),
+    "recoded": (fuse, 1),
 }
-"""Weights of the branches and variant of the clips, of each set in a network's row."""
+"""Each set in a network's row."""
 RATE_PARTS = {
     "modulations": slice(0, len(MODULATION_BANDS)),
     "lines": slice(len(MODULATION_BANDS), N_PARTS),
@@ -114,14 +124,12 @@ def judge_seed(
     ]
 
 
-def measured(
-    folds: Sequence[Fold], weights: Sequence[float], *, variant: int = 0
-) -> list[float]:
+def measured(folds: Sequence[Fold], fuse_by: Fuse, variant: int = 0) -> list[float]:
     """Return AUC and both rates of full-band clips of one variant, all folds together."""
     judged = [
         clip
         for fold in folds
-        for clip in evaluate.full_band(fold.judge(recipe.fuse(fold.branches, weights), variant))
+        for clip in evaluate.full_band(fold.judge(fuse_by(fold.branches), variant))
     ]
     found = evaluate.summary(judged)
     return [found[measure] for measure in evaluate.MEASURES]
@@ -130,8 +138,8 @@ def measured(
 def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
     """Return one line: mean and range over the seeds of each of :data:`_COLUMNS`."""
     cells = [name, str(len(seeds))]
-    for weights, variant in _COLUMNS.values():
-        values = np.array([measured(folds, weights, variant=variant) for folds in seeds])
+    for fuse_by, variant in _COLUMNS.values():
+        values = np.array([measured(folds, fuse_by, variant) for folds in seeds])
         cells += [
             f"{column.mean():.3f} ({column.min():.3f} to {column.max():.3f})"
             for column in values.T
@@ -157,7 +165,7 @@ def decoder_table(
             few = GridReference(grids.weights[chosen], grids.bias[chosen])
             logits = few.logits(contrast) if len(few.bias) else np.zeros(len(contrast))
             some.append(_with(fold, {"grid head": logits}))
-        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
+        lines.append(_row(name, some, (fuse, 0), (fuse, 1)))
     return "\n".join(lines)
 
 
@@ -183,7 +191,7 @@ def teaching_table(material: Material, folds: Sequence[Fold]) -> str:
             )
             for fold, by_heard in zip(folds, taught, strict=True)
         ]
-        lines.append(_row(name, some, (FUSION, 0), (FUSION, 1)))
+        lines.append(_row(name, some, (fuse, 0), (fuse, 1)))
     return "\n".join(lines)
 
 
@@ -206,7 +214,7 @@ def rate_table(material: Material, folds: Sequence[Fold]) -> str:
     lines = _head("frame-rate head", "alone", "all branches")
     for name, part in RATE_PARTS.items():
         some = [_with_rates(material, fold, part) for fold in folds]
-        lines.append(_row(name, some, (RATES_ALONE, 0), (FUSION, 0)))
+        lines.append(_row(name, some, (RATES_ALONE, 0), (fuse, 0)))
     return "\n".join(lines)
 
 
@@ -236,11 +244,9 @@ def _head(name: str, *sets: str, more: Sequence[str] = ()) -> list[str]:
     return [f"| {cells} |", "|---" * (1 + len(more) + 3 * len(sets)) + "|"]
 
 
-def _row(name: str, folds: Sequence[Fold], *sets: tuple[Sequence[float], int]) -> str:
-    """Return one line: what :func:`measured` finds with each weights and variant."""
-    rates = [
-        rate for weights, variant in sets for rate in measured(folds, weights, variant=variant)
-    ]
+def _row(name: str, folds: Sequence[Fold], *sets: Measured) -> str:
+    """Return one line: what :func:`measured` finds of each set."""
+    rates = [rate for fuse_by, variant in sets for rate in measured(folds, fuse_by, variant)]
     return f"| {name} | {' | '.join(f'{rate:.3f}' for rate in rates)} |"
 
 

@@ -343,10 +343,12 @@ class Spectra(NamedTuple):
         )
 
 
-BRANCH_LIMITS = (math.inf, 1.0, math.inf, 4.0, math.inf, 4.0, math.inf)
+BRANCH_LIMITS = (math.inf, 1.0, 1.0, 4.0, math.inf, 4.0, math.inf)
 """The most that each of :meth:`ArtifactNetwork.all_branches` counts for. Heads of combs and
 grids are loudest where music itself stands on a grid, as looped samples do; up to these
-limits they say of generated clips all that they have to say."""
+limits they say of generated clips all that they have to say. The CNN, which knows its training
+clips by heart, is now and then sure beyond measure of what it never heard, and one such track
+would set the threshold for all."""
 
 
 _BINS, _COARSE = 0, 4

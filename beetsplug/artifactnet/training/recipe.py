@@ -55,9 +55,9 @@ from beetsplug.artifactnet.training.train import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "2.0"
-FOLD_CONFIG = TrainConfig(n_segments=8_000)
-FINAL_CONFIG = TrainConfig(n_segments=16_000)
+VERSION = "2.1"
+FOLD_CONFIG = TrainConfig(n_segments=16_000)
+FINAL_CONFIG = TrainConfig(n_segments=32_000)
 AI_FPR, UNSURE_FPR = 0.001, 0.05
 """The rates that the thresholds keep to. For ``ai`` a tenth of the 1 % that is promised, which
 is to say none of any set: music of other sources scores higher than what a threshold was set
