@@ -216,6 +216,10 @@ def test_calibration_table(tmp_path: Path) -> None:
     assert rows["calibration tracks"][:2] == [N_REAL, len(flagged)]
     assert rows["held-out folds, AI songs of three segments"][1] > 0
     assert rows["held-out folds, full-band, real"][1] <= 0.01 * N_REAL
+    n_excerpts = sum(is_excerpt(clip) for clip in held.dataset.clips if not clip.label)
+    for part in ("full-band excerpts", "held-out folds, full-band, real excerpts"):
+        assert rows[part][0] == n_excerpts
+        assert 0 < rows[part][2] <= 0.05 * n_excerpts
 
 
 def test_branch_table(tmp_path: Path) -> None:

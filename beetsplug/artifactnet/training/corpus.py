@@ -83,6 +83,12 @@ class Clip:
         """Whether it is a package's track, mostly of a game, and not an excerpt."""
         return self.source.startswith(DEBIAN_PREFIX)
 
+    @property
+    def is_full_band_excerpt(self) -> bool:
+        """Whether it is of full band and of no package: of human-made ones, what is most alike
+        to what libraries hold."""
+        return self.is_full_band and not self.is_whole_track
+
 
 def read_manifest(corpus: Path) -> list[Clip]:
     """Return the clips of a corpus folder, in the manifest's order."""

@@ -82,7 +82,7 @@ the real ones would be suspects.
 """
 STRATA: Mapping[str, Callable[[Clip], bool]] = {
     "": lambda _: True,
-    "_excerpts": lambda clip: clip.is_full_band and not clip.is_whole_track,
+    "_excerpts": lambda clip: clip.is_full_band_excerpt,
 }
 """Real music on which the thresholds are to hold, by the suffix of its rates: all of it, and
 what most of it is not, full-band music of other than games. Half of all real music is games',
@@ -556,12 +556,16 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
         kind = "game music" if clip.is_whole_track else "excerpts"
         band = "full-band" if clip.is_full_band else "narrow-band"
         names = ("calibration tracks", kind, clip.path.suffix.lstrip(".").upper(), band)
-        for part in names:
+        for part in [*names, *["full-band excerpts"] * clip.is_full_band_excerpt]:
             parts.setdefault(part, []).append(judged)
     for fold in folds:
         for judged in _full_band(fold):
-            kind = "AI clips of one segment" if judged.clip.label else "real"
-            parts.setdefault(f"held-out folds, full-band, {kind}", []).append(judged)
+            clip = judged.clip
+            kinds = ["AI clips of one segment" if clip.label else "real"]
+            if not clip.label and clip.is_full_band_excerpt:
+                kinds.append("real excerpts")
+            for kind in kinds:
+                parts.setdefault(f"held-out folds, full-band, {kind}", []).append(judged)
         for judged in fold.judge_songs(fuse(fold.branches), AGGREGATION):
             if judged.clip.label:
                 parts.setdefault("held-out folds, AI songs of three segments", []).append(
