@@ -85,7 +85,7 @@ class Clip:
 
     @property
     def is_full_band_excerpt(self) -> bool:
-        """Whether it is of full band and of no package: of human-made music, most like a library's."""
+        """Whether it is of full band and no package's: what is most like a library's music."""
         return self.is_full_band and not self.is_whole_track
 
 
