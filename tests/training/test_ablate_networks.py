@@ -16,7 +16,7 @@ from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.decoders import DECODERS
 from beetsplug.artifactnet.training.frame_rates import N_PARTS
 from beetsplug.artifactnet.training.pairs import Pairs
-from beetsplug.artifactnet.training.recipe import BRANCHES, FOLD_CONFIG, Fold, Material
+from beetsplug.artifactnet.training.recipe import BRANCHES, CONFIG, Fold, Material
 from beetsplug.artifactnet.training.reference import GridReference
 from beetsplug.artifactnet.training.train import Features
 from tests.training.test_recipe import make_fold
@@ -129,7 +129,7 @@ def test_a_part_that_knows_shows_in_its_own_row(tmp_path: Path) -> None:
 
 def test_variants_differ_from_what_is_shipped_in_one_thing() -> None:
     """The budget is the same for all, and the first is the recipe's own."""
-    assert ablate_networks.VARIANTS["as shipped"] == FOLD_CONFIG
+    assert ablate_networks.VARIANTS["as shipped"] == CONFIG
     for name, config in ablate_networks.VARIANTS.items():
-        assert config.n_segments == FOLD_CONFIG.n_segments
-        assert (config == FOLD_CONFIG) == (name == "as shipped")
+        assert config.n_segments == CONFIG.n_segments
+        assert (config == CONFIG) == (name == "as shipped")

@@ -34,7 +34,7 @@ with train_extra():
     from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
     from beetsplug.artifactnet.training.recipe import (
         BRANCHES,
-        FOLD_CONFIG,
+        CONFIG,
         Fold,
         Fuse,
         Logits,
@@ -52,12 +52,12 @@ with train_extra():
 
 TABLES = ("networks", "decoders", "pairs", "rates")
 VARIANTS: Mapping[str, TrainConfig] = {
-    "as shipped": FOLD_CONFIG,
-    "mean of eight runs": replace(FOLD_CONFIG, members=Members(8)),
-    "without mask": replace(FOLD_CONFIG, network=NetworkConfig(uses_mask=False)),
-    "without HPSS": replace(FOLD_CONFIG, network=NetworkConfig(uses_hpss=False)),
+    "as shipped": CONFIG,
+    "mean of eight runs": replace(CONFIG, members=Members(8)),
+    "without mask": replace(CONFIG, network=NetworkConfig(uses_mask=False)),
+    "without HPSS": replace(CONFIG, network=NetworkConfig(uses_hpss=False)),
     "with moving and leaving out": replace(
-        FOLD_CONFIG, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
+        CONFIG, network=NetworkConfig(block_dropout=0.3, shift_bins=64)
     ),
 }
 N_LYRA = len(LYRA)
@@ -110,7 +110,7 @@ def judge_seed(
     splits = corpus.split_folds(material.dataset.clips)[:n_folds]
     # The recipe's own folds are one of these.
     folder = work
-    if config != FOLD_CONFIG:
+    if config != CONFIG:
         folder = work / "ablation" / f"{name.replace(' ', '-')}-{seed}"
     return [
         recipe.judge_fold(
@@ -283,7 +283,7 @@ def main() -> None:
 
     @cache
     def shipped() -> list[Fold]:
-        return judge_seed(material, "as shipped", FOLD_CONFIG.seed, work, n_folds)
+        return judge_seed(material, "as shipped", CONFIG.seed, work, n_folds)
 
     def decoders() -> str:
         of_our_own = build_pairs(dataset, work / "pairs", DECODERS)

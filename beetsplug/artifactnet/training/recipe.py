@@ -56,8 +56,10 @@ from beetsplug.artifactnet.training.train import (
 log = logging.getLogger(__name__)
 
 VERSION = "2.1"
-FOLD_CONFIG = TrainConfig(n_segments=16_000)
-FINAL_CONFIG = TrainConfig(n_segments=32_000)
+CONFIG = TrainConfig(n_segments=16_000)
+"""Of every fold's network and of the final one alike: the longer one is trained, the larger its
+logits, and one threshold has to fit all.
+"""
 AI_FPR, UNSURE_FPR = 0.001, 0.05
 """The rates that the thresholds keep to. For ``ai`` a tenth of the 1 % that is promised, which
 is to say none of any set: music of other sources scores higher than what a threshold was set
@@ -276,7 +278,7 @@ def judge_fold(
     material: Material,
     split: Split,
     folder: Path,
-    config: TrainConfig = FOLD_CONFIG,
+    config: TrainConfig = CONFIG,
     regressions: Path | None = None,
 ) -> Fold:
     """Return one fold judged: trained without its families and sources.
@@ -375,7 +377,7 @@ def make_final(
     calibration = corpus.calibration_clips(clips)
     training = _without_sources(clips, calibration)
     fitted = material.regressions(training, work / "final")
-    network = train(dataset, training, fitted.references, work / "final", FINAL_CONFIG)
+    network = train(dataset, training, fitted.references, work / "final", CONFIG)
     complete(network, fitted)
     rows = dataset.rows(calibration)
     cache = work / "final" / "calibration-branches.npy"
@@ -424,7 +426,7 @@ def _card(network: ArtifactNetwork, version: str) -> dict[str, Any]:
 
 
 def fold_network(
-    material: Material, split: Split, folder: Path, config: TrainConfig = FOLD_CONFIG
+    material: Material, split: Split, folder: Path, config: TrainConfig = CONFIG
 ) -> ArtifactNetwork:
     """Return the network that judged a fold, all heads filled, from the folder when there.
 
@@ -445,7 +447,7 @@ def export_folds(
     folds: Sequence[Fold],
     calibrated: Calibrated,
     work: Path,
-    config: TrainConfig = FOLD_CONFIG,
+    config: TrainConfig = CONFIG,
 ) -> None:
     """Write each fold's network as a model with the thresholds of the final one.
 
