@@ -28,7 +28,13 @@ COARSE = BRANCHES.index("coarse head")
 EMPTY = BRANCHES.index("empty share")
 
 
-def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) -> Fold:
+def make_fold(
+    folder: Path,
+    seed: int,
+    *,
+    knowing: tuple[int, ...] = (COARSE,),
+    n_variants: int = N_VARIANTS,
+) -> Fold:
     """Return a fold of tracks whose branches are noise, but for those that know."""
     rng = np.random.default_rng(seed)
     clips = tuple(
@@ -47,7 +53,7 @@ def make_fold(folder: Path, seed: int, *, knowing: tuple[int, ...] = (COARSE,)) 
         Crop(number, place, variant, clip.is_full_band)
         for number, clip in enumerate(clips)
         for place in range(N_PLACES)
-        for variant in range(N_VARIANTS)
+        for variant in range(n_variants)
     )
     samples = np.zeros((len(crops), 1), dtype=np.int16)
     dataset = Dataset(clips, crops, samples)
@@ -174,6 +180,21 @@ def test_thresholds_hold_on_excerpts_alone(tmp_path: Path) -> None:
     assert after.rates["false_positive_rate_unsure_folds_excerpts"] == round(
         share(excerpts, after.unsure), 4
     )
+
+
+def test_thresholds_hold_on_every_variant(tmp_path: Path) -> None:
+    """A codec that lifts the score of one track lifts the threshold, whichever it is."""
+    held = make_fold(tmp_path, 0)
+    folds = [make_fold(tmp_path, 1, n_variants=4)]
+    before = recipe.calibrate(held, folds)
+    crops = folds[0].dataset.crops
+    lifted = [crop.variant == 3 and crop.clip == 5 for crop in crops]
+    for head in ("per-bin head", "coarse head"):
+        folds[0].branches[lifted, BRANCHES.index(head)] += 9.0
+    after = recipe.calibrate(held, folds)
+    assert after.ai > before.ai + 1
+    assert after.rates["false_positive_rate_ai_recoded_3_folds"] == 0
+    assert "false_positive_rate_ai_recoded_3" not in after.rates
 
 
 def is_excerpt(clip: Clip) -> bool:

@@ -492,10 +492,10 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
     """Return the thresholds that keep to both rates on every set of real music there is.
 
     On the calibration sources, which the final network never heard, and on those of each
-    fold, judged by its own network; as they are, and recoded: a library holds either; and of
-    each of these four on all music and on :data:`STRATA` alone. The highest of the thresholds
-    is taken. The slope is fitted to the folds' full-band clips, as they are and recoded as
-    well.
+    fold, judged by its own network; as they are, and recoded, every variant of them: a library
+    holds either, and one codec lifts a track that another lowers; and of each of these on all
+    music and on :data:`STRATA` alone. The highest of the thresholds is taken. The slope is
+    fitted to the folds' full-band clips, as they are and recoded as well.
 
     Args:
         held: The calibration tracks, judged by the final network.
@@ -530,7 +530,7 @@ def _real_sets(held: Fold, folds: Sequence[Fold], fuse_by: Fuse) -> dict[str, li
     """Return the logits of every set that the thresholds are to hold on, by its suffix."""
     sets: dict[str, list[float]] = {}
     for of, group in (("", [held]), ("_folds", folds)):
-        for variant, how in ((0, ""), (1, "_recoded")):
+        for variant, how in enumerate(("", "_recoded", "_recoded_2", "_recoded_3")):
             judged = [j for fold in group for j in _real(fold, variant, fuse_by)]
             for stratum, chosen in STRATA.items():
                 logits = [j.logit for j in judged if chosen(j.clip)]
