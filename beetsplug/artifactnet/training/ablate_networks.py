@@ -2,7 +2,7 @@
 
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
-fold, the mean of eight runs that of four. Prints a Markdown table: mean and range over the
+fold, the mean of eight runs 2.6 times as much. Prints a Markdown table: mean and range over the
 seeds, of the CNN alone, of all branches together, and of these recoded. Three more follow:
 of the whole with a grid head of other decoders, with heads that were taught no pairs, and
 with a frame-rate head that hears one of both spectra alone; with ``--tables`` only those

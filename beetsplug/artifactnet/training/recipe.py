@@ -27,6 +27,7 @@ from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, debian, evaluate
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import (
+    N_VARIANTS,
     Dataset,
     build_dataset,
     weighted_rows,
@@ -493,9 +494,9 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
 
     On the calibration sources, which the final network never heard, and on those of each
     fold, judged by its own network; as they are, and recoded, every variant of them: a library
-    holds either, and one codec lifts a track that another lowers; and of each of these on all
-    music and on :data:`STRATA` alone. The highest of the thresholds is taken. The slope is
-    fitted to the folds' full-band clips, as they are and recoded as well.
+    holds either, and one codec lifts a track that another lowers; and of each of these on each
+    of :data:`STRATA`. The highest of the thresholds is taken. The slope is fitted to the folds'
+    full-band clips, as they are and recoded as well.
 
     Args:
         held: The calibration tracks, judged by the final network.
@@ -530,7 +531,8 @@ def _real_sets(held: Fold, folds: Sequence[Fold], fuse_by: Fuse) -> dict[str, li
     """Return the logits of every set that the thresholds are to hold on, by its suffix."""
     sets: dict[str, list[float]] = {}
     for of, group in (("", [held]), ("_folds", folds)):
-        for variant, how in enumerate(("", "_recoded", "_recoded_2", "_recoded_3")):
+        for variant in range(max(N_VARIANTS.values())):
+            how = ("", "_recoded")[variant] if variant < 2 else f"_recoded_{variant}"
             judged = [j for fold in group for j in _real(fold, variant, fuse_by)]
             for stratum, chosen in STRATA.items():
                 logits = [j.logit for j in judged if chosen(j.clip)]
@@ -554,11 +556,7 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
     """Return who is flagged: calibration tracks by kind and format, and the folds' clips."""
     parts: dict[str, list[Judged]] = {"calibration tracks": []}
     for judged in _real(held, 0):
-        clip = judged.clip
-        kind = "game music" if clip.is_whole_track else "excerpts"
-        band = "full-band" if clip.is_full_band else "narrow-band"
-        names = ("calibration tracks", kind, clip.path.suffix.lstrip(".").upper(), band)
-        for part in [*names, *["full-band excerpts"] * clip.is_full_band_excerpt]:
+        for part in _calibration_parts(judged.clip):
             parts.setdefault(part, []).append(judged)
     for fold in folds:
         for judged in _full_band(fold):
@@ -581,6 +579,16 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
         ]
         lines.append(f"| {part} | {len(tracks)} | {flagged[0]} | {flagged[1]} |")
     return "\n".join(lines) + "\n"
+
+
+def _calibration_parts(clip: Clip) -> list[str]:
+    """Return the rows of the calibration table that a calibration track counts in."""
+    kind = "game music" if clip.is_whole_track else "excerpts"
+    band = "full-band" if clip.is_full_band else "narrow-band"
+    parts = ["calibration tracks", kind, clip.path.suffix.lstrip(".").upper(), band]
+    if clip.is_full_band_excerpt:
+        parts.append("full-band excerpts")
+    return parts
 
 
 def branch_table(held: Fold, folds: Sequence[Fold]) -> str:
