@@ -14,12 +14,13 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import ablate_networks
 from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.decoders import DECODERS
+from beetsplug.artifactnet.training.folds import CONFIG, Fold, Material
 from beetsplug.artifactnet.training.frame_rates import N_PARTS
+from beetsplug.artifactnet.training.fusion import BRANCHES
 from beetsplug.artifactnet.training.pairs import Pairs
-from beetsplug.artifactnet.training.recipe import BRANCHES, CONFIG, Fold, Material
 from beetsplug.artifactnet.training.reference import GridReference
 from beetsplug.artifactnet.training.train import Features
-from tests.training.test_recipe import make_fold
+from tests.training.made_folds import make_fold
 
 CNN = BRANCHES.index("cnn")
 

@@ -15,8 +15,9 @@ import torch
 from beetsplug.artifactnet.training import songs
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES, Crop, Dataset
+from beetsplug.artifactnet.training.folds import Fold
+from beetsplug.artifactnet.training.fusion import BRANCHES, N_BRANCHES, fuse
 from beetsplug.artifactnet.training.network import ArtifactNetwork
-from beetsplug.artifactnet.training.recipe import BRANCHES, N_BRANCHES, Fold, fuse
 from beetsplug.artifactnet.training.reference import (
     COARSE_N_FFT,
     Reference,

@@ -13,8 +13,8 @@ pytest.importorskip("sklearn")
 from beetsplug.artifactnet.training import sources
 from beetsplug.artifactnet.training.corpus import Split
 from beetsplug.artifactnet.training.dataset import Dataset
-from beetsplug.artifactnet.training.recipe import Fold
-from tests.training.test_recipe import N_AI, make_fold
+from beetsplug.artifactnet.training.folds import Fold
+from tests.training.made_folds import N_AI, make_fold
 
 
 def of_one_source(fold: Fold, source: str) -> Fold:

@@ -29,12 +29,15 @@ from beetsplug.artifactnet.training.augment import (  # noqa: E402
     opus,
     vorbis,
 )
+from beetsplug.artifactnet.training.calibration import Calibrated  # noqa: E402
 from beetsplug.artifactnet.training.corpus import Split, read_manifest  # noqa: E402
 from beetsplug.artifactnet.training.dataset import (  # noqa: E402
     Dataset,
     build_dataset,
     sample_weights,
 )
+from beetsplug.artifactnet.training.folds import Material, judge_fold  # noqa: E402
+from beetsplug.artifactnet.training.fusion import fuse  # noqa: E402
 from beetsplug.artifactnet.training.pairs import LYRA, Pairs  # noqa: E402
 from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder  # noqa: E402
 from beetsplug.artifactnet.training.reference import fit_reference  # noqa: E402
@@ -253,10 +256,10 @@ def test_a_fold_is_a_model_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
         )
         for _ in LYRA
     ]
-    material = recipe.Material(dataset, features, pairs)
+    material = Material(dataset, features, pairs)
     config = TrainConfig(n_segments=8, batch_size=4)
-    fold = recipe.judge_fold(material, split, fold_folder(tmp_path, 0), config)
-    calibrated = recipe.Calibrated(ai=0.4, unsure=-0.6, slope=0.5, rates={})
+    fold = judge_fold(material, split, fold_folder(tmp_path, 0), config)
+    calibrated = Calibrated(ai=0.4, unsure=-0.6, slope=0.5, rates={})
 
     recipe.export_folds(material, [fold], calibrated, tmp_path, config)
 
@@ -265,7 +268,7 @@ def test_a_fold_is_a_model_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
     assert model.card.label == f"finecomb-{recipe.VERSION}-fold-0"
     assert model.card.thresholds == calibrated.thresholds
     batch = SegmentBatch((dataset.segments(fold.rows),), np.zeros(len(fold.rows)))
-    expected = [calibrated.score(logit) for logit in recipe.fuse(fold.branches)]
+    expected = [calibrated.score(logit) for logit in fuse(fold.branches)]
     assert np.ptp(expected) > 0.01
     np.testing.assert_allclose(Detector(model).probabilities(batch), expected, atol=1e-5)
 

@@ -26,21 +26,15 @@ from beetsplug.artifactnet.training import train_extra
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training import corpus, evaluate, recipe
+    from beetsplug.artifactnet.training import corpus, evaluate
     from beetsplug.artifactnet.training.decoders import DECODERS
+    from beetsplug.artifactnet.training.evaluate import Logits
+    from beetsplug.artifactnet.training.folds import CONFIG, Fold, Material, judge_fold
     from beetsplug.artifactnet.training.frame_rates import MODULATION_BANDS, N_PARTS
+    from beetsplug.artifactnet.training.fusion import BRANCHES, Fuse, fuse
     from beetsplug.artifactnet.training.network import NetworkConfig
     from beetsplug.artifactnet.training.pairs import LYRA, build_pairs
     from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
-    from beetsplug.artifactnet.training.recipe import (
-        BRANCHES,
-        CONFIG,
-        Fold,
-        Fuse,
-        Logits,
-        Material,
-        fuse,
-    )
     from beetsplug.artifactnet.training.reference import GridReference, contrast_features
     from beetsplug.artifactnet.training.train import (
         Members,
@@ -113,7 +107,7 @@ def judge_seed(
     if config != CONFIG:
         folder = work / "ablation" / f"{name.replace(' ', '-')}-{seed}"
     return [
-        recipe.judge_fold(
+        judge_fold(
             material,
             split,
             fold_folder(folder, i),

@@ -22,11 +22,12 @@ from beetsplug.artifactnet.training import train_extra
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training import corpus, evaluate, recipe
+    from beetsplug.artifactnet.training import corpus, evaluate
     from beetsplug.artifactnet.training.evaluate import Judged
+    from beetsplug.artifactnet.training.folds import Fold, Material, fold_network, judge_fold
+    from beetsplug.artifactnet.training.fusion import fuse
     from beetsplug.artifactnet.training.network import ArtifactNetwork
     from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
-    from beetsplug.artifactnet.training.recipe import Fold, Material, fuse
     from beetsplug.artifactnet.training.reference import one_thread
 
 ONE_SPECTRUM = "one spectrum of all"
@@ -95,8 +96,8 @@ def main() -> None:
     folds, networks = [], []
     for number, split in enumerate(corpus.split_folds(dataset.clips)):
         folder = fold_folder(work, number)
-        folds.append(recipe.judge_fold(material, split, folder))
-        networks.append(recipe.fold_network(material, split, folder))
+        folds.append(judge_fold(material, split, folder))
+        networks.append(fold_network(material, split, folder))
     sys.stdout.write(table(folds, networks) + "\n")
 
 

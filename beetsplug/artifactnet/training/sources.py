@@ -16,9 +16,11 @@ from beetsplug.artifactnet.training import train_extra
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training import corpus, evaluate, recipe
+    from beetsplug.artifactnet.training import corpus, evaluate
+    from beetsplug.artifactnet.training.calibration import AGGREGATION
+    from beetsplug.artifactnet.training.folds import Fold, Material, judge_fold
+    from beetsplug.artifactnet.training.fusion import fuse
     from beetsplug.artifactnet.training.programs import open_dataset, work_parser
-    from beetsplug.artifactnet.training.recipe import AGGREGATION, Fold, Material, fuse
 
 FAMILY = "Suno"
 
@@ -60,7 +62,7 @@ def main() -> None:
     dataset, work = open_dataset(arguments), arguments.work
     material = Material.kept(dataset, work)
     folds = [
-        recipe.judge_fold(material, split, work / "sources" / str(number))
+        judge_fold(material, split, work / "sources" / str(number))
         for number, split in enumerate(corpus.split_sources(dataset.clips, FAMILY))
     ]
     sys.stdout.write(table(folds) + "\n")
