@@ -21,30 +21,29 @@ from beetsplug.artifactnet.errors import AudioError, ModelError
 from beetsplug.artifactnet.model_store import find_model, open_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, robustness
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import clip_key
-from beetsplug.artifactnet.training.robustness import (
+from beetsplug.artifactnet.training.changes import (
     CHANGES,
     SEMITONE,
     UNCHANGED,
-    Cache,
     Change,
-    Pair,
-    Track,
     at_pitch,
     at_speed,
-    choose,
-    choose_tracks,
-    demands,
-    excerpt,
     limited,
-    main,
-    pairs_of,
     quieter,
-    report,
-    score_tracks,
     without_head,
 )
+from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.dataset import clip_key
+from beetsplug.artifactnet.training.robustness import (
+    Cache,
+    Pair,
+    demands,
+    main,
+    pairs_of,
+    report,
+    score_tracks,
+)
+from beetsplug.artifactnet.training.tracks import Track, choose, choose_tracks, excerpt
 from tests.audio_files import encode, music, tone
 from tests.onnx_models import AI_THRESHOLD, UNSURE_THRESHOLD, write_model
 

@@ -20,23 +20,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, cast, get_args
 
-import numpy as np
-import soundfile
-import soxr
-from numpy.typing import NDArray
-
-from beetsplug.artifactnet.benchmark.transport import REFERENCE, Encoding, decode, encode
 from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import AudioError
 from beetsplug.artifactnet.model_store import DEFAULT_MODEL, Model, find_model, open_model
@@ -47,261 +38,31 @@ from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
     from beetsplug.artifactnet.training import corpus
-    from beetsplug.artifactnet.training.corpus import Clip
-    from beetsplug.artifactnet.training.dataset import N_SEGMENTS, clip_key
+    from beetsplug.artifactnet.training.changes import CHANGES, UNCHANGED, Change
+    from beetsplug.artifactnet.training.dataset import N_SEGMENTS
     from beetsplug.artifactnet.training.programs import (
         FOLD_MODEL,
         fold_folder,
         open_dataset,
         work_parser,
     )
+    from beetsplug.artifactnet.training.tracks import (
+        SIDES,
+        Side,
+        Track,
+        choose_tracks,
+        excerpt,
+    )
 
 log = logging.getLogger(__name__)
 
-Samples = NDArray[np.float32]
-"""float32 (n_frames, n_channels), nominal [-1, 1]."""
-Alter = Callable[[Samples, int], tuple[Samples, int]]
-"""From samples and their rate in Hz to others and theirs."""
-Side = Literal["real", "clip", "song"]
-"""A human-made track, a generated clip of one segment, a generated song."""
 Scores = dict[str, float | None]
 """Name of a change -> the score after it; None where there was none."""
 
-SIDES: tuple[Side, ...] = get_args(Side)
-N_EXCERPTS = 3
-"""Of a song, as in the judgement of songs."""
-EXCERPT_S = 60.0
-"""How much of a whole track is used."""
-SEMITONE = 2 ** (1 / 12)
 MAX_MEAN_SHIFT = 0.05
 MAX_SHIFT = 0.3
 MAX_CHANGED = 0.02
 CACHE_FILE = "robustness.json"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that happens to a track."""
-
-    name: str
-    kind: Literal["reference", "transport", "attack"]
-    """The demands are on ``transport`` alone."""
-    suffix: str
-    write: Callable[[Path, Samples, int], None]
-    """Writes samples of a rate in Hz as a file with that suffix."""
-
-
-def _written(name: str, suffix: str, codec: str, sample_format: str, kbit_s: int) -> Change:
-    """Return a round trip through a lossy codec at a bit rate."""
-    encoding = Encoding(name, suffix, codec, sample_format, kbit_s * 1000)
-    return Change(name, "transport", suffix, partial(encode, encoding=encoding))
-
-
-def _altered(
-    name: str, alter: Alter, kind: Literal["transport", "attack"] = "attack"
-) -> Change:
-    """Return a change of the samples, which are then written like the reference."""
-
-    def write(path: Path, samples: Samples, sample_rate: int) -> None:
-        encode(path, *alter(samples, sample_rate), REFERENCE)
-
-    return Change(name, kind, REFERENCE.suffix, write)
-
-
-def write_vorbis(path: Path, samples: Samples, sample_rate: int) -> None:
-    """Write samples as Ogg Vorbis of quality 5, by libvorbis."""
-    # FFmpeg's own Vorbis encoder, the one that PyAV brings, is not what libraries hold.
-    # libsndfile's level is 1 - quality / 10, and a long write makes it crash.
-    with soundfile.SoundFile(
-        path,
-        "w",
-        sample_rate,
-        samples.shape[1],
-        "VORBIS",
-        format="OGG",
-        compression_level=0.5,
-    ) as file:
-        for start in range(0, len(samples), sample_rate):
-            file.write(samples[start : start + sample_rate])
-
-
-def to_48_khz(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return samples at 48 kHz; at 44.1 kHz where they were at 48."""
-    rate = 44_100 if sample_rate == 48_000 else 48_000
-    return soxr.resample(samples, sample_rate, rate), rate
-
-
-def at_speed(samples: Samples, sample_rate: int, *, factor: float) -> tuple[Samples, int]:
-    """Return samples played ``factor`` times as fast: tempo and pitch change together."""
-    return soxr.resample(samples, sample_rate * factor, sample_rate), sample_rate
-
-
-def at_pitch(samples: Samples, sample_rate: int, *, factor: float) -> tuple[Samples, int]:
-    """Return samples of ``factor`` times the pitch in the same time.
-
-    Played faster or slower, then brought back to their length by FFmpeg's ``atempo``:
-    overlap-add of the pieces that fit best (WSOLA), no phase vocoder.
-    """
-    from av.audio.frame import AudioFrame
-    from av.error import EOFError as EndOfStreamError
-    from av.filter import Graph
-
-    n_channels = samples.shape[1]
-    layout = "mono" if n_channels == 1 else "stereo"
-    fast = np.ascontiguousarray(at_speed(samples, sample_rate, factor=factor)[0])
-    graph = Graph()
-    source = graph.add_abuffer(sample_rate=sample_rate, format="flt", layout=layout)
-    stretched = graph.add("atempo", f"{1 / factor:.9f}")
-    sink = graph.add("abuffersink")
-    graph.link_nodes(source, stretched, sink).configure()
-    frame = AudioFrame.from_ndarray(fast.reshape(1, -1), "flt", layout)
-    frame.sample_rate = sample_rate
-    frame.pts = 0
-    source.push(frame)
-    source.push(None)
-    blocks: list[Samples] = []
-    while True:
-        try:
-            block = cast("AudioFrame", sink.pull())
-        except EndOfStreamError:
-            break
-        blocks.append(block.to_ndarray().reshape(-1, n_channels).astype(np.float32))
-    return np.concatenate(blocks)[: len(samples)], sample_rate
-
-
-def quieter(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return samples 6 dB down."""
-    return samples * np.float32(10 ** (-6 / 20)), sample_rate
-
-
-def limited(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return samples 6 dB up through tanh, which clips softly."""
-    return np.tanh(samples * np.float32(10 ** (6 / 20))), sample_rate
-
-
-def without_head(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
-    """Return samples without the first half second."""
-    return samples[sample_rate // 2 :], sample_rate
-
-
-UNCHANGED = Change(
-    "none (float WAV)", "reference", REFERENCE.suffix, partial(encode, encoding=REFERENCE)
-)
-_PCM16 = Encoding("16-bit WAV", ".wav", "pcm_s16le", "s16")
-CHANGES = (
-    UNCHANGED,
-    *(
-        _written(f"MP3 {rate} kb/s CBR", ".mp3", "libmp3lame", "fltp", rate)
-        for rate in (320, 192, 128, 96)
-    ),
-    *(_written(f"AAC {rate} kb/s", ".m4a", "aac", "fltp", rate) for rate in (256, 128)),
-    *(_written(f"Opus {rate} kb/s", ".opus", "libopus", "flt", rate) for rate in (128, 96)),
-    Change("Vorbis q5", "transport", ".ogg", write_vorbis),
-    _altered("48 kHz (48 to 44.1)", to_48_khz, "transport"),
-    Change(_PCM16.name, "transport", ".wav", partial(encode, encoding=_PCM16)),
-    *(
-        _altered(f"speed {percent:+g} %", partial(at_speed, factor=1 + percent / 100))
-        for percent in (-1, -0.5, 0.5, 1)
-    ),
-    *(
-        _altered(f"pitch {steps:+d} semitone", partial(at_pitch, factor=SEMITONE**steps))
-        for steps in (-1, 1)
-    ),
-    _altered("gain -6 dB", quieter),
-    _altered("+6 dB, soft clip", limited),
-    _altered("0.5 s off the head", without_head),
-)
-
-
-# Which tracks.
-
-
-@dataclass(frozen=True)
-class Track:
-    """What is scored as one: a clip, or the excerpts of a song one after another."""
-
-    clips: tuple[Clip, ...]
-
-    @property
-    def key(self) -> str:
-        """What it is known by, wherever its folder lies."""
-        return " + ".join(clip_key(clip) for clip in self.clips)
-
-    @property
-    def side(self) -> Side:
-        """Which of the table's sides it is on."""
-        if not self.clips[0].label:
-            return "real"
-        return "clip" if len(self.clips) == 1 else "song"
-
-
-def choose(
-    clips: Iterable[Clip], n: int, group_of: Callable[[Clip], str], seed: int = 0
-) -> list[Clip]:
-    """Return ``n`` full-band clips, or all there are, one a track, dealt from the groups.
-
-    Whatever ``n``, the choice begins with those of a smaller one.
-    """
-    groups: dict[str, dict[tuple[str, str], Clip]] = {}
-    for clip in sorted(clips, key=clip_key):
-        if clip.is_full_band:
-            groups.setdefault(group_of(clip), {}).setdefault((clip.source, clip.track), clip)
-    rng = random.Random(seed)
-    names = sorted(groups)
-    rng.shuffle(names)
-    hands = [list(groups[name].values()) for name in names]
-    for hand in hands:
-        rng.shuffle(hand)
-    rounds = range(max((len(hand) for hand in hands), default=0))
-    dealt = [hand[turn] for turn in rounds for hand in hands if turn < len(hand)]
-    return dealt[:n]
-
-
-def choose_tracks(clips: Sequence[Clip], n: int) -> list[Track]:
-    """Return ``n`` real tracks that the shipped model never heard, AI clips, and AI songs.
-
-    Args:
-        clips: Those that the training used: which sources it held back hangs on them all.
-        n: Of each side, or all there are.
-    """
-    # As in the training, which kept the demo's source out of the dealing.
-    dealt = [clip for clip in clips if clip.source != corpus.DEMO_SOURCE]
-    generated = [clip for clip in dealt if clip.label]
-    excerpts: dict[tuple[str, str], list[Clip]] = {}
-    for clip in sorted(generated, key=clip_key):
-        excerpts.setdefault((clip.source, clip.track), []).append(clip)
-    songs = {key: tuple(of) for key, of in excerpts.items() if len(of) == N_EXCERPTS}
-    of_songs = [clip for clip in generated if (clip.source, clip.track) in songs]
-    real = choose(corpus.calibration_clips(dealt), n, lambda clip: clip.source)
-    single = choose(generated, n, lambda clip: clip.family)
-    heads = choose(of_songs, n, lambda clip: clip.family)
-    return [
-        *(Track((clip,)) for clip in real + single),
-        *(Track(songs[clip.source, clip.track]) for clip in heads),
-    ]
-
-
-def excerpt(track: Track) -> tuple[Samples, int]:
-    """Return what is used of a track, and its rate in Hz.
-
-    Raises:
-        AudioError: It cannot be decoded, or its excerpts are of several rates.
-    """
-    parts = [_excerpt(clip) for clip in track.clips]
-    if len({(rate, samples.shape[1]) for samples, rate in parts}) > 1:
-        raise AudioError(f"{track.key}: excerpts of several rates or channel counts")
-    return np.concatenate([samples for samples, _ in parts]), parts[0][1]
-
-
-def _excerpt(clip: Clip) -> tuple[Samples, int]:
-    samples, sample_rate = decode(clip.path)
-    samples = samples[round(clip.skip_s * sample_rate) :]
-    n_frames = round(EXCERPT_S * sample_rate)
-    start = max(0, (len(samples) - n_frames) // 2)
-    return samples[start : start + n_frames], sample_rate
-
-
-# From tracks to scores.
 
 
 class Cache:
@@ -407,9 +168,6 @@ def score_by_models(
         scores = score_tracks(some, model, Cache(path, model), threads)
         found.update(zip(places, scores, strict=True))
     return [found[place] for place in range(len(tracks))]
-
-
-# From scores to the table.
 
 
 @dataclass(frozen=True)
