@@ -37,7 +37,7 @@ def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     seeds = [[make_fold(tmp_path, 0)], [knows]]
     row = ablate_networks.table_row("without mask", seeds)
     cells = [cell.strip() for cell in row[1:-1].split("|")]
-    name, n_seeds, cnn_auc, _, _, network_auc, _, _, recoded_auc, _, _ = cells
+    name, n_seeds, cnn_auc, _, _, network_auc, _, _, recoded_auc, _, _, *found = cells
     assert (name, n_seeds) == ("without mask", "2")
     mean, _, rest = cnn_auc.partition(" (")
     low, high = map(float, rest.rstrip(")").split(" to "))
@@ -48,6 +48,15 @@ def test_a_row_holds_mean_and_range_over_the_seeds(tmp_path: Path) -> None:
     assert float(network_auc.partition(" ")[0]) > 0.75
     lowest = recoded_auc.partition(" (")[2].partition(" to ")[0]
     assert abs(float(lowest) - 0.5) < 0.1
+    # By the one that knows all is found, by the CNN, that counts for 1 at most, not all.
+    for share in found:
+        low, high = map(float, share.partition(" (")[2].rstrip(")").split(" to "))
+        assert low < 0.9
+        assert high == 1
+    empty = np.zeros((0, 1), np.float32)
+    nothing = Material(knows.dataset, Features(empty, empty, empty, empty, empty), [])
+    head = ablate_networks.network_table(nothing, [], [], tmp_path, 0).splitlines()[0]
+    assert len(head.split("|")) == len(row.split("|"))
 
 
 def test_a_decoder_that_knows_shows_in_the_rows_that_it_is_in(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 ``python -m beetsplug.artifactnet.training.ablate_networks --corpus DIR --work DIR``, after
 the training, whose crops, features and pairs it uses. Every network has the budget of a
 fold, the mean of eight runs 2.6 times as much. Prints a Markdown table: mean and range over the
-seeds, of the CNN alone, of all branches together, and of these recoded. Three more follow:
+seeds, of the CNN alone, of all branches together, of these recoded, and of what is found at a
+threshold that holds on the folds' real music as the shipped one does. Three more follow:
 of the whole with a grid head of other decoders, with heads that were taught no pairs, and
 with a frame-rate head that hears one of both spectra alone; with ``--tables`` only those
 that are named. What is trained is kept in the work folder, for the second table twelve
@@ -27,6 +28,12 @@ with train_extra():
     import torch
 
     from beetsplug.artifactnet.training import corpus, evaluate
+    from beetsplug.artifactnet.training.calibration import (
+        AI_FPR,
+        real_sets,
+        shares_found,
+        threshold_on,
+    )
     from beetsplug.artifactnet.training.decoders import DECODERS
     from beetsplug.artifactnet.training.evaluate import Logits
     from beetsplug.artifactnet.training.folds import CONFIG, Fold, Material, judge_fold
@@ -88,6 +95,7 @@ _COLUMNS: Mapping[str, Measured] = {
     "recoded": (fuse, 1),
 }
 """Each set in a network's row."""
+_FOUND = ("segments that are `ai`", "songs that are `ai`")
 RATE_PARTS = {
     "modulations": slice(0, len(MODULATION_BANDS)),
     "lines": slice(len(MODULATION_BANDS), N_PARTS),
@@ -130,15 +138,20 @@ def measured(folds: Sequence[Fold], fuse_by: Fuse, variant: int = 0) -> list[flo
 
 
 def table_row(name: str, seeds: Sequence[Sequence[Fold]]) -> str:
-    """Return one line: mean and range over the seeds of each of :data:`_COLUMNS`."""
-    cells = [name, str(len(seeds))]
-    for fuse_by, variant in _COLUMNS.values():
-        values = np.array([measured(folds, fuse_by, variant) for folds in seeds])
-        cells += [
-            f"{column.mean():.3f} ({column.min():.3f} to {column.max():.3f})"
-            for column in values.T
-        ]
-    return f"| {' | '.join(cells)} |"
+    """Return one line: mean and range over the seeds, of each column."""
+    by_seed = np.array([_measures(folds) for folds in seeds])
+    cells = [
+        f"{column.mean():.3f} ({column.min():.3f} to {column.max():.3f})"
+        for column in by_seed.T
+    ]
+    return f"| {' | '.join([name, str(len(seeds)), *cells])} |"
+
+
+def _measures(folds: Sequence[Fold]) -> list[float]:
+    """Return what stands in the columns of one seed: :data:`_COLUMNS`, :data:`_FOUND`."""
+    rates = [r for way in _COLUMNS.values() for r in measured(folds, *way)]
+    threshold = threshold_on(real_sets({"": folds}), AI_FPR)
+    return [*rates, *shares_found(folds, threshold)]
 
 
 def decoder_table(
@@ -232,10 +245,12 @@ def _with(fold: Fold, branches: Mapping[str, Logits]) -> Fold:
     return other
 
 
-def _head(name: str, *sets: str, more: Sequence[str] = ()) -> list[str]:
+def _head(
+    name: str, *sets: str, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> list[str]:
     measures = [f"{of}: AUC | TPR at FPR 5 % | TPR at FPR 1 %" for of in sets]
-    cells = " | ".join([name, *more, *measures])
-    return [f"| {cells} |", "|---" * (1 + len(more) + 3 * len(sets)) + "|"]
+    row = f"| {' | '.join([name, *before, *measures, *after])} |"
+    return [row, "|---" * (row.count("|") - 1) + "|"]
 
 
 def _row(name: str, folds: Sequence[Fold], *sets: Measured) -> str:
@@ -255,7 +270,7 @@ def network_table(
 
     Trains what is not there yet.
     """
-    lines = _head("network", *_COLUMNS, more=("seeds",))
+    lines = _head("network", *_COLUMNS, before=("seeds",), after=_FOUND)
     for name in variants:
         judged = [judge_seed(material, name, seed, work, n_folds) for seed in seeds]
         lines.append(table_row(name, judged))

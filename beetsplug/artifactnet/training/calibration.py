@@ -68,11 +68,8 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
         folds: Judged by their own.
         fuse_by: What makes a logit of branches.
     """
-    sets = _real_sets(held, folds, fuse_by)
-    ai, unsure = (
-        max(evaluate.threshold_at(logits, fpr) for logits in sets.values())
-        for fpr in (AI_FPR, UNSURE_FPR)
-    )
+    sets = real_sets({"": [held], "_folds": folds}, fuse_by)
+    ai, unsure = (threshold_on(sets, fpr) for fpr in (AI_FPR, UNSURE_FPR))
     judged = real(held, 0, fuse_by)
     rates: dict[str, Any] = {
         "calibration_tracks": len(judged),
@@ -92,10 +89,22 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
     return Calibrated(ai, unsure, slope, rates)
 
 
-def _real_sets(held: Fold, folds: Sequence[Fold], fuse_by: Fuse) -> dict[str, list[float]]:
-    """Return the logits of every set that the thresholds are to hold on, by its suffix."""
+def threshold_on(sets: Mapping[str, Sequence[float]], fpr: float) -> float:
+    """Return the least logit that keeps to a false-positive rate on each of these sets."""
+    return max(evaluate.threshold_at(logits, fpr) for logits in sets.values())
+
+
+def real_sets(
+    groups: Mapping[str, Sequence[Fold]], fuse_by: Fuse = fuse
+) -> dict[str, list[float]]:
+    """Return the logits of every set that thresholds are to hold on, by its suffix.
+
+    Args:
+        groups: By the suffix of their rates, the folds whose real music is one set.
+        fuse_by: What makes a logit of branches.
+    """
     sets: dict[str, list[float]] = {}
-    for of, group in (("", [held]), ("_folds", folds)):
+    for of, group in groups.items():
         for variant in range(max(N_VARIANTS.values())):
             how = ("", "_recoded")[variant] if variant < 2 else f"_recoded_{variant}"
             judged = [j for fold in group for j in real(fold, variant, fuse_by)]
@@ -104,6 +113,22 @@ def _real_sets(held: Fold, folds: Sequence[Fold], fuse_by: Fuse) -> dict[str, li
                 if logits:
                     sets[how + of + stratum] = logits
     return sets
+
+
+def shares_found(
+    folds: Sequence[Fold], least: float, fuse_by: Fuse = fuse
+) -> tuple[float, float]:
+    """Return which shares of generated clips and of generated songs reach a logit.
+
+    Full-band clips of one segment, and songs by three, as the plugin scores them.
+    """
+    clips = [j for fold in folds for j in full_band(fold, fuse_by=fuse_by)]
+    songs = [j for fold in folds for j in fold.judge_songs(fuse_by(fold.branches), AGGREGATION)]
+    of_clips, of_songs = (
+        float(np.mean([j.logit >= least for j in judged if j.clip.label]))
+        for judged in (clips, songs)
+    )
+    return of_clips, of_songs
 
 
 def full_band(fold: Fold, variant: int = 0, fuse_by: Fuse = fuse) -> list[Judged]:

@@ -17,6 +17,7 @@ from beetsplug.artifactnet.training.calibration import (
     calibrate,
     full_band,
     real,
+    shares_found,
 )
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.evaluate import Judged
@@ -124,15 +125,10 @@ def branch_table(held: Fold, folds: Sequence[Fold]) -> str:
     ]
     for name, fuse_by in ways.items():
         calibrated = calibrate(held, folds, fuse_by)
-        segments = [j for fold in folds for j in full_band(fold, fuse_by=fuse_by)]
-        songs = [
-            j for fold in folds for j in fold.judge_songs(fuse_by(fold.branches), AGGREGATION)
+        found = [
+            shares_found(folds, least, fuse_by) for least in (calibrated.ai, calibrated.unsure)
         ]
-        cells = [
-            f"{np.mean([j.logit >= least for j in judged if j.clip.label]):.1%}"
-            for judged in (segments, songs)
-            for least in (calibrated.ai, calibrated.unsure)
-        ]
+        cells = [f"{share:.1%}" for shares in zip(*found, strict=True) for share in shares]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
