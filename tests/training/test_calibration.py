@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,6 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
-
-from dataclasses import replace
 
 from beetsplug.artifactnet.training import evaluate
 from beetsplug.artifactnet.training.calibration import AGGREGATION, calibrate

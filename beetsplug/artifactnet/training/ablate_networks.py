@@ -151,7 +151,7 @@ def _measures(folds: Sequence[Fold]) -> list[float]:
     """Return what stands in the columns of one seed: :data:`_COLUMNS`, :data:`_FOUND`."""
     rates = [r for way in _COLUMNS.values() for r in measured(folds, *way)]
     threshold = threshold_on(real_sets({"": folds}), AI_FPR)
-    return [*rates, *shares_found(folds, threshold)]
+    return [*rates, *shares_found(folds, [threshold])]
 
 
 def decoder_table(

@@ -53,6 +53,14 @@ class Calibrated:
         """Return the exported model's probability for a logit of the network."""
         return evaluate.probability(logit, self.ai, self.slope)
 
+    def flagged(self, judged: Sequence[Judged]) -> tuple[int, int]:
+        """Return how many of these are ``ai``, and how many that or ``unsure``."""
+        n_ai, n_either = (
+            sum(clip.logit >= threshold for clip in judged)
+            for threshold in (self.ai, self.unsure)
+        )
+        return n_ai, n_either
+
 
 def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibrated:
     """Return the thresholds that keep to both rates on every set of real music there is.
@@ -116,19 +124,19 @@ def real_sets(
 
 
 def shares_found(
-    folds: Sequence[Fold], least: float, fuse_by: Fuse = fuse
-) -> tuple[float, float]:
-    """Return which shares of generated clips and of generated songs reach a logit.
+    folds: Sequence[Fold], thresholds: Sequence[float], fuse_by: Fuse = fuse
+) -> list[float]:
+    """Return the shares of generated clips that reach each logit, and then those of songs.
 
     Full-band clips of one segment, and songs by three, as the plugin scores them.
     """
     clips = [j for fold in folds for j in full_band(fold, fuse_by=fuse_by)]
     songs = [j for fold in folds for j in fold.judge_songs(fuse_by(fold.branches), AGGREGATION)]
-    of_clips, of_songs = (
-        float(np.mean([j.logit >= least for j in judged if j.clip.label]))
+    return [
+        float(np.mean([j.logit >= threshold for j in judged if j.clip.label]))
         for judged in (clips, songs)
-    )
-    return of_clips, of_songs
+        for threshold in thresholds
+    ]
 
 
 def full_band(fold: Fold, variant: int = 0, fuse_by: Fuse = fuse) -> list[Judged]:

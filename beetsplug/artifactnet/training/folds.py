@@ -177,12 +177,11 @@ def judge_fold(
         config: Budget and network.
         regressions: Folder that holds this split's regressions, if not ``folder``.
     """
-    held_in = regressions or folder
+    fitted = material.regressions(split.train, regressions or folder)
 
     def network() -> ArtifactNetwork:
-        return fold_network(material, split, folder, config, held_in)
+        return fold_network(material, split, fitted, folder, config)
 
-    fitted = material.regressions(split.train, held_in)
     fold = judge_split(material, split, fitted, folder / "branches.npy", network)
     fold.reference = _reference_logits(material, split, fold.rows, folder)
     judged = evaluate.full_band(fold.judge(fuse(fold.branches)))
@@ -230,20 +229,19 @@ def _reference_logits(
 def fold_network(
     material: Material,
     split: Split,
+    fitted: Regressions,
     folder: Path,
     config: TrainConfig = CONFIG,
-    regressions: Path | None = None,
 ) -> ArtifactNetwork:
     """Return a split's network, all heads filled, trained on where it is not done.
 
     Args:
         material: What to train on.
         split: Which clips for what.
+        fitted: The regressions that the split's training side came to.
         folder: Where it is kept.
         config: Budget and network.
-        regressions: Folder that holds this split's regressions, if not ``folder``.
     """
-    fitted = material.regressions(split.train, regressions or folder)
     network = train(material.dataset, split.train, fitted.references, folder, config)
     network.grid.set(fitted.grids)
     network.coarse.set(fitted.references.coarse)

@@ -107,8 +107,8 @@ def judge_final(material: Material, folder: Path) -> tuple[Fold, ArtifactNetwork
     clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
     calibration = corpus.calibration_clips(clips)
     split = Split(tuple(_without_sources(clips, calibration)), tuple(calibration))
-    network = fold_network(material, split, folder)
     fitted = material.regressions(split.train, folder)
+    network = fold_network(material, split, fitted, folder)
     cache = folder / "calibration-branches.npy"
     held = judge_split(material, split, fitted, cache, lambda: network)
     return held, network
@@ -178,7 +178,8 @@ def export_folds(
     """
     for number, fold in enumerate(folds):
         folder = fold_folder(work, number)
-        network = fold_network(material, fold.split, folder, config)
+        fitted = material.regressions(fold.split.train, folder)
+        network = fold_network(material, fold.split, fitted, folder, config)
         scaled = Scaled(network, calibrated.ai, calibrated.slope)
         card = _card(network, f"{VERSION}-fold-{number}")
         export_model(scaled, folder / FOLD_MODEL, card, calibrated.thresholds)

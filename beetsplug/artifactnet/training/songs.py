@@ -97,7 +97,8 @@ def main() -> None:
     for number, split in enumerate(corpus.split_folds(dataset.clips)):
         folder = fold_folder(work, number)
         folds.append(judge_fold(material, split, folder))
-        networks.append(fold_network(material, split, folder))
+        fitted = material.regressions(split.train, folder)
+        networks.append(fold_network(material, split, fitted, folder))
     sys.stdout.write(table(folds, networks) + "\n")
 
 

@@ -92,10 +92,7 @@ def calibration_table(held: Fold, folds: Sequence[Fold], calibrated: Calibrated)
                 )
     lines = ["| tracks | number | `ai` | `ai` or `unsure` |", "|---|---|---|---|"]
     for part, tracks in parts.items():
-        flagged = [
-            sum(judged.logit >= threshold for judged in tracks)
-            for threshold in (calibrated.ai, calibrated.unsure)
-        ]
+        flagged = calibrated.flagged(tracks)
         lines.append(f"| {part} | {len(tracks)} | {flagged[0]} | {flagged[1]} |")
     return "\n".join(lines) + "\n"
 
@@ -125,10 +122,8 @@ def branch_table(held: Fold, folds: Sequence[Fold]) -> str:
     ]
     for name, fuse_by in ways.items():
         calibrated = calibrate(held, folds, fuse_by)
-        found = [
-            shares_found(folds, least, fuse_by) for least in (calibrated.ai, calibrated.unsure)
-        ]
-        cells = [f"{share:.1%}" for shares in zip(*found, strict=True) for share in shares]
+        shares = shares_found(folds, (calibrated.ai, calibrated.unsure), fuse_by)
+        cells = [f"{share:.1%}" for share in shares]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -176,10 +171,7 @@ def genre_table(
     lines = ["| genre | sources | tracks | `ai` | `ai` or `unsure` |", "|---|---|---|---|---|"]
     for genre, of_genre in sorted(tracks.items()):
         n_sources = len({judged.clip.source for judged in of_genre})
-        flagged = [
-            sum(judged.logit >= threshold for judged in of_genre)
-            for threshold in (calibrated.ai, calibrated.unsure)
-        ]
+        flagged = calibrated.flagged(of_genre)
         lines.append(
             f"| {genre} | {n_sources} | {len(of_genre)} | {flagged[0]} | {flagged[1]} |"
         )
