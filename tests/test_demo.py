@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_store import find_model
-from beetsplug.artifactnet.pipeline import score_file
+from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Verdict
-from beetsplug.artifactnet.scoring import decide
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.scoring.track import decide
 
 DEMO = Path(__file__).parent.parent / "docs" / "demo"
 

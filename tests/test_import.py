@@ -16,7 +16,7 @@ from beets.test.helper import AutotagImportHelper
 from beetsplug.scrub import ScrubPlugin
 from mediafile import MediaFile
 
-from tests.beets_library import (
+from tests.support.beets_library import (
     MODEL,
     ROUNDING,
     SCORE_FIELDS,

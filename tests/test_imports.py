@@ -42,9 +42,9 @@ def test_plugin_adds_no_numpy(with_plugin: set[str]) -> None:
 
 def test_detector_is_light() -> None:
     """The detector's module does not import onnxruntime."""
-    assert "onnxruntime" not in modules_after("import beetsplug.artifactnet.detector")
+    assert "onnxruntime" not in modules_after("import beetsplug.artifactnet.scoring.detector")
 
 
 def test_engine_needs_no_torch() -> None:
     """Everything that scores does without torch."""
-    assert "torch" not in modules_after("import beetsplug.artifactnet.pipeline")
+    assert "torch" not in modules_after("import beetsplug.artifactnet.scoring.pipeline")

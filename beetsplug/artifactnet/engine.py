@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beetsplug.artifactnet.benchmark.thresholds import read_thresholds
 from beetsplug.artifactnet.library import Judge
-from beetsplug.artifactnet.model_store import Model, find_model
+from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import TrackResult
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.thresholds import read_thresholds
 
 if TYPE_CHECKING:
-    from beetsplug.artifactnet.detector import Detector
+    from beetsplug.artifactnet.scoring.detector import Detector
     from beetsplug.artifactnet.workers import Workers
 
 
@@ -32,8 +32,8 @@ class Engine:
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, TrackResult]]:
-        """Yield results as :func:`~beetsplug.artifactnet.pipeline.score_files` does."""
-        from beetsplug.artifactnet.pipeline import score_files
+        """Yield results as :func:`~beetsplug.artifactnet.scoring.pipeline.score_files` does."""
+        from beetsplug.artifactnet.scoring.pipeline import score_files
 
         return score_files(
             paths,
@@ -46,7 +46,7 @@ class Engine:
 
     def detector(self) -> Detector:
         """Return the process's detector for this model and these providers."""
-        from beetsplug.artifactnet.detector import shared_detector
+        from beetsplug.artifactnet.scoring.detector import shared_detector
 
         return shared_detector(self.model, self.settings.providers)
 

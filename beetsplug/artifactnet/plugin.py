@@ -53,7 +53,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         self._imported: set[int] = set()
         self._import_is_broken = False
         # What the core has to say goes where the plugin's own lines go.
-        logging.getLogger(library.__package__).parent = self._log
+        logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
             ("write", self.before_write),
             ("after_write", self.after_write),

@@ -6,11 +6,11 @@ Everything that stores, prints or draws a score speaks in these types.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What became of one file."""
 
     SCORED = "scored"
@@ -21,7 +21,7 @@ class Outcome(str, Enum):
     MODEL_FAILED = "model_failed"
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """A score held against two thresholds; no word is a substring of another."""
 
     AI = "ai"

@@ -13,7 +13,7 @@ from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.workers import is_executor
 
 if TYPE_CHECKING:
-    from beetsplug.artifactnet.segments import SegmentCount
+    from beetsplug.artifactnet.scoring.segments import SegmentCount
 
 DEFAULTS: dict[str, Any] = {
     "auto": True,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.audio import open_audio, read_waveform
 from beetsplug.artifactnet.audio.source import cut_ranges, down_mix
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
-from tests.audio_files import CONTAINERS, SAMPLE_RATES, Samples, encode, music, suffix
+from tests.support.audio_files import CONTAINERS, SAMPLE_RATES, Samples, encode, music, suffix
 
 DURATION_S = 3.0
 CODEC_DELAY_S = 0.05

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.audio.mp3_frames import Mp3Frames, find_frames
 from beetsplug.artifactnet.audio.source import down_mix
-from tests.audio_files import Samples, encode, music
+from tests.support.audio_files import Samples, encode, music
 
 DURATION_S = 8.0
 MODES = ("CONSTANT", "VARIABLE", "AVERAGE")

@@ -17,21 +17,21 @@ import pytest
 import soundfile
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
-from beetsplug.artifactnet.pipeline import score_file
-from beetsplug.artifactnet.provenance import read_provenance
 from beetsplug.artifactnet.results import Outcome, TrackResult
-from tests.audio_files import Samples, encode, music
-from tests.fuzz import OK, Verdict, Worker, mend_ogg
-from tests.odd_audio import (
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.scoring.provenance import read_provenance
+from tests.programs.fuzz import OK, Verdict, Worker, mend_ogg
+from tests.support.audio_files import Samples, encode, music
+from tests.support.odd_audio import (
     join,
     write_dsf,
     write_silent_ape,
     write_with_ffmpeg,
     write_with_sndfile,
 )
-from tests.onnx_models import load_model, write_model
+from tests.support.onnx_models import load_model, write_model
 
 HOLE_BYTES = 6 << 30
 """Takes no room on a disk, and more than a decoder should read."""

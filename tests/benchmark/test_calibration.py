@@ -17,10 +17,10 @@ from beetsplug.artifactnet.benchmark.calibration import (
     exact_interval,
     n_needed,
 )
-from beetsplug.artifactnet.benchmark.thresholds import read_thresholds, save_thresholds
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
-from tests.benchmark.labelled_tracks import ai, real, scored
+from beetsplug.artifactnet.thresholds import read_thresholds, save_thresholds
+from tests.support.labelled_tracks import ai, real, scored
 
 probabilities = st.floats(0, 1, exclude_max=True)
 rates = st.floats(0.05, 0.5)

@@ -10,7 +10,7 @@ import pytest
 from beetsplug.artifactnet.benchmark.comparison import Comparison, compare
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import Judgement, ScoredTrack, judge
-from tests.benchmark.labelled_tracks import run_of
+from tests.support.labelled_tracks import run_of
 
 N = 150
 LABELS = ["ai", "real"] * N

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from beetsplug.artifactnet.benchmark.bootstrap import (
+from beetsplug.artifactnet.benchmark.intervals import (
     Weighted,
     group_lineages,
     intervals,
@@ -22,7 +22,7 @@ from beetsplug.artifactnet.benchmark.bootstrap import (
 )
 from beetsplug.artifactnet.benchmark.manifest import read_manifest
 from beetsplug.artifactnet.benchmark.metrics import MAX_FPR, ScoredTrack, judge, measure
-from tests.benchmark.labelled_tracks import (
+from tests.support.labelled_tracks import (
     ai,
     bench_run,
     bench_tracks,

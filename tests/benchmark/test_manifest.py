@@ -20,7 +20,7 @@ from beetsplug.artifactnet.benchmark.manifest import (
     read_manifest,
 )
 from beetsplug.artifactnet.errors import ConfigError
-from tests.benchmark.labelled_tracks import (
+from tests.support.labelled_tracks import (
     BenchTrack,
     bench_tracks,
     training_list,

@@ -26,7 +26,7 @@ from beetsplug.artifactnet.benchmark.metrics import (
     measure,
 )
 from beetsplug.artifactnet.errors import MissingPackageError
-from tests.benchmark.labelled_tracks import (
+from tests.support.labelled_tracks import (
     ai,
     bench_run,
     bench_tracks,

@@ -25,12 +25,12 @@ from beetsplug.artifactnet.benchmark.runner import (
     score_job,
     score_tracks,
 )
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import ConfigError, ModelError
-from beetsplug.artifactnet.pipeline import score_file
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.workers import Workers, shared_workers
-from tests.audio_files import encode, tone
-from tests.onnx_models import GAIN, SAMPLE_RATE, load_model, write_model
+from tests.support.audio_files import encode, tone
+from tests.support.onnx_models import GAIN, SAMPLE_RATE, load_model, write_model
 
 
 def write_scored(path: Path, score: float, duration_s: float = 2.0) -> Path:

@@ -22,12 +22,12 @@ from beetsplug.artifactnet.benchmark.transport import (
     transport_sections,
     transport_tracks,
 )
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import AudioError
+from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.workers import shared_workers
-from tests.audio_files import encode as write_audio
-from tests.audio_files import music
-from tests.onnx_models import load_model, write_model
+from tests.support.audio_files import encode as write_audio
+from tests.support.audio_files import music
+from tests.support.onnx_models import load_model, write_model
 
 NAMES = [encoding.name for encoding in ENCODINGS]
 

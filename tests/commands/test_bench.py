@@ -14,9 +14,15 @@ import pytest
 from beets.exceptions import UserError
 from beets.library import Item
 
-from tests.audio_files import encode, tone
-from tests.beets_library import MODEL, ROUNDING, ArtifactNetHelper, slow_down, write_broken
-from tests.onnx_models import AI_THRESHOLD, GAIN, SAMPLE_RATE, write_model
+from tests.support.audio_files import encode, tone
+from tests.support.beets_library import (
+    MODEL,
+    ROUNDING,
+    ArtifactNetHelper,
+    slow_down,
+    write_broken,
+)
+from tests.support.onnx_models import AI_THRESHOLD, GAIN, SAMPLE_RATE, write_model
 
 
 def write_scored(path: Path, score: float) -> Path:

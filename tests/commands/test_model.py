@@ -24,11 +24,11 @@ import pytest
 from beets.exceptions import UserError
 from onnx import numpy_helper
 
-from beetsplug.artifactnet.known_models import KNOWN_MODELS
 from beetsplug.artifactnet.library import Field, State, own, state
-from tests import model_server as web
-from tests.beets_library import MODEL, ArtifactNetHelper, write_track
-from tests.onnx_models import (
+from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS
+from tests.support import model_server as web
+from tests.support.beets_library import MODEL, ArtifactNetHelper, write_track
+from tests.support.onnx_models import (
     V94_DATA,
     V94_GRAPH,
     change_card,

@@ -12,8 +12,8 @@ import pytest
 from beets.exceptions import UserError
 from beetsplug.smartplaylist import SmartPlaylistPlugin
 
-from tests.audio_files import encode, tone
-from tests.beets_library import (
+from tests.support.audio_files import encode, tone
+from tests.support.beets_library import (
     MODEL,
     ROUNDING,
     SCORE_FIELDS,
@@ -25,7 +25,7 @@ from tests.beets_library import (
     write_broken,
     write_track,
 )
-from tests.onnx_models import SAMPLE_RATE, write_model
+from tests.support.onnx_models import SAMPLE_RATE, write_model
 
 SUMMARY = re.compile(
     r"(\d+) scored, (\d+) skipped, (\d+) flagged as ai, (\d+) unsure, (\d+) failed, "

@@ -22,13 +22,9 @@ pytest.importorskip("safetensors")
 import torch
 from safetensors.torch import save_file
 
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import ConfigError, ModelError
-from beetsplug.artifactnet.model_store import find_model
-from beetsplug.artifactnet.pipeline import score_file
-from beetsplug.artifactnet.results import Outcome, TrackResult
-from beetsplug.artifactnet.training.peers import program, spectttra
-from beetsplug.artifactnet.training.peers.exporter import (
+from beetsplug.artifactnet.exporters import program, spectttra
+from beetsplug.artifactnet.exporters.exporter import (
     Peer,
     PeerInput,
     chords,
@@ -37,7 +33,11 @@ from beetsplug.artifactnet.training.peers.exporter import (
     export_peer,
     load_weights,
 )
-from tests.audio_files import encode
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.results import Outcome, TrackResult
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from tests.support.audio_files import encode
 from tests.training.test_programs import WITHOUT_TORCH
 
 
@@ -183,7 +183,7 @@ def test_alpha_scores_a_short_track_in_one_call(tmp_path: Path) -> None:
 def test_clam_hears_two_inputs_at_their_own_rates(tmp_path: Path) -> None:
     """One layer of twelve on two seconds; all of it on ninety takes minutes."""
     pytest.importorskip("transformers")
-    from beetsplug.artifactnet.training.peers import clam
+    from beetsplug.artifactnet.exporters import clam
 
     peer = lively(clam.peer(duration_s=2, n_layers=1))
     made = export_peer(peer, tmp_path)
@@ -213,7 +213,7 @@ def test_clam_hears_two_inputs_at_their_own_rates(tmp_path: Path) -> None:
 def test_clam_has_the_published_size() -> None:
     """194 million parameters, 188.7 of them in the encoders; on no device."""
     pytest.importorskip("transformers")
-    from beetsplug.artifactnet.training.peers import clam
+    from beetsplug.artifactnet.exporters import clam
 
     with torch.device("meta"):
         network = clam.Clam()
@@ -225,7 +225,7 @@ def test_clam_has_the_published_size() -> None:
 
 def test_clam_is_loaded_from_three_prefixes(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from beetsplug.artifactnet.training.peers import clam
+    from beetsplug.artifactnet.exporters import clam
 
     peer = clam.peer(duration_s=2, n_layers=1)
     state = published_state(peer)
@@ -243,7 +243,7 @@ def test_clam_is_loaded_from_three_prefixes(tmp_path: Path) -> None:
 
 def test_attention_in_blocks_is_full_attention() -> None:
     pytest.importorskip("transformers")
-    from beetsplug.artifactnet.training.peers import clam
+    from beetsplug.artifactnet.exporters import clam
 
     query, key, value = torch.randn(3, 1, 2, 1100, 8)
     found, _ = clam.attend_in_blocks(torch.nn.Identity(), query, key, value, None, 8**-0.5)
@@ -407,7 +407,7 @@ def test_the_program_exports_weights(
 
 def test_a_missing_package_is_one_line_that_names_the_extra() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, "beetsplug.artifactnet.training.peers", "-h"],
+        [sys.executable, "-c", WITHOUT_TORCH, "beetsplug.artifactnet.exporters", "-h"],
         capture_output=True,
         text=True,
         check=False,

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_store import find_model
-from beetsplug.artifactnet.segments import SegmentBatch
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
 
 Samples = NDArray[np.float32]
 SAMPLE_RATE, N_SAMPLES = 44_100, 176_400

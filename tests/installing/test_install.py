@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from beetsplug.artifactnet.downloads import Limits, check_url, download, shown
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.installer import (
+from beetsplug.artifactnet.installing.download import Limits, check_url, download, shown
+from beetsplug.artifactnet.installing.install import (
     from_folder,
     from_graph,
     from_url,
@@ -28,11 +28,11 @@ from beetsplug.artifactnet.installer import (
     installed_models,
     remove,
 )
-from beetsplug.artifactnet.known_models import KNOWN_MODELS
-from beetsplug.artifactnet.model_card import parse_card
-from beetsplug.artifactnet.model_store import DEFAULT_MODEL, Model, find_model, model_ids
-from tests import model_server as web
-from tests.onnx_models import (
+from beetsplug.artifactnet.models.card import parse_card
+from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS
+from beetsplug.artifactnet.models.store import DEFAULT_MODEL, Model, find_model, model_ids
+from tests.support import model_server as web
+from tests.support.onnx_models import (
     V94_DATA,
     V94_GRAPH,
     change_card,
@@ -267,9 +267,9 @@ def test_full_disk(tmp_path: Path, served: Path) -> None:
     models = tmp_path / "models"
     code = (
         "import sys, pathlib\n"
-        "from beetsplug.artifactnet.installer import install, from_url\n"
-        "from beetsplug.artifactnet.downloads import Limits\n"
-        "from beetsplug.artifactnet.known_models import KNOWN_MODELS\n"
+        "from beetsplug.artifactnet.installing.install import install, from_url\n"
+        "from beetsplug.artifactnet.installing.download import Limits\n"
+        "from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS\n"
         "v94 = KNOWN_MODELS['artifactnet-v9.4']\n"
         "fetch = from_url(sys.argv[1], v94.files, Limits())\n"
         "install(v94.card, fetch, pathlib.Path(sys.argv[2]))\n"
@@ -565,7 +565,7 @@ def test_raw_candidate(models: Path, tmp_path: Path) -> None:
 
 def test_documented_card() -> None:
     """The card that the documentation gives as an example has every field, and is valid."""
-    page = Path(__file__).parents[1] / "docs" / "models.md"
+    page = Path(__file__).parents[2] / "docs" / "models.md"
     text = page.read_text(encoding="utf-8")
     block = re.search(r"^    \{\n(?:    .*\n)+?    \}\n", text, re.MULTILINE)
     assert block is not None

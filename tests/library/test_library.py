@@ -34,7 +34,7 @@ from beetsplug.artifactnet.results import (
     TrackScore,
     Verdict,
 )
-from tests.beets_library import SCORE_FIELDS, ArtifactNetHelper
+from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper
 
 JUDGE = Judge("loudness-1.0", Thresholds(ai=0.5, unsure=0.3))
 LENIENT = Judge("loudness-1.0", Thresholds(ai=0.9, unsure=0.8))

@@ -16,7 +16,8 @@ from beets.exceptions import UserError
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.errors import LibraryError
-from tests.beets_library import SCORE_FIELDS, ArtifactNetHelper
+from beetsplug.artifactnet.library import storing
+from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper
 
 if TYPE_CHECKING:
     from beets.library import Item
@@ -95,7 +96,7 @@ class TestStoring(ArtifactNetHelper):
         """
         self.add_tracks(1)
         self.do_not_wait_in_sqlite()
-        monkeypatch.setattr(library, "_LOCKED_FOR_S", 0.2)
+        monkeypatch.setattr(storing, "_LOCKED_FOR_S", 0.2)
         with (
             locked_by_another(self.database, kind),
             pytest.raises(UserError, match=r"locked by another program, .* minutes by now"),

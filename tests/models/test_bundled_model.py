@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_store import find_model
-from beetsplug.artifactnet.segments import SegmentBatch
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from tests.golden.signals import SIGNALS, probabilities
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "finecomb.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "finecomb.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_card import ModelCard, ModelInput, parse_card, read_card
+from beetsplug.artifactnet.models.card import ModelCard, ModelInput, parse_card, read_card
 from beetsplug.artifactnet.results import Thresholds
 
 SHA256 = "0123456789abcdef" * 4

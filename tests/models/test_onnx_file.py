@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_store import BUNDLED_MODELS
-from beetsplug.artifactnet.onnx_file import external_files
-from tests.onnx_models import (
+from beetsplug.artifactnet.models.onnx_file import external_files
+from beetsplug.artifactnet.models.store import BUNDLED_MODELS
+from tests.support.onnx_models import (
     move_out,
     write_external_model,
     write_inputs_model,

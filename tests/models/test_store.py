@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_store import BUNDLED_MODELS, DEFAULT_MODEL, find_model
-from tests.onnx_models import (
+from beetsplug.artifactnet.models.store import BUNDLED_MODELS, DEFAULT_MODEL, find_model
+from tests.support.onnx_models import (
     change_card,
     checksums,
     load_model,

@@ -1,6 +1,6 @@
 """Decode thousands of damaged audio files and tell what became of each.
 
-    python -m tests.fuzz --files 5000 --seed 0
+    python -m tests.programs.fuzz --files 5000 --seed 0
 
 Every file is one of our own seeds, one second of synthetic music in some container,
 with a few bytes changed by rules that its number alone decides. A worker process opens
@@ -30,8 +30,8 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import FileError
-from beetsplug.artifactnet.provenance import read_provenance
-from beetsplug.artifactnet.segments import segment_starts
+from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.segments import segment_starts
 
 LIMIT_S = 10.0
 """A file of a second that takes longer hangs."""
@@ -77,8 +77,8 @@ def write_seeds(folder: Path) -> dict[str, list[Path]]:
     Returns:
         Container -> its files, mono and stereo.
     """
-    from tests.audio_files import CONTAINERS, encode, music
-    from tests.odd_audio import write_dsf, write_with_ffmpeg, write_with_sndfile
+    from tests.support.audio_files import CONTAINERS, encode, music
+    from tests.support.odd_audio import write_dsf, write_with_ffmpeg, write_with_sndfile
 
     seeds: dict[str, list[Path]] = defaultdict(list)
     short = {n: music(0.6, 22_050, n, seed=n) for n in (1, 2)}
@@ -391,11 +391,11 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz", "--worker"],
+            [sys.executable, "-m", "tests.programs.fuzz", "--worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
         self._answers = b""
         if not (self._line(60) or b"").startswith(_READY.encode()):
@@ -502,7 +502,7 @@ def fuzz(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; the exit status is 1 where there are findings."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.programs.fuzz", description=__doc__)
     parser.add_argument("--files", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, help="begin no file after this time")

@@ -1,6 +1,6 @@
 """Score thousands of files, many of them faulty, through kills and Ctrl-C; check the result.
 
-    python -m tests.soak --files 2000 --seed 0
+    python -m tests.programs.soak --files 2000 --seed 0
 
 ``beet artifactnet`` is killed twice and interrupted once, and then left to end. After
 that every good file must have been scored, once, and each bad one must say what is wrong
@@ -29,12 +29,12 @@ from pathlib import Path
 
 from beets.library import Item, Library
 
-from tests.audio_files import encode, music, tone
-from tests.beets_library import HEARING_BEET
-from tests.onnx_models import LEVELS, SAMPLE_RATE, write_model
-from tests.speed import session_mb
+from tests.programs.speed import session_mb
+from tests.support.audio_files import encode, music, tone
+from tests.support.beets_library import HEARING_BEET
+from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
-CRASHER = Path(__file__).parent / "regressions" / "vorbis-seek-crash.ogg"
+CRASHER = Path(__file__).parents[1] / "regressions" / "vorbis-seek-crash.ogg"
 TIME_LIMIT_S = 3
 ENDLESS_REPEATS = 20_000
 """Seconds of audio in a file whose decoding takes longer than that."""

@@ -1,6 +1,6 @@
 """Measure how fast tracks are scored, against a naive loop, and where the time goes.
 
-    python -m tests.speed --folder /tmp/speed --files 24 --rounds 3
+    python -m tests.programs.speed --folder /tmp/speed --files 24 --rounds 3
 
 Writes music of three to four minutes as MP3, FLAC and Ogg Vorbis, 44.1 and 48 kHz, into
 the folder, once. The naive loop and ``beet artifactnet`` then take turns on the same
@@ -34,13 +34,15 @@ import soundfile
 import soxr
 from beets.library import Item, Library
 
-from beetsplug.artifactnet import library, model_store, pipeline
+from beetsplug.artifactnet import library
 from beetsplug.artifactnet.audio import AudioReader
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.library import Judge
+from beetsplug.artifactnet.models import store
 from beetsplug.artifactnet.results import TrackResult
-from beetsplug.artifactnet.segments import segment_starts
-from tests.audio_files import encode, music
+from beetsplug.artifactnet.scoring import pipeline
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.segments import segment_starts
+from tests.support.audio_files import encode, music
 
 KINDS = [(suffix, rate) for suffix in ("mp3", "flac", "ogg") for rate in (44_100, 48_000)]
 N_SEGMENTS = 7
@@ -103,7 +105,7 @@ def repeat_packets(source: Path, path: Path, n_times: int) -> None:
 class Naive:
     """What a first attempt does: whole files, and a session as it comes."""
 
-    def __init__(self, model: model_store.Model) -> None:
+    def __init__(self, model: store.Model) -> None:
         self._given = model.card.inputs[0]
         self._session = onnxruntime.InferenceSession(str(model.graph))
         (self._output,) = self._session.get_outputs()
@@ -256,7 +258,7 @@ def spread(values: list[float], unit: str = "") -> str:
 
 def compare_speed(paths: list[Path], command: Command, n_rounds: int) -> None:
     """Print the ratio to the naive loop, the efficiency, and the stages' shares."""
-    model = model_store.find_model("default", ())
+    model = store.find_model("default", ())
     naive, detector = Naive(model), Detector(model)
     judge = Judge(model.card.label, model.card.thresholds)
     n_cores = len(os.sched_getaffinity(0))
@@ -307,7 +309,7 @@ def compare_large(paths: list[Path], folder: Path, n_rounds: int) -> None:
     """Print the efficiency once more, with the same tracks several times in a library."""
     folder.mkdir()
     command = Command(folder, paths * N_COPIES)
-    detector = Detector(model_store.find_model("default", ()))
+    detector = Detector(store.find_model("default", ()))
     n_cores = len(os.sched_getaffinity(0))
     one_thread(paths, detector)
     efficiencies = []
@@ -339,7 +341,7 @@ def compare_starts(command: Command) -> None:
 
 def compare_lengths(folder: Path) -> None:
     """Print what a track of three hours costs, in tracks of four minutes."""
-    detector = Detector(model_store.find_model("default", ()))
+    detector = Detector(store.find_model("default", ()))
     for suffix in ("flac", "mp3"):
         paths = [write_long(folder, suffix, seconds) for seconds in (SHORT_S, LONG_S)]
         one_thread(paths, detector)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import OK, Worker, fuzz, main, mutate
+from tests.programs.fuzz import OK, Worker, fuzz, main, mutate
 
-REGRESSIONS = Path(__file__).parent / "regressions"
+REGRESSIONS = Path(__file__).parents[1] / "regressions"
 NATIVE_CRASHES = {"vorbis-seek-crash.ogg"}
 """Take a process down inside libsndfile; never more than the one that decodes."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import FAULTS, FAULTY_EVERY, soak
+from tests.programs.soak import FAULTS, FAULTY_EVERY, soak
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

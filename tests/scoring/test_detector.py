@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from beetsplug.artifactnet.detector import CPU, Detector, shared_detector
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.segments import SegmentBatch
-from tests.onnx_models import (
+from beetsplug.artifactnet.scoring.detector import CPU, Detector, shared_detector
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
+from tests.support.onnx_models import (
     LEVELS,
     NAN_ABOVE,
     SEGMENT_SAMPLES,
@@ -461,9 +461,9 @@ def test_onnxruntime_comes_on_first_use(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_card import read_card
-from beetsplug.artifactnet.model_store import Model
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.models.card import read_card
+from beetsplug.artifactnet.models.store import Model
 folder = Path({str(folder)!r})
 detector = Detector(Model(read_card(folder / "card.json"), folder))
 before = "onnxruntime" in sys.modules

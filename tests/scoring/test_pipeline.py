@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
-from beetsplug.artifactnet.detector import CPU, Detector
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.pipeline import score_file, score_files
 from beetsplug.artifactnet.results import Outcome, SegmentScore, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring import decide
-from beetsplug.artifactnet.segments import SegmentCount, cut_segments, segment_starts
-from beetsplug.artifactnet.workers import Cancelled, LocalWorkers
-from tests.audio_files import Samples, encode, music, tone
-from tests.onnx_models import (
+from beetsplug.artifactnet.scoring.detector import CPU, Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
+from beetsplug.artifactnet.scoring.segments import SegmentCount, cut_segments, segment_starts
+from beetsplug.artifactnet.scoring.track import decide
+from beetsplug.artifactnet.workers import Cancelled
+from beetsplug.artifactnet.workers.local import LocalWorkers
+from tests.support.audio_files import Samples, encode, music, tone
+from tests.support.onnx_models import (
     GAIN,
     LEVELS,
     SAMPLE_RATE,

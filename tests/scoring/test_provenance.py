@@ -13,8 +13,8 @@ import mutagen.oggvorbis
 import numpy as np
 import pytest
 
-from beetsplug.artifactnet.provenance import read_provenance
-from tests.audio_files import encode, music
+from beetsplug.artifactnet.scoring.provenance import read_provenance
+from tests.support.audio_files import encode, music
 
 # mutagen has no type annotations.
 id3: Any = mutagen.id3

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import AudioReader, open_audio
 from beetsplug.artifactnet.errors import AudioError, TooShortError
-from beetsplug.artifactnet.model_card import Call, Crop, ModelCard, ModelInput, Padding
+from beetsplug.artifactnet.models.card import Call, Crop, ModelCard, ModelInput, Padding
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.segments import (
+from beetsplug.artifactnet.scoring.segments import (
     SegmentBatch,
     SegmentCount,
     cut_segments,
     segment_starts,
 )
-from tests.audio_files import encode, music
+from tests.support.audio_files import encode, music
 
 SAMPLE_RATE = 8_000
 SEGMENT_SAMPLES = 4 * SAMPLE_RATE

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beetsplug.artifactnet.errors import ModelOutputError
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import (
     Outcome,
     SegmentScore,
@@ -21,7 +21,7 @@ from beetsplug.artifactnet.results import (
     TrackScore,
     Verdict,
 )
-from beetsplug.artifactnet.scoring import ai_share, decide, score_track
+from beetsplug.artifactnet.scoring.track import ai_share, decide, score_track
 
 finite = st.floats(0, 1)
 not_finite = st.sampled_from([math.nan, math.inf, -math.inf])

@@ -24,8 +24,8 @@ from beets.library import Album, Item
 from beets.test.helper import ImportHelper, IOMixin, PluginTestHelper, TestHelper
 from mediafile import MediaFile
 
-from tests.audio_files import encode, tone
-from tests.onnx_models import LEVELS, SAMPLE_RATE, write_model
+from tests.support.audio_files import encode, tone
+from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
 MODEL = "loudness-1.0"
 """Label of the model that every test library is scored with."""

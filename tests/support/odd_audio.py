@@ -12,7 +12,7 @@ import soundfile
 from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 
-from tests.audio_files import Samples
+from tests.support.audio_files import Samples
 
 LAYOUTS = {
     1: "mono",

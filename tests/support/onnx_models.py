@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from beetsplug.artifactnet.model_card import read_card
-from beetsplug.artifactnet.model_store import Model
+from beetsplug.artifactnet.models.card import read_card
+from beetsplug.artifactnet.models.store import Model
 
 GAIN = 10.0
 AI_THRESHOLD, UNSURE_THRESHOLD = 0.5, 0.3

@@ -16,10 +16,10 @@ pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from beetsplug.artifactnet.audio import open_audio
-from beetsplug.artifactnet.model_store import find_model
+from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, debian, unheard
-from tests.audio_files import encode, music
+from tests.support.audio_files import encode, music
 
 LIST = "package\tversion\tgenre\none-data\t1.0-1\tfolk\ntwo-data\t2:3-4\tchiptune\n"
 

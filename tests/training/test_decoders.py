@@ -32,7 +32,7 @@ from beetsplug.artifactnet.training.pairs import (  # noqa: E402
     decoder_clips,
     fit_pairs,
 )
-from tests.audio_files import music  # noqa: E402
+from tests.support.audio_files import music  # noqa: E402
 
 TINY = DecoderConfig(
     strides=(8, 8), channels=4, n_latents=4, n_steps=2, batch_size=2, crop_samples=4_096

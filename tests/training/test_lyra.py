@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("ai_edge_litert")
 
 from beetsplug.artifactnet.training.lyra import BITS, FRAME_SAMPLES, Lyra
-from tests.audio_files import music
+from tests.support.audio_files import music
 from tests.training.lyra_networks import N_QUANTIZERS, write_lyra
 
 

@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beetsplug.artifactnet.detector import Detector  # noqa: E402
-from beetsplug.artifactnet.model_store import find_model  # noqa: E402
+from beetsplug.artifactnet.models.store import find_model  # noqa: E402
 from beetsplug.artifactnet.results import Thresholds  # noqa: E402
-from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
+from beetsplug.artifactnet.scoring.detector import Detector  # noqa: E402
+from beetsplug.artifactnet.scoring.segments import SegmentBatch  # noqa: E402
 from beetsplug.artifactnet.training.augment import narrow  # noqa: E402
 from beetsplug.artifactnet.training.export import Scaled, export_model, largest_difference  # noqa: E402
 from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beetsplug.artifactnet.model_store import Model, open_model
+from beetsplug.artifactnet.models.store import Model, open_model
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import (
     CROP_SAMPLES,
@@ -21,7 +21,7 @@ from beetsplug.artifactnet.training.quantise import (
     quantise,
     table,
 )
-from tests.onnx_models import write_convolution_model
+from tests.support.onnx_models import write_convolution_model
 
 N_CROPS = 8
 

@@ -18,7 +18,7 @@ pytest.importorskip("scipy")
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError, ModelError
-from beetsplug.artifactnet.model_store import find_model, open_model
+from beetsplug.artifactnet.models.store import find_model, open_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import corpus, robustness
 from beetsplug.artifactnet.training.changes import (
@@ -44,8 +44,8 @@ from beetsplug.artifactnet.training.robustness import (
     score_tracks,
 )
 from beetsplug.artifactnet.training.tracks import Track, choose, choose_tracks, excerpt
-from tests.audio_files import encode, music, tone
-from tests.onnx_models import AI_THRESHOLD, UNSURE_THRESHOLD, write_model
+from tests.support.audio_files import encode, music, tone
+from tests.support.onnx_models import AI_THRESHOLD, UNSURE_THRESHOLD, write_model
 
 RATE = 44_100
 BY_NAME = {change.name: change for change in CHANGES}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from beetsplug.artifactnet.model_store import find_model, open_model
+from beetsplug.artifactnet.models.store import find_model, open_model
 from beetsplug.artifactnet.training.timing import segment_times, table
-from tests.onnx_models import write_convolution_model
+from tests.support.onnx_models import write_convolution_model
 
 
 def test_models_take_turns(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ pytest.importorskip("sklearn")
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from beetsplug.artifactnet.detector import Detector  # noqa: E402
-from beetsplug.artifactnet.model_store import open_model  # noqa: E402
-from beetsplug.artifactnet.segments import SegmentBatch  # noqa: E402
+from beetsplug.artifactnet.models.store import open_model  # noqa: E402
+from beetsplug.artifactnet.scoring.detector import Detector  # noqa: E402
+from beetsplug.artifactnet.scoring.segments import SegmentBatch  # noqa: E402
 from beetsplug.artifactnet.training import evaluate, recipe  # noqa: E402
 from beetsplug.artifactnet.training.augment import (  # noqa: E402
     aac,
@@ -49,7 +49,7 @@ from beetsplug.artifactnet.training.train import (  # noqa: E402
     fit_references,
     train,
 )
-from tests.audio_files import music  # noqa: E402
+from tests.support.audio_files import music  # noqa: E402
 
 COLUMNS = (
     *("file", "label", "kind", "generator", "family", "track", "source"),

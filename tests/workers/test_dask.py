@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.pipeline import score_file, score_files
 from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
 from beetsplug.artifactnet.workers import Lost, close_workers, run_each, shared_workers
-from tests.beets_library import SCORES, ArtifactNetHelper, write_broken, write_track
-from tests.onnx_models import load_model, write_model
-from tests.test_workers import leave, own_pid
+from tests.support.beets_library import SCORES, ArtifactNetHelper, write_broken, write_track
+from tests.support.onnx_models import load_model, write_model
+from tests.workers.test_local import leave, own_pid
 
 distributed = pytest.importorskip("distributed")
 

@@ -17,7 +17,6 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.workers import (
     LOCAL,
     Cancelled,
-    LocalWorkers,
     Lost,
     close_workers,
     is_executor,
@@ -25,6 +24,7 @@ from beetsplug.artifactnet.workers import (
     run_each,
     shared_workers,
 )
+from beetsplug.artifactnet.workers.local import LocalWorkers
 
 CRASHED = "its decoder crashed (SIGSEGV)"
 SLOW_S = 30.0
@@ -308,7 +308,7 @@ def test_executor(value: str) -> None:
 SCRIPT = """
 import signal, sys
 from beetsplug.artifactnet.workers import run_each, shared_workers
-from tests.test_workers import own_pid, sleep_at_three
+from tests.workers.test_local import own_pid, sleep_at_three
 
 if __name__ == "__main__":
     # A shell starts background jobs deaf to Ctrl-C, and their children with them.
@@ -326,7 +326,7 @@ if __name__ == "__main__":
 def start_script(folder: Path, how: str) -> subprocess.Popen[str]:
     script = folder / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, str(script), how],
         stdout=subprocess.PIPE,
@@ -387,7 +387,7 @@ def test_a_worker_loads_no_beets(workers: LocalWorkers) -> None:
 
 UNGUARDED = """
 from pathlib import Path
-from beetsplug.artifactnet.workers import LocalWorkers
+from beetsplug.artifactnet.workers.local import LocalWorkers
 print("started")
 workers = LocalWorkers(1)
 print(workers.submit(None, Path, "scored").result())

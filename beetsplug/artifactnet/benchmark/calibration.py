@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beetsplug.artifactnet.benchmark.bootstrap import Interval
+from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.results import Thresholds

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beetsplug.artifactnet.benchmark.bootstrap import (
+from beetsplug.artifactnet.benchmark.intervals import (
     N_REPLICATES,
     SEED,
     Interval,

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
-from beetsplug.artifactnet.model_card import ModelCard
-from beetsplug.artifactnet.pipeline import open_detectors, score_file
+from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome
-from beetsplug.artifactnet.scoring import score_track
-from beetsplug.artifactnet.segments import SegmentBatch, SegmentCount
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file
+from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount
+from beetsplug.artifactnet.scoring.track import score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
-from beetsplug.artifactnet.benchmark.pages import Section, Table
+from beetsplug.artifactnet.benchmark.report.pages import Section, Table
 from beetsplug.artifactnet.benchmark.runner import (
     Answer,
     AnswerLog,
@@ -31,10 +31,10 @@ from beetsplug.artifactnet.benchmark.runner import (
     question,
     score_job,
 )
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import AudioError, ConfigError
-from beetsplug.artifactnet.pipeline import open_detectors
 from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import open_detectors
 from beetsplug.artifactnet.workers import Lost, run_each
 
 if TYPE_CHECKING:

@@ -27,13 +27,13 @@ from beetsplug.artifactnet.commands.terminal import (
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.library import Field, State
-from beetsplug.artifactnet.model_store import Model, find_model
+from beetsplug.artifactnet.models.store import Model, find_model
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.calibration import Calibration
     from beetsplug.artifactnet.benchmark.manifest import Label, LabelledTrack, Manifest
     from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-    from beetsplug.artifactnet.benchmark.pages import Section
+    from beetsplug.artifactnet.benchmark.report.pages import Section
     from beetsplug.artifactnet.benchmark.runner import AnswerLog, Setup
     from beetsplug.artifactnet.benchmark.transport import Transported
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
@@ -171,7 +171,7 @@ class _Bench:
 
     def _setup(self, models: Iterable[Model]) -> Setup:
         from beetsplug.artifactnet.benchmark.runner import Setup
-        from beetsplug.artifactnet.detector import Detector
+        from beetsplug.artifactnet.scoring.detector import Detector
         from beetsplug.artifactnet.workers import shared_workers
 
         settings = self.plugin.settings()
@@ -241,7 +241,7 @@ class _Bench:
         return found
 
     def _folder(self, manifest: Manifest | None) -> Path:
-        from beetsplug.artifactnet.benchmark.outputs import folder_name
+        from beetsplug.artifactnet.benchmark.report.outputs import folder_name
 
         if self.opts.out is not None:
             return _path(self.opts.out).absolute()
@@ -341,7 +341,7 @@ class _Bench:
     def _save(self, calibrations: Sequence[Calibration]) -> None:
         """Save the thresholds, and decide stored verdicts anew without decoding."""
         from beetsplug.artifactnet.benchmark.calibration import calibration_values
-        from beetsplug.artifactnet.benchmark.thresholds import save_thresholds
+        from beetsplug.artifactnet.thresholds import save_thresholds
 
         settings = self.plugin.settings()
         path = settings.thresholds_file
@@ -376,7 +376,7 @@ class _Bench:
     ) -> None:
         from beetsplug.artifactnet.benchmark import calibration as cal
         from beetsplug.artifactnet.benchmark import transport as tr
-        from beetsplug.artifactnet.benchmark.outputs import write_outputs
+        from beetsplug.artifactnet.benchmark.report.outputs import write_outputs
 
         lines = [cal.calibration_lines(found) for found in calibrations]
         if manifest is not None:
@@ -491,14 +491,14 @@ def _calibration_tracks(run: ModelRun) -> Sequence[ScoredTrack]:
 
 
 def _calibration_sections(lines: Sequence[Sequence[str]]) -> tuple[Section, ...]:
-    from beetsplug.artifactnet.benchmark.pages import Section
+    from beetsplug.artifactnet.benchmark.report.pages import Section
 
     paragraphs = tuple(". ".join(line.strip() for line in found) + "." for found in lines)
     return (Section("Calibrated thresholds", paragraphs),) if paragraphs else ()
 
 
 def _write_json(path: Path, values: object) -> None:
-    from beetsplug.artifactnet.benchmark.outputs import write_whole
+    from beetsplug.artifactnet.benchmark.report.outputs import write_whole
 
     try:
         write_whole(path, f"{json.dumps(values, indent=1, allow_nan=False)}\n".encode("ascii"))

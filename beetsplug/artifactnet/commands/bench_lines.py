@@ -22,7 +22,7 @@ def summary_lines(folder: Path, manifest: Manifest, runs: Sequence[ModelRun]) ->
         manifest: What was judged on.
         runs: One for each model.
     """
-    from beetsplug.artifactnet.benchmark.outputs import folder_name
+    from beetsplug.artifactnet.benchmark.report.outputs import folder_name
 
     lines = [f"{manifest.name} ({manifest.schema}): {count_of(len(manifest.tracks), 'track')}"]
     for run in runs:
@@ -73,7 +73,7 @@ def _comparison_lines(values: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(rows: Mapping[str, Mapping[str, Any]], sign: str = "") -> list[str]:
-    from beetsplug.artifactnet.benchmark.summary import NAMES
+    from beetsplug.artifactnet.benchmark.report.summary import NAMES
 
     lines = []
     for key, found in rows.items():

@@ -16,15 +16,15 @@ from beets.library import Library
 
 from beetsplug.artifactnet.commands.terminal import count_of, guarded, printable
 from beetsplug.artifactnet.errors import ConfigError, ModelError
-from beetsplug.artifactnet.known_models import KNOWN_MODELS, KnownModel
 from beetsplug.artifactnet.library import Field
-from beetsplug.artifactnet.model_card import (
+from beetsplug.artifactnet.models.card import (
     CARD_FILE,
     ModelCard,
     read_card,
     read_card_values,
 )
-from beetsplug.artifactnet.model_store import (
+from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS, KnownModel
+from beetsplug.artifactnet.models.store import (
     BUNDLED_MODELS,
     DEFAULT_MODEL,
     Model,
@@ -33,7 +33,7 @@ from beetsplug.artifactnet.model_store import (
 )
 
 if TYPE_CHECKING:
-    from beetsplug.artifactnet.installer import Fetch
+    from beetsplug.artifactnet.installing.install import Fetch
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
     from beetsplug.artifactnet.settings import Settings
 
@@ -146,7 +146,7 @@ class _Run:
             yield model_id, "bundled", f"{card.version}, {card.licence}"
 
     def present(self) -> Iterator[_Row]:
-        from beetsplug.artifactnet.installer import installed_models
+        from beetsplug.artifactnet.installing.install import installed_models
 
         for entry in installed_models(self.models):
             if entry.model is None:
@@ -195,8 +195,8 @@ class _Run:
             self.install_known(name)
 
     def install_known(self, name: str) -> None:
-        from beetsplug.artifactnet.downloads import Limits
-        from beetsplug.artifactnet.installer import from_folder, from_url
+        from beetsplug.artifactnet.installing.download import Limits
+        from beetsplug.artifactnet.installing.install import from_folder, from_url
 
         known = KNOWN_MODELS.get(name)
         if known is None:
@@ -220,7 +220,7 @@ class _Run:
         self.install_card(known.card, fetch, name, known)
 
     def install_own(self, graph: Path) -> None:
-        from beetsplug.artifactnet.installer import from_graph
+        from beetsplug.artifactnet.installing.install import from_graph
 
         if self.opts.card is None:
             raise UserError("a model of one's own needs its card: --card CARD.json")
@@ -238,8 +238,8 @@ class _Run:
     def install_card(
         self, values: Mapping[str, Any], fetch: Fetch, origin: str, known: KnownModel | None
     ) -> None:
-        from beetsplug.artifactnet.installer import check_new, install
-        from beetsplug.artifactnet.model_check import model_bytes
+        from beetsplug.artifactnet.installing.check import model_bytes
+        from beetsplug.artifactnet.installing.install import check_new, install
 
         # Before anybody is asked, and before anything is fetched.
         check_new(values, self.models, origin=origin, replaces=self.opts.force)
@@ -260,7 +260,7 @@ class _Run:
 
     def remove(self, model_id: str) -> None:
         """Remove an installed model; scores that it gave stay."""
-        from beetsplug.artifactnet.installer import installed_folder, remove
+        from beetsplug.artifactnet.installing.install import installed_folder, remove
 
         folder = installed_folder(model_id, self.models)
         for line in self.consequences(model_id, folder):
@@ -290,7 +290,7 @@ class _Run:
 
     def check(self, name: str | None = None) -> None:
         """Try a model out; the first step that fails ends the command."""
-        from beetsplug.artifactnet.model_check import check_model
+        from beetsplug.artifactnet.installing.check import check_model
 
         model = self.find(name)
         ui.print_(printable(f"ok card: {model.card.label} in {model.folder}"))
@@ -326,7 +326,7 @@ def _compact(value: object) -> str:
 
 def _rows(model: Model) -> Iterator[tuple[str, str]]:
     """Yield name and value of what is known of a model that is there."""
-    from beetsplug.artifactnet.model_check import model_bytes
+    from beetsplug.artifactnet.installing.check import model_bytes
 
     card = model.card
     yield "model_id", card.model_id

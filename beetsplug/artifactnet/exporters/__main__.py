@@ -1,4 +1,4 @@
-"""``python -m beetsplug.artifactnet.training.peers``: export a peer."""
+"""``python -m beetsplug.artifactnet.exporters``: export a peer."""
 
 import sys
 
@@ -6,7 +6,7 @@ from beetsplug.artifactnet.errors import ArtifactNetError, MissingPackageError
 
 if __name__ == "__main__":
     try:
-        from beetsplug.artifactnet.training.peers import program
+        from beetsplug.artifactnet.exporters import program
 
         program.main()
     except ImportError as error:

@@ -41,7 +41,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from beetsplug.artifactnet.training.peers.exporter import Peer, PeerInput
+from beetsplug.artifactnet.exporters.exporter import Peer, PeerInput
 
 MUSIC_RATE, VOICE_RATE = 24_000, 16_000
 """Hz, of MERT and of wav2vec 2.0."""

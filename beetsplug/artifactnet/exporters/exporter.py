@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.errors import ConfigError, ModelError
-from beetsplug.artifactnet.model_card import CARD_FILE
-from beetsplug.artifactnet.model_store import sha256_of
+from beetsplug.artifactnet.models.card import CARD_FILE
+from beetsplug.artifactnet.models.store import sha256_of
 
 GRAPH, DATA = "model.onnx", "model.onnx.data"
 TOLERANCE = 1e-4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from beetsplug.artifactnet.training.peers.exporter import (
+from beetsplug.artifactnet.exporters.exporter import (
     Peer,
     disclaimed,
     export_peer,
@@ -17,19 +17,19 @@ from beetsplug.artifactnet.training.peers.exporter import (
 
 
 def _alpha_120s() -> Peer:
-    from beetsplug.artifactnet.training.peers import spectttra
+    from beetsplug.artifactnet.exporters import spectttra
 
     return spectttra.peer(spectttra.ALPHA_120S)
 
 
 def _beta_5s() -> Peer:
-    from beetsplug.artifactnet.training.peers import spectttra
+    from beetsplug.artifactnet.exporters import spectttra
 
     return spectttra.peer(spectttra.BETA_5S)
 
 
 def _clam() -> Peer:
-    from beetsplug.artifactnet.training.peers import clam
+    from beetsplug.artifactnet.exporters import clam
 
     return clam.peer()
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m beetsplug.artifactnet.training.peers",
+        prog="python -m beetsplug.artifactnet.exporters",
         description="Turn a published detector's PyTorch weights into an ONNX model.",
     )
     parser.add_argument("peer", choices=PEERS)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.peers.exporter import Peer, PeerInput
+from beetsplug.artifactnet.exporters.exporter import Peer, PeerInput
 
 SAMPLE_RATE = 16_000
 """Hz."""

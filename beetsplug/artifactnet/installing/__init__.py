@@ -1,0 +1,1 @@
+"""Installing, downloading and checking models."""

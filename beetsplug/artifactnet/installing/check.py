@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_card import ModelCard
-from beetsplug.artifactnet.model_store import Model
-from beetsplug.artifactnet.segments import SegmentBatch
+from beetsplug.artifactnet.models.card import ModelCard
+from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
 
 _N_RUNS = 5
 _NOISE_LEVEL = 0.1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_store import sha256_of
+from beetsplug.artifactnet.models.store import sha256_of
 
 if TYPE_CHECKING:
     import requests

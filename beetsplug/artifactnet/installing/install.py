@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.downloads import Limits, check_url, download
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_card import (
+from beetsplug.artifactnet.installing.download import Limits, check_url, download
+from beetsplug.artifactnet.models.card import (
     CARD_FILE,
     is_plain_name,
     parse_card,
     read_card,
 )
-from beetsplug.artifactnet.model_store import (
+from beetsplug.artifactnet.models.onnx_file import external_files
+from beetsplug.artifactnet.models.store import (
     BUNDLED_MODELS,
     Model,
     check_external_files,
     model_ids,
     sha256_of,
 )
-from beetsplug.artifactnet.onnx_file import external_files
+from beetsplug.artifactnet.scoring.detector import Detector
 
 _INCOMING = ".incoming"
 """Where models are put together; a level deeper than where models are looked for."""

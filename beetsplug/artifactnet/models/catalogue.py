@@ -40,7 +40,7 @@ _HUB = "https://huggingface.co/intrect/artifactnet"
 _REVISION = "e915f0dc5962a57536bbe1f78b66adcb48dfae4c"
 _HALF = {"ai": 0.5, "unsure": 0.5}
 """The one threshold that is published; nobody has calibrated a second one."""
-_EXPORTER = "python -m beetsplug.artifactnet.training.peers"
+_EXPORTER = "python -m beetsplug.artifactnet.exporters"
 
 _V94 = KnownModel(
     card={

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_card import CARD_FILE, ModelCard, is_plain_name, read_card
-from beetsplug.artifactnet.onnx_file import external_files
+from beetsplug.artifactnet.models.card import CARD_FILE, ModelCard, is_plain_name, read_card
+from beetsplug.artifactnet.models.onnx_file import external_files
 
 DEFAULT_MODEL = "finecomb"
-BUNDLED_MODELS = Path(__file__).parent / "models"
+BUNDLED_MODELS = Path(__file__).parent
 _CHUNK_BYTES = 1 << 20
 
 

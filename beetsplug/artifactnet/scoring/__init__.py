@@ -1,0 +1,1 @@
+"""The way of a file: audio, segments, probabilities, score."""

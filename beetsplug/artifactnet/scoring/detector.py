@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.model_card import ModelInput
-from beetsplug.artifactnet.model_store import Model
-from beetsplug.artifactnet.segments import Samples, SegmentBatch
+from beetsplug.artifactnet.models.card import ModelInput
+from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import (
     AudioError,
     FileError,
@@ -25,14 +24,15 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
-from beetsplug.artifactnet.model_card import ModelCard
-from beetsplug.artifactnet.provenance import read_provenance
+from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring import score_track
-from beetsplug.artifactnet.segments import SegmentBatch, SegmentCount, cut_segments
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
+from beetsplug.artifactnet.scoring.track import score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
-log = logging.getLogger(__package__)
+log = logging.getLogger(__name__)
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),

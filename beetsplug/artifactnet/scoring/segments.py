@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import AudioReader
 from beetsplug.artifactnet.errors import TooShortError
-from beetsplug.artifactnet.model_card import Crop, ModelCard, ModelInput, Padding
+from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput, Padding
 
 _BATCH_SEGMENTS = 16
 """Segments held in memory at once, whatever the length of the track."""

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from beetsplug.artifactnet.errors import ModelOutputError
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training import evaluate
 from beetsplug.artifactnet.training.corpus import Clip

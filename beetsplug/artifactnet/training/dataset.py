@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.segments import segment_starts
+from beetsplug.artifactnet.scoring.segments import segment_starts
 from beetsplug.artifactnet.training.augment import library_chain, narrow
 from beetsplug.artifactnet.training.corpus import Clip
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.model_card import Aggregation
-from beetsplug.artifactnet.scoring import aggregate
+from beetsplug.artifactnet.models.card import Aggregation
+from beetsplug.artifactnet.scoring.track import aggregate
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import SEGMENT_SAMPLES, Dataset
 from beetsplug.artifactnet.training.network import ArtifactNetwork

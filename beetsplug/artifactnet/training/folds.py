@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.training import corpus, evaluate
 from beetsplug.artifactnet.training.corpus import Clip, Split
 from beetsplug.artifactnet.training.dataset import Dataset, weighted_rows

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.model_store import Model, find_model
-from beetsplug.artifactnet.scoring import decide
+from beetsplug.artifactnet.models.store import Model, find_model
+from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.model_store import BUNDLED_MODELS, DEFAULT_MODEL
+from beetsplug.artifactnet.models.store import BUNDLED_MODELS, DEFAULT_MODEL
 from beetsplug.artifactnet.training import corpus, debian, evaluate, tables
 from beetsplug.artifactnet.training.calibration import AGGREGATION, Calibrated, calibrate
 from beetsplug.artifactnet.training.corpus import Clip, Split

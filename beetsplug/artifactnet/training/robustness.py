@@ -28,12 +28,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from beetsplug.artifactnet.detector import Detector
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.model_store import DEFAULT_MODEL, Model, find_model, open_model
-from beetsplug.artifactnet.pipeline import score_file
+from beetsplug.artifactnet.models.store import DEFAULT_MODEL, Model, find_model, open_model
 from beetsplug.artifactnet.results import Thresholds, Verdict
-from beetsplug.artifactnet.scoring import decide
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():

@@ -16,7 +16,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():

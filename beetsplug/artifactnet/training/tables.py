@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from beetsplug.artifactnet.model_card import Aggregation
+from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.training import evaluate
 from beetsplug.artifactnet.training.calibration import (
     AGGREGATION,

@@ -15,9 +15,9 @@ from functools import partial
 
 import numpy as np
 
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_store import Model, find_model
-from beetsplug.artifactnet.segments import SegmentBatch
+from beetsplug.artifactnet.models.store import Model, find_model
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
 
 _N_WARMING = 3
 

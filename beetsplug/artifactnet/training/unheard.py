@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import get_args
 
 from beetsplug.artifactnet.benchmark.calibration import exact_interval
-from beetsplug.artifactnet.detector import Detector
-from beetsplug.artifactnet.model_card import Aggregation
-from beetsplug.artifactnet.model_store import Model, find_model
-from beetsplug.artifactnet.pipeline import score_file
+from beetsplug.artifactnet.models.card import Aggregation
+from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.training import debian, train_extra
 
 with train_extra():

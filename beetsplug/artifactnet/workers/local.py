@@ -1,29 +1,21 @@
-"""Where files are scored: processes of this machine, or a Dask cluster.
-
-A decoder that crashes or hangs takes its process with it, and with the process no more
-than the one file. The process that owns the database decodes nothing.
-"""
+"""Processes of this machine that score files; one that dies is replaced."""
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
+from beetsplug.artifactnet.workers.run import Lost
 
 if sys.platform == "win32":
     from multiprocessing.context import SpawnContext as StartContext
@@ -33,130 +25,27 @@ else:
     from multiprocessing.context import ForkServerProcess as StartProcess
 
 if TYPE_CHECKING:
-    import distributed
     import pebble
 
 T = TypeVar("T")
-Item = TypeVar("Item")
 
-LOCAL = "local"
-DASK_SCHEME = "dask"
 _FILES_PER_PROCESS = 2_000
 """A process is replaced after that many: what a decoder leaks does not add up."""
 _PRELOADED = (
-    "beetsplug.artifactnet.pipeline",
-    "beetsplug.artifactnet.workers",
+    "beetsplug.artifactnet.scoring.pipeline",
+    "beetsplug.artifactnet.workers.local",
     "onnxruntime",
     "pebble.pool.process",
 )
-_CONNECT_S = 10
 _CLOSE_S = 3.0
-_WAIT_S = 0.2
-"""How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 _STALL_S = 30.0
-"""How long work may wait for a worker that has none; one that starts takes a second or two."""
-_PER_WORKER = 2
-"""Items a worker has at hand: the one that it works on, and the next."""
+"""How long a task may stay queued while a worker is idle; one starts in a second or two."""
 _CRASH_ATTEMPTS = 2
 """A worker may die of something else than its file, of a lack of memory for one."""
 _BROKEN_ATTEMPTS = 5
 """Where nobody can say whose worker died, an innocent file must have better chances."""
-
-
-class Cancelled(Exception):
-    """The run was stopped."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """What there is in place of a result where a worker did not come back with one."""
-
-    reason: str
-    attempts: int = 1
-    """How often the item is tried before this is its result."""
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-class Workers(Protocol):
-    """Something that runs functions elsewhere."""
-
-    @property
-    def n_workers(self) -> int:
-        """How many tasks run at the same time."""
-
-    def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
-    ) -> Future[T]:
-        """Run a function of a module, with arguments that can be pickled.
-
-        Args:
-            time_limit_s: After so many seconds it is ended; None lets it run.
-            function: What to run.
-            args: Its arguments.
-        """
-
-    def lost(self, error: BaseException) -> Lost | None:
-        """Return what was lost where this exception of a future says so, else None."""
-
-    def check(self) -> None:
-        """Let those futures fail that nobody works for any more."""
-
-
-def run_each(
-    function: Callable[[Item], T],
-    items: Iterable[Item],
-    workers: Workers,
-    *,
-    time_limit_s: float | None = None,
-    is_cancelled: Callable[[], bool] = lambda: False,
-) -> Generator[tuple[int, Item, T | Lost]]:
-    """Yield each item's place, the item, and what the function made of it, as it comes.
-
-    An item whose worker dies is tried a second time. Closing the generator ends what
-    runs and drops what waits; no more than two items a worker do either.
-
-    Raises:
-        Cancelled: ``is_cancelled`` said so, asked several times a second.
-        Exception: What the function raised.
-    """
-    waiting: dict[Future[T], tuple[int, Item, int]] = {}
-    queue = ((place, item, 1) for place, item in enumerate(items))
-    again: deque[tuple[int, Item, int]] = deque()
-    try:
-        while True:
-            while len(waiting) < _PER_WORKER * workers.n_workers:
-                task = again.popleft() if again else next(queue, None)
-                if task is None:
-                    break
-                waiting[workers.submit(time_limit_s, function, task[1])] = task
-            if not waiting:
-                return
-            if is_cancelled():
-                raise Cancelled
-            done, _ = wait(waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
-            workers.check()
-            for future in done:
-                place, item, attempt = waiting.pop(future)
-                result = _result(future, workers)
-                if isinstance(result, Lost) and attempt < result.attempts:
-                    again.append((place, item, attempt + 1))
-                else:
-                    yield place, item, result
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def _result(future: Future[T], workers: Workers) -> T | Lost:
-    try:
-        return future.result()
-    except Exception as error:
-        lost = workers.lost(error)
-        if lost is None:
-            raise
-        return lost
+_starting = threading.Lock()
+"""Held while ``__main__`` is out of sight."""
 
 
 class LocalWorkers:
@@ -386,109 +275,3 @@ def _how_it_ended(exit_code: int | None) -> str:
         except ValueError:
             return f"signal {-exit_code}"
     return f"exit status {exit_code}"
-
-
-class DaskWorkers:
-    """A Dask cluster whose workers see the same files at the same paths.
-
-    Dask moves the tasks of a lost worker to another one, and gives up on a task that
-    cost it several.
-    """
-
-    def __init__(self, address: str) -> None:
-        try:
-            import distributed
-        except ImportError as error:
-            raise MissingPackageError("distributed", "beets-artifactnet[dask]") from error
-        self._module = distributed
-        try:
-            self._client: distributed.Client = distributed.Client(
-                address, timeout=_CONNECT_S, set_as_default=False
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"artifactnet.executor: no Dask scheduler answers at {address}"
-            ) from error
-        self._executor = self._client.get_executor(pure=False)
-
-    @property
-    def n_workers(self) -> int:
-        """How many tasks run at the same time, of the workers that are there now."""
-        return max(1, sum(self._client.nthreads().values()))
-
-    def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
-    ) -> Future[T]:
-        """Run a function on the cluster, which knows no time limit."""
-        del time_limit_s
-        return self._executor.submit(function, *args)
-
-    def lost(self, error: BaseException) -> Lost | None:
-        """Return what was lost where this exception of a future says so, else None."""
-        if isinstance(error, self._module.KilledWorker):
-            return Lost("every Dask worker that tried it died")
-        return None
-
-    def check(self) -> None:
-        """Do nothing: the scheduler gives the tasks of lost workers to others."""
-
-    def close(self) -> None:
-        """Leave the cluster."""
-        self._client.close()
-
-
-_starting = threading.Lock()
-"""Held while ``__main__`` is out of sight."""
-_shared: dict[tuple[str, int], LocalWorkers | DaskWorkers] = {}
-
-
-def shared_workers(executor: str, threads: int) -> Workers:
-    """Return the process's workers, started on the first call.
-
-    Args:
-        executor: ``local``, or the address of a Dask scheduler, ``dask://HOST:PORT``.
-        threads: Processes of ``local``; 0 is one per core.
-
-    Raises:
-        ConfigError: No scheduler answers there.
-        MissingPackageError: The extra ``dask`` is not installed.
-    """
-    key = (executor, 0) if executor != LOCAL else (LOCAL, n_processes(threads))
-    if key not in _shared:
-        close_workers()
-        _shared[key] = (
-            LocalWorkers(key[1]) if executor == LOCAL else DaskWorkers(_tcp(executor))
-        )
-    return _shared[key]
-
-
-@atexit.register
-def close_workers() -> None:
-    """End the process's workers; the next call of :func:`shared_workers` starts others."""
-    while _shared:
-        _, workers = _shared.popitem()
-        workers.close()
-
-
-def n_processes(threads: int) -> int:
-    """Return the number of processes for the option ``threads``: 0 is one per core."""
-    if threads > 0:
-        return threads
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def is_executor(value: Any) -> bool:
-    """Tell whether a value can be the option ``executor``."""
-    if value == LOCAL:
-        return True
-    try:
-        parts = urlsplit(value)
-        return bool(parts.scheme == DASK_SCHEME and parts.hostname and parts.port)
-    except (AttributeError, TypeError, ValueError):
-        return False
-
-
-def _tcp(executor: str) -> str:
-    return f"tcp://{urlsplit(executor).netloc}"

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from beetsplug.artifactnet.benchmark.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-from beetsplug.artifactnet.benchmark.outputs import folder_name, write_outputs
-from beetsplug.artifactnet.benchmark.pages import Section, Table, markdown, page
+from beetsplug.artifactnet.benchmark.report.outputs import folder_name, write_outputs
+from beetsplug.artifactnet.benchmark.report.pages import Section, Table, markdown, page
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
-from tests.benchmark.labelled_tracks import (
+from tests.support.labelled_tracks import (
     ai,
     bench_run,
     bench_tracks,

@@ -13,7 +13,7 @@ from typing import Any
 
 from beetsplug.artifactnet.benchmark.manifest import LABELS
 from beetsplug.artifactnet.benchmark.metrics import Judgement, columns, roc_points
-from beetsplug.artifactnet.benchmark.pages import INK, Chart, printable
+from beetsplug.artifactnet.benchmark.report.pages import INK, Chart, printable
 from beetsplug.artifactnet.errors import MissingPackageError
 
 _COLOURS = {"ai": "#d0542b", "real": "#2f7fc1"}

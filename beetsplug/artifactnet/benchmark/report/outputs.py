@@ -19,9 +19,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from beetsplug.artifactnet.benchmark.bootstrap import N_REPLICATES, SEED, Interval, intervals
-from beetsplug.artifactnet.benchmark.charts import draw_charts, draw_roc
 from beetsplug.artifactnet.benchmark.comparison import Comparison, compare
+from beetsplug.artifactnet.benchmark.intervals import N_REPLICATES, SEED, Interval, intervals
 from beetsplug.artifactnet.benchmark.manifest import Manifest
 from beetsplug.artifactnet.benchmark.metrics import (
     Coverage,
@@ -31,9 +30,10 @@ from beetsplug.artifactnet.benchmark.metrics import (
     ScoredTrack,
     judge,
 )
-from beetsplug.artifactnet.benchmark.pages import Chart, Section, markdown, page
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
-from beetsplug.artifactnet.benchmark.summary import (
+from beetsplug.artifactnet.benchmark.report.charts import draw_charts, draw_roc
+from beetsplug.artifactnet.benchmark.report.pages import Chart, Section, markdown, page
+from beetsplug.artifactnet.benchmark.report.summary import (
     ModelReport,
     comparison_section,
     manifest_section,

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from beetsplug.artifactnet.benchmark.bootstrap import N_REPLICATES, Interval
-from beetsplug.artifactnet.benchmark.charts import chart_path
 from beetsplug.artifactnet.benchmark.comparison import Comparison
+from beetsplug.artifactnet.benchmark.intervals import N_REPLICATES, Interval
 from beetsplug.artifactnet.benchmark.manifest import LABELS, Manifest, judged_split
 from beetsplug.artifactnet.benchmark.metrics import (
     DECISIONS,
@@ -18,8 +17,9 @@ from beetsplug.artifactnet.benchmark.metrics import (
     Judgement,
     Measured,
 )
-from beetsplug.artifactnet.benchmark.pages import Chart, Section, Table
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
+from beetsplug.artifactnet.benchmark.report.charts import chart_path
+from beetsplug.artifactnet.benchmark.report.pages import Chart, Section, Table
 
 NAMES = {
     "auroc": "AUROC",
