@@ -172,9 +172,10 @@ def _encode_with_pyav(path: Path, samples: Samples, sample_rate: int, recipe: _P
         path.open("wb") as file,
         av.open(file, "w", format=recipe.format, options=recipe.container_options) as out,
     ):
-        stream: AudioStream = out.add_stream(
+        stream = out.add_stream(
             recipe.codec, rate=sample_rate, options=recipe.codec_options
         )
+        assert isinstance(stream, AudioStream)
         stream.codec_context.layout = _LAYOUTS[n_channels]
         if recipe.sample_format:
             stream.codec_context.format = AudioFormat(recipe.sample_format)

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 
 from tests.support.audio_files import Samples
 
@@ -59,6 +60,7 @@ def write_with_ffmpeg(
     layout = LAYOUTS[samples.shape[1]]
     with path.open("wb") as file, av.open(file, "w", format=form) as out:
         stream = out.add_stream(codec, rate=sample_rate, options={"strict": "-2"})
+        assert isinstance(stream, AudioStream)
         stream.codec_context.layout = layout
         if kind:
             stream.codec_context.format = AudioFormat(kind)

@@ -280,7 +280,7 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
     try:
         with (
             path.open("rb") as file,
-            av.open(file, options={"protocol_whitelist": "none"}) as c,
+            av.open(file, "r", options={"protocol_whitelist": "none"}) as c,
         ):
             if not c.streams.audio:
                 raise AudioError("no audio in it")

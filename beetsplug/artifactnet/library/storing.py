@@ -20,7 +20,7 @@ from beetsplug.artifactnet.results import TrackResult, Verdict
 if TYPE_CHECKING:
     from beets.dbcore.db import Transaction
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("beetsplug.artifactnet")
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, c
 from beetsplug.artifactnet.scoring.track import score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("beetsplug.artifactnet")
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),

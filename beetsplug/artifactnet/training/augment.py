@@ -72,7 +72,7 @@ def aac(samples: Samples, sample_rate: int, *, bit_rate: int) -> Samples:
             out.mux(stream.encode(part))
         out.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as back:
+    with av.open(buffer, "r") as back:
         frames = [frame.to_ndarray()[0] for frame in back.decode(audio=0)]
     return np.concatenate(frames)
 

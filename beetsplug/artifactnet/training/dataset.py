@@ -84,7 +84,7 @@ class Dataset:
 
     def segments(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the segments (n_rows, 176400) at the head of these crops, full scale 1."""
-        return self.samples[rows, :SEGMENT_SAMPLES] / np.float32(32767)
+        return np.divide(self.samples[rows, :SEGMENT_SAMPLES], 32767, dtype=np.float32)
 
 
 def build_dataset(clips: Sequence[Clip], folder: Path, *, workers: int = 2) -> Dataset:
