@@ -172,9 +172,7 @@ def _encode_with_pyav(path: Path, samples: Samples, sample_rate: int, recipe: _P
         path.open("wb") as file,
         av.open(file, "w", format=recipe.format, options=recipe.container_options) as out,
     ):
-        stream = out.add_stream(
-            recipe.codec, rate=sample_rate, options=recipe.codec_options
-        )
+        stream = out.add_stream(recipe.codec, rate=sample_rate, options=recipe.codec_options)
         assert isinstance(stream, AudioStream)
         stream.codec_context.layout = _LAYOUTS[n_channels]
         if recipe.sample_format:
