@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 
 def _is_worker() -> bool:
-    """Tell whether Python's multiprocessing started this process, and nobody loaded beets.
+    """Tell whether this is a worker process, which scores files and needs no beets.
 
-    Such a process scores files and needs none, and loading beets takes longer than all
-    that it needs. Its command line is ``python -c 'from multiprocessing. ...'``.
+    Loading beets takes longer than all that a worker needs.
     """
-    is_child = any(word.startswith("from multiprocessing.") for word in sys.orig_argv)
-    return is_child and "beets" not in sys.modules
+    return getattr(sys.modules["beetsplug"], "is_of_a_worker", False)
 
 
 if TYPE_CHECKING or not _is_worker():

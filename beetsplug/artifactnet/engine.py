@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Engine:
         paths: Iterable[Path],
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[int, TrackResult]]:
+    ) -> Generator[tuple[int, TrackResult]]:
         """Yield results as :func:`~beetsplug.artifactnet.scoring.pipeline.score_files` does."""
         from beetsplug.artifactnet.scoring.pipeline import score_files
 
@@ -41,6 +41,7 @@ class Engine:
             self.settings.segments,
             self.workers(threads),
             time_limit_s=self.settings.time_limit_s,
+            music_folder=self.settings.music_folder,
             is_cancelled=is_cancelled,
         )
 

@@ -59,6 +59,10 @@ class ModelOutputError(FileError):
         )
 
 
+class UnavailableError(FileError):
+    """One file cannot be read while others can; it may be readable another time."""
+
+
 class ModelError(ArtifactNetError):
     """The model is missing, broken, or not what its card says."""
 
@@ -69,6 +73,13 @@ class ConfigError(ArtifactNetError):
 
 class LibraryError(ArtifactNetError):
     """The library's database cannot be used."""
+
+
+class MachineError(ArtifactNetError):
+    """The machine is in trouble: its memory, file handles, disks or network.
+
+    No file is to blame, and none is marked.
+    """
 
 
 class MissingPackageError(ArtifactNetError):

@@ -88,7 +88,11 @@ class ArtifactNetPlugin(BeetsPlugin):
         Raises:
             ConfigError: An option is unknown or has a value that it cannot have.
         """
-        return read_settings(self.config, Path(beets.config.config_dir()))
+        return read_settings(
+            self.config,
+            Path(beets.config.config_dir()),
+            Path(beets.config["directory"].as_filename()),
+        )
 
     # At import.
 

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     SILENT = "silent"
     MISSING = "missing"
     UNREADABLE = "unreadable"
+    UNAVAILABLE = "unavailable"
+    """It cannot be read while other files can: no permission, a bad sector."""
     MODEL_FAILED = "model_failed"
 
 

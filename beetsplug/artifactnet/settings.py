@@ -67,6 +67,8 @@ class Settings:
     """Where installed models lie."""
     thresholds_file: Path
     """Where calibrated thresholds are saved."""
+    music_folder: Path | None = None
+    """Where the library's files lie, beets' option ``directory``."""
 
     def thresholds(self, card: Thresholds) -> Thresholds:
         """Return the user's thresholds, and the model's where there are none.
@@ -91,13 +93,16 @@ class Settings:
         return Thresholds(ai=ai, unsure=unsure)
 
 
-def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
+def read_settings(
+    config: confuse.ConfigView, config_folder: Path, music_folder: Path | None = None
+) -> Settings:
     """Return the options of the section ``artifactnet``.
 
     Args:
         config: The section.
         config_folder: Where beets keeps its configuration; installed models lie in
             ``artifactnet/models`` below it.
+        music_folder: Where the library's files lie.
 
     Raises:
         ConfigError: An option is unknown, or has a value that it cannot have.
@@ -126,6 +131,7 @@ def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
+        music_folder=music_folder,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,8 +13,8 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.terminal import (
-    INTERRUPTED,
     Progress,
     count_of,
     guarded,
@@ -196,16 +196,19 @@ class _Run:
     def score(self, plan: _Plan) -> None:
         tally = _Tally()
         progress = Progress(len(plan.due), quiet=self.quiet)
-        results = self.engine.score((path for _, path in plan.due), self.opts.threads)
+        results = self.engine.score(
+            (path for _, path in plan.due), self.opts.threads, interrupts.is_pending
+        )
         self.plugin.export_to_tags = self.write
         try:
-            for place, result in results:
-                self.store(plan.due[place][0], result, tally, progress)
-                progress.show(tally.n_done)
+            with interrupts.deferred(), closing(results):
+                for place, result in results:
+                    self.store(plan.due[place][0], result, tally, progress)
+                    progress.show(tally.n_done)
         except KeyboardInterrupt:
             progress.clear()
             ui.print_(f"interrupted: {_summary(tally, plan)}")
-            sys.exit(INTERRUPTED)
+            raise
         except Exception:
             progress.clear()
             if tally.n_done:
@@ -213,9 +216,6 @@ class _Run:
             raise
         finally:
             self.plugin.export_to_tags = None
-            close = getattr(results, "close", None)
-            if close is not None:
-                close()
         progress.clear()
         ui.print_(_summary(tally, plan))
         if tally.n_failed and not tally.n_scored:

@@ -12,6 +12,7 @@ from typing import Any
 from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
 
+from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.errors import ArtifactNetError
 
 INTERRUPTED = 130
@@ -23,25 +24,26 @@ Run = Callable[..., None]
 def guarded(run: Run) -> Run:
     """Return a command's function whose failures end it as a user expects.
 
-    Our own errors become beets' one line; Ctrl-C ends with :data:`INTERRUPTED`, where
+    Our own errors become beets' one line. Ctrl-C and SIGTERM end with 130 and 143, where
     beets would end with status 0, as if all had been done.
     """
 
     @wraps(run)
     def guarded_run(*args: Any, **kwargs: Any) -> None:
-        try:
-            run(*args, **kwargs)
-        except ArtifactNetError as error:
-            raise UserError(f"artifactnet: {printable(str(error))}") from error
-        except (DBAccessError, sqlite3.Error) as error:
-            raise UserError(f"artifactnet: the library: {printable(str(error))}") from error
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except ImportError as error:
-            # Ctrl-C while a module written in C was being loaded.
-            if not isinstance(error.__cause__, KeyboardInterrupt):
-                raise
-            sys.exit(INTERRUPTED)
+        with interrupts.heard():
+            try:
+                run(*args, **kwargs)
+            except ArtifactNetError as error:
+                raise UserError(f"artifactnet: {printable(str(error))}") from error
+            except (DBAccessError, sqlite3.Error) as error:
+                raise UserError(f"artifactnet: the library: {printable(str(error))}") from error
+            except KeyboardInterrupt as error:
+                sys.exit(getattr(error, "exit_status", INTERRUPTED))
+            except ImportError as error:
+                # Ctrl-C while a module written in C was being loaded.
+                if not isinstance(error.__cause__, KeyboardInterrupt):
+                    raise
+                sys.exit(INTERRUPTED)
 
     return guarded_run
 

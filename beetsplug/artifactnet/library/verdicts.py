@@ -39,10 +39,10 @@ class Judge:
 def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
     """Put a result on an item, without storing it.
 
-    A failure leaves nothing of an older score behind, with one exception: where the
-    file is merely missing, the score of the time when it was there stays.
+    A failure leaves nothing of an older score behind, unless nobody could look at the
+    file: where it is missing or cannot be read, the score of an earlier time stays.
     """
-    if result.outcome is Outcome.MISSING:
+    if result.outcome in (Outcome.MISSING, Outcome.UNAVAILABLE):
         item[Field.ERROR] = f"{result.outcome.value}: {result.detail}"
         return
     put(item, Field.PROVENANCE, result.provenance or None)

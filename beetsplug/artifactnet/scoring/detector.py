@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import ModelInput
+from beetsplug.artifactnet.models.runtime import load_onnxruntime
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 
@@ -118,6 +120,7 @@ class Detector:
         try:
             (output,) = session.run(outputs, dict(zip(names, samples, strict=True)))
         except Exception as error:  # onnxruntime has no common base for its errors
+            _raise_scarcity(error)
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"
             ) from error
@@ -144,15 +147,14 @@ class Detector:
 
 
 def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     installed = onnxruntime.get_available_providers()
     usable = [name for name in providers if name in installed]
     chosen: list[Any] = [
@@ -161,6 +163,7 @@ def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.Inferen
     try:
         session = onnxruntime.InferenceSession(str(model.graph), options, providers=chosen)
     except Exception as error:  # onnxruntime has no common base for its errors
+        _raise_scarcity(error)
         raise ModelError(
             f"model {model.card.label} cannot be loaded: {_first_line(error)}"
         ) from error
@@ -208,6 +211,16 @@ def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> in
             f"its card says float32 [batch, {given.segment_samples}]"
         )
     return shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
+
+
+def _raise_scarcity(error: Exception) -> None:
+    """Raise what onnxruntime says of memory as Python does.
+
+    Raises:
+        MemoryError: There is too little.
+    """
+    if re.search(r"bad_?alloc|allocate memory", str(error)):
+        raise MemoryError from error
 
 
 def _first_line(error: Exception) -> str:

@@ -5,8 +5,11 @@ What goes wrong with one file becomes its :class:`Outcome` here, and nowhere els
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +19,10 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import (
+    ArtifactNetError,
     AudioError,
     FileError,
+    MachineError,
     MissingFileError,
     ModelError,
     ModelOutputError,
@@ -30,9 +35,13 @@ from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
-from beetsplug.artifactnet.workers import Lost, Workers, run_each
+from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
 
 log = logging.getLogger("beetsplug.artifactnet")
+
+_DETAIL_CHARS = 200
+_LEVELS_OF_AN_ALBUM = 2
+"""Artist and album: an empty folder may be all that is left of either."""
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -54,23 +63,39 @@ class Scorer(Protocol):
         """Return P(AI) of each segment, (n_segments,), as :class:`Detector` does."""
 
 
-def score_file(path: Path, detector: Scorer, count: SegmentCount) -> TrackResult:
+def score_file(
+    path: Path, detector: Scorer, count: SegmentCount, *, music_folder: Path | None = None
+) -> TrackResult:
     """Return what became of one file; whatever is wrong with it is an outcome.
 
     Args:
         path: The file.
         detector: The model.
         count: Segments to score, evenly spaced, or ``"all"``.
+        music_folder: Where the library lies; one that is empty or not there tells that
+            its disk is away, and no file of it is called missing.
 
     Raises:
         ModelError: The model itself is broken.
+        OSError: The machine is in trouble, as :func:`~...workers.trouble_of` knows it.
+        MemoryError: So it is.
     """
     provenance = read_provenance(path)
     try:
         score = _score(path, detector, count)
     except FileError as error:
+        if isinstance(error, MissingFileError):
+            check_disk(path, music_folder)
         outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
         return TrackResult(path, outcome, detail=str(error), provenance=provenance)
+    except ArtifactNetError:
+        raise
+    except Exception as error:
+        # Decoders and parsers raise whatever comes to them on a damaged file.
+        if trouble_of(error) is not None:
+            raise
+        detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
+        return TrackResult(path, Outcome.UNREADABLE, detail=detail, provenance=provenance)
     return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
 
 
@@ -98,39 +123,88 @@ def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
     )
 
 
-def score_files(
+def score_files(  # noqa: PLR0913 - options with defaults
     paths: Iterable[Path],
     detector: Detector,
     count: SegmentCount,
     workers: Workers,
     *,
     time_limit_s: float | None = None,
+    music_folder: Path | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[int, TrackResult]]:
+) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
     The model is opened before the first file, so a broken one stops the run at once. A
-    file that its worker dies of, twice, or that takes too long is unreadable. Closing
-    the generator ends what runs and drops what waits; no more than two files a worker
-    do either.
+    file that crashes its worker twice, or that takes too long, is unreadable; one that
+    cannot be read while others can is unavailable. Closing the generator ends what runs
+    and drops what waits; no more than two files a worker do either.
 
     Raises:
         ModelError: The model is broken.
+        MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
     open_detectors([detector], workers)
     results = run_each(
-        partial(score_file, detector=detector, count=count),
+        partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
         workers,
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
-    for place, path, result in results:
-        if isinstance(result, Lost):
-            yield place, TrackResult(path, Outcome.UNREADABLE, detail=str(result))
-        else:
-            yield place, result
+    with closing(results):
+        for place, path, result in results:
+            if isinstance(result, Lost):
+                yield place, lost_result(path, result)
+            else:
+                _check_sight(result, workers)
+                yield place, result
+
+
+def _check_sight(result: TrackResult, workers: Workers) -> None:
+    """Check that a file which another machine does not find is missing here too.
+
+    Raises:
+        MachineError: It is here.
+    """
+    if workers.is_remote and result.outcome is Outcome.MISSING and result.path.exists():
+        raise MachineError(
+            f"a worker does not find {result.path}, which is here; what was not scored is "
+            f"as it was: give the workers the same files at the same paths, and run again"
+        )
+
+
+def check_disk(path: Path, music_folder: Path | None = None) -> None:
+    """Check that a missing file's disk is there.
+
+    It is taken for away where the music folder is empty or gone, or where an empty folder
+    stands two levels or more above the file's own: that is a place to mount something.
+
+    Raises:
+        OSError: It is away.
+    """
+    if music_folder is not None and path.is_relative_to(music_folder):
+        away = not music_folder.is_dir() or _is_empty(music_folder)
+    else:
+        away = False
+    present = next((folder for folder in path.parents if folder.is_dir()), None)
+    if present is not None and _is_empty(present):
+        n_levels = len(path.parent.relative_to(present).parts)
+        away = away or n_levels >= _LEVELS_OF_AN_ALBUM
+    if away:
+        raise OSError(errno.ENODEV, "its folder is empty or gone: is the disk mounted?")
+
+
+def _is_empty(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
+
+
+def lost_result(path: Path, lost: Lost) -> TrackResult:
+    """Return what became of a file that no worker came back with."""
+    outcome = Outcome.UNAVAILABLE if lost.kind.is_trouble else Outcome.UNREADABLE
+    return TrackResult(path, outcome, detail=str(lost))
 
 
 def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:

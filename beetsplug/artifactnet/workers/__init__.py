@@ -13,11 +13,13 @@ from beetsplug.artifactnet.workers.executor import (
     n_processes,
     shared_workers,
 )
-from beetsplug.artifactnet.workers.run import Cancelled, Lost, Workers, run_each
+from beetsplug.artifactnet.workers.run import Cancelled, Workers, run_each
+from beetsplug.artifactnet.workers.trouble import Loss, Lost, trouble_of
 
 __all__ = [
     "LOCAL",
     "Cancelled",
+    "Loss",
     "Lost",
     "Workers",
     "close_workers",
@@ -25,4 +27,5 @@ __all__ = [
     "n_processes",
     "run_each",
     "shared_workers",
+    "trouble_of",
 ]

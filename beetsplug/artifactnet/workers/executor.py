@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +40,13 @@ def shared_workers(executor: str, threads: int) -> Workers:
 
 
 @atexit.register
+def _close_at_exit() -> None:
+    if threading.current_thread() is threading.main_thread():
+        # There is nothing left to interrupt, and Python would print a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    close_workers()
+
+
 def close_workers() -> None:
     """End the process's workers; the next call of :func:`shared_workers` starts others."""
     while _shared:

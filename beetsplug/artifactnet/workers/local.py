@@ -1,277 +1,264 @@
-"""Processes of this machine that score files; one that dies is replaced."""
+"""Processes of this machine that score files; one that ends is replaced.
+
+Not the standard library's pools nor those built on it: they start Python with the current
+folder first on its module path, need shared memory and sockets in a temporary folder, and
+take the time that a laptop slept for time that a task ran.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from beetsplug.artifactnet.workers.run import Lost
-
-if sys.platform == "win32":
-    from multiprocessing.context import SpawnContext as StartContext
-    from multiprocessing.context import SpawnProcess as StartProcess
-else:
-    from multiprocessing.context import ForkServerContext as StartContext
-    from multiprocessing.context import ForkServerProcess as StartProcess
-
-if TYPE_CHECKING:
-    import pebble
+from beetsplug.artifactnet.workers.process import (
+    CannotStartError,
+    Ended,
+    WorkerProcess,
+    how_it_ended,
+)
+from beetsplug.artifactnet.workers.trouble import Loss, Lost
 
 T = TypeVar("T")
 
-_FILES_PER_PROCESS = 2_000
+_TASKS_PER_PROCESS = 2_000
 """A process is replaced after that many: what a decoder leaks does not add up."""
-_PRELOADED = (
-    "beetsplug.artifactnet.scoring.pipeline",
-    "beetsplug.artifactnet.workers.local",
-    "onnxruntime",
-    "pebble.pool.process",
+_LONGEST_STEP_S = 1.0
+"""A longer time between two looks at a task is time in which this machine slept."""
+_FAULTS = frozenset(
+    -getattr(signal, name)
+    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
+    if hasattr(signal, name)
 )
+"""Exit codes of a process that its own code ended; other signals come from outside."""
 _CLOSE_S = 3.0
-_STALL_S = 30.0
-"""How long a task may stay queued while a worker is idle; one starts in a second or two."""
-_CRASH_ATTEMPTS = 2
-"""A worker may die of something else than its file, of a lack of memory for one."""
-_BROKEN_ATTEMPTS = 5
-"""Where nobody can say whose worker died, an innocent file must have better chances."""
-_starting = threading.Lock()
-"""Held while ``__main__`` is out of sight."""
+
+
+@dataclass(eq=False)
+class _Task:
+    """A function that is to be called, and the future of what it returns."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    time_limit_s: float | None
+    future: Future[Any] = field(default_factory=Future)
+    ran_s: float = 0.0
+    looked_at: float | None = None
+    """When its time was counted last; None before its function was called."""
+    lost: Lost | None = None
+    """Why its process was ended, where that was done on purpose."""
+
+    def count_time(self, now: float) -> bool:
+        """Count the time that it ran; tell whether that is beyond its limit."""
+        if self.looked_at is None or self.time_limit_s is None:
+            return False
+        self.ran_s += min(now - self.looked_at, _LONGEST_STEP_S)
+        self.looked_at = now
+        return self.ran_s > self.time_limit_s
+
+    def settle(self, value: object) -> None:
+        """Give the future its result, an exception its own way; once."""
+        with suppress(InvalidStateError):
+            if isinstance(value, BaseException):
+                self.future.set_exception(value)
+            else:
+                self.future.set_result(value)
+
+
+class _Slot:
+    """A thread that keeps one process, takes tasks and waits for what they return."""
+
+    def __init__(self, next_task: Callable[[_Slot], _Task | None]) -> None:
+        self._next_task = next_task
+        self._process: WorkerProcess | None = None
+        self._n_calls = 0
+        self._lock = threading.Lock()
+        """Held while the task in hand changes, or its process is ended for it."""
+        self._task: _Task | None = None
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a task."""
+        return self._task is None
+
+    def look(self, now: float) -> None:
+        """End the process if its task has run beyond the limit."""
+        with self._lock:
+            task = self._task
+            if task is not None and task.lost is None and task.count_time(now):
+                self._end(task, _late(self._process))
+
+    def give_up(self, future: Future[Any] | None = None) -> None:
+        """End the process if it works on this task, or on any."""
+        with self._lock:
+            task = self._task
+            if task is not None and future in (None, task.future):
+                self._end(task, Lost("given up", Loss.TIME))
+
+    def _end(self, task: _Task, lost: Lost) -> None:
+        task.lost = lost
+        if self._process is not None:
+            self._process.kill()
+
+    def _work(self) -> None:
+        while (task := self._next_task(self)) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            with self._lock:
+                self._task = task
+            result = self._result(task)
+            with self._lock:
+                self._task = None
+                if task.lost is not None:
+                    self._let_go()
+            task.settle(result)
+        self._let_go()
+
+    def _result(self, task: _Task) -> object:
+        """Return what the task's function returned or raised, or how it was lost."""
+        try:
+            process = self._started(task)
+            return task.lost or process.call(task.function, task.args)
+        except Ended as ended:
+            self._let_go()
+            return task.lost or _lost_by(ended)
+        except CannotStartError as error:
+            return task.lost or Lost(str(error), Loss.SCARCITY)
+        except BaseException as error:  # noqa: BLE001 - the future hands it on
+            return error
+
+    def _started(self, task: _Task) -> WorkerProcess:
+        """Return a process that can work, and let the task's time begin.
+
+        Raises:
+            CannotStartError: None can be started.
+        """
+        is_worn = self._n_calls >= _TASKS_PER_PROCESS
+        if is_worn or (self._process is not None and self._process.is_dead()):
+            self._let_go()
+        self._n_calls += 1
+        if self._process is None:
+            self._process = WorkerProcess()
+            try:
+                self._process.wait_until_ready()
+            except Ended as ended:
+                self._let_go()
+                how = how_it_ended(ended.exit_code)
+                raise CannotStartError(f"it ended before it could work, {how}") from None
+        task.looked_at = time.monotonic()
+        return self._process
+
+    def _let_go(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        self._process, self._n_calls = None, 0
+
+
+def _late(process: WorkerProcess | None) -> Lost:
+    if process is not None and process.waits_for_the_machine():
+        return Lost("its disk does not answer", Loss.ACCESS)
+    return Lost("not done within the time limit", Loss.TIME)
+
+
+def _lost_by(ended: Ended) -> Lost:
+    how = how_it_ended(ended.exit_code)
+    if ended.exit_code in _FAULTS or ended.exit_code >= 0:
+        return Lost(f"its decoder crashed ({how})", Loss.CRASH)
+    return Lost(f"its worker was ended ({how}), as where memory is short", Loss.SCARCITY)
 
 
 class LocalWorkers:
-    """Processes of this machine; one that dies is replaced.
+    """Processes of this machine, started as there is work for them.
 
     Args:
-        n_workers: How many.
-        stall_s: Seconds after which work that waits for a worker which has none is taken
-            for lost.
+        n_workers: How many at most.
     """
 
-    def __init__(self, n_workers: int, *, stall_s: float = _STALL_S) -> None:
-        self._n_workers, self._stall_s = n_workers, stall_s
-        self._pool = _Pool(n_workers)
-        self._is_closed = False
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self._slots: list[_Slot] = []
+        self._tasks: deque[_Task] = deque()
+        self._changed = threading.Condition()
+        """Held while slots or tasks change."""
 
     @property
     def n_workers(self) -> int:
         """How many tasks run at the same time."""
         return self._n_workers
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether they may see other files than this machine: they do not."""
+        return False
+
     def submit(
         self, time_limit_s: float | None, function: Callable[..., T], *args: Any
-    ) -> Future[T]:
-        """Run a function in a process; cancelling its future ends the process."""
-        self.check()
-        return self._pool.submit(time_limit_s, function, *args)
+    ) -> Future[T | Lost]:
+        """Call a function in a process.
 
-    def lost(self, error: BaseException) -> Lost | None:
-        """Return what was lost where this exception of a future says so, else None."""
-        from concurrent.futures.process import BrokenProcessPool
+        Args:
+            time_limit_s: After so many seconds of running time the process is ended; time
+                in which this machine slept does not count. None: it may run for ever.
+            function: One of a module, or something else that can be pickled.
+            args: Its arguments.
 
-        from pebble import ProcessExpired
+        Returns:
+            Its result, or a :class:`Lost` where there is none; or the future raises what
+            the function raised.
+        """
+        task = _Task(function, args, time_limit_s)
+        with self._changed:
+            self._tasks.append(task)
+            n_idle = sum(slot.is_idle for slot in self._slots)
+            if n_idle < len(self._tasks) and len(self._slots) < self._n_workers:
+                self._slots.append(_Slot(self._next_task))
+            self._changed.notify()
+        return task.future
 
-        if isinstance(error, ProcessExpired):
-            reason = f"its decoder crashed ({_how_it_ended(error.exitcode)})"
-            return Lost(reason, _CRASH_ATTEMPTS)
-        if isinstance(error, BrokenProcessPool):
-            return Lost("its worker died again and again", _BROKEN_ATTEMPTS)
-        if isinstance(error, TimeoutError | FutureTimeoutError):
-            return Lost("not done within the time limit")
-        return None
+    def _next_task(self, slot: _Slot) -> _Task | None:
+        """Wait for a task; None where the slot is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._tasks or slot not in self._slots)
+            return self._tasks.popleft() if slot in self._slots else None
 
     def check(self) -> None:
-        """Replace the pool if it is broken or stalled; what it had still to do fails.
+        """End the processes whose task has run beyond its time limit."""
+        now = time.monotonic()
+        for slot in self._slots:
+            slot.look(now)
 
-        A process that dies with nothing to do leaves the whole pool out of order. One that
-        dies with what it was asked for in its hands, before it said so, takes that with it,
-        and the lock that it held: nobody else will do it, and no time limit runs for it.
-        """
-        if self._is_closed:
-            return
-        if self._pool.is_broken() or self._pool.waits_s() > self._stall_s:
-            broken, self._pool = self._pool, _Pool(self._n_workers)
-            broken.give_up()
+    def abandon(self, future: Future[Any]) -> None:
+        """Take a task back, or end the process that works on it."""
+        if not future.cancel():
+            for slot in self._slots:
+                slot.give_up(future)
 
-    def close(self) -> None:
-        """End all processes."""
-        self._is_closed = True
-        self._pool.close()
-
-
-class _PoolFuture(Future[T]):
-    """What a pool's own future comes to, unless it is given up before.
-
-    The pool's own is left to the pool, whose threads end with a traceback where somebody
-    else has settled it.
-    """
-
-    def __init__(self, future: Future[T]) -> None:
-        super().__init__()
-        self._future = future
-        future.add_done_callback(self._take)
-
-    def running(self) -> bool:
-        """Tell whether a process works on it."""
-        return not self.done() and self._future.running()
-
-    def cancel(self) -> bool:
-        """Take it back, or end the process that works on it."""
-        return self._future.cancel()
-
-    def give_up(self) -> None:
-        """Fail as what a broken pool had to do fails."""
-        from concurrent.futures.process import BrokenProcessPool
-
-        with suppress(InvalidStateError):
-            self.set_exception(BrokenProcessPool("the pool broke"))
-
-    def _take(self, future: Future[T]) -> None:
-        with suppress(InvalidStateError):
-            if future.cancelled():
-                super().cancel()
-                self.set_running_or_notify_cancel()
-            elif error := future.exception():
-                self.set_exception(error)
-            else:
-                self.set_result(future.result())
-
-
-class _Pool:
-    """A pool of processes, until it breaks or is closed."""
-
-    def __init__(self, n_workers: int) -> None:
-        context = _context()
-
-        from pebble import ProcessPool
-
-        self._pool: pebble.ProcessPool = ProcessPool(
-            max_workers=n_workers,
-            max_tasks=_FILES_PER_PROCESS,
-            initializer=_start_worker,
-            context=context,
-        )
-        self._n_workers = n_workers
-        self._futures: set[_PoolFuture[Any]] = set()
-        self._waiting: frozenset[_PoolFuture[Any]] = frozenset()
-        self._waits_since = time.monotonic()
-        self._closing = threading.Event()
-        # Started now: there are no new threads any more when Python exits.
-        self._closer = threading.Thread(target=self._close, daemon=True)
-        self._closer.start()
-
-    def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
-    ) -> Future[T]:
-        future = _PoolFuture(
-            self._pool.schedule(function, args=list(args), timeout=time_limit_s)
-        )
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
-        return future
-
-    def is_broken(self) -> bool:
-        return not self._pool.active
-
-    def waits_s(self) -> float:
-        """Return for how many seconds the same tasks wait although a worker has none."""
-        undone = [future for future in list(self._futures) if not future.done()]
-        waiting = frozenset(future for future in undone if not future.running())
-        if len(undone) - len(waiting) >= self._n_workers:
-            waiting = frozenset()
-        if waiting != self._waiting:
-            self._waiting, self._waits_since = waiting, time.monotonic()
-        return time.monotonic() - self._waits_since if waiting else 0.0
-
-    def give_up(self) -> None:
-        """Let what is not done fail, and end what runs."""
-        self._pool.stop()
-        self._closing.set()
-        for future in list(self._futures):
-            future.give_up()
+    def shrink(self) -> bool:
+        """Work with one process fewer from now on; tell whether that leaves any."""
+        with self._changed:
+            if self._n_workers == 1:
+                return False
+            self._n_workers -= 1
+            if len(self._slots) > self._n_workers:
+                idle = next((slot for slot in self._slots if slot.is_idle), self._slots[-1])
+                self._slots.remove(idle)
+            self._changed.notify_all()
+        return True
 
     def close(self) -> None:
         """End all processes."""
-        self._pool.stop()
-        self._closing.set()
-        # Ctrl-C may have hit this thread in the middle of waking one of the pool's, which
-        # then sleeps for ever. The processes have ended by then; the rest are daemons.
-        self._closer.join(_CLOSE_S)
-
-    def _close(self) -> None:
-        self._closing.wait()
-        self._pool.join()
-
-
-class WorkerProcess(StartProcess):
-    """A process that does not import the program that started it.
-
-    Nothing of that program is needed there: it would cost the time to load beets, and a
-    script without a main guard, or one read from standard input, would start workers of
-    its own in each worker.
-    """
-
-    def start(self) -> None:
-        """Start the process."""
-        with _starting:
-            program = sys.modules["__main__"]
-            sys.modules["__main__"] = ModuleType("__main__")
-            try:
-                super().start()
-            finally:
-                sys.modules["__main__"] = program
-
-
-class WorkerContext(StartContext):
-    """How worker processes are started.
-
-    Not by forking this one: an import runs in several threads, and what another of them
-    holds at that moment would stay locked for ever. The server is forked from before it
-    has any thread, so a new process costs little time and shares its memory. Windows has
-    no fork; there each process loads everything.
-    """
-
-    Process = WorkerProcess
-
-
-def _context() -> WorkerContext:
-    context = WorkerContext()
-    if sys.platform != "win32":
-        from multiprocessing.forkserver import ensure_running
-
-        context.set_forkserver_preload(list(_PRELOADED))
-        # It loads what it forks while this process still loads the rest.
-        ensure_running()
-    return context
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; it is for the process that people talk to.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_master, daemon=True).start()
-
-
-def _end_with_master() -> None:
-    """End this process when the one that started it ends, in the middle of a file or not."""
-    master = multiprocessing.parent_process()
-    if master is not None:
-        master.join()
-        os._exit(1)
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        try:
-            return signal.Signals(-exit_code).name
-        except ValueError:
-            return f"signal {-exit_code}"
-    return f"exit status {exit_code}"
+        with self._changed:
+            slots, self._slots = self._slots, []
+            self._changed.notify_all()
+        for slot in slots:
+            slot.give_up()
+        for slot in slots:
+            slot.thread.join(_CLOSE_S)

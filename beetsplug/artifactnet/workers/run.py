@@ -1,12 +1,16 @@
-"""Running a function over many items elsewhere, with retries and cancelling."""
+"""Running a function over many items in workers: retries, cancelling, trouble."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from beetsplug.artifactnet.errors import MachineError
+from beetsplug.artifactnet.workers.trouble import Loss, Lost
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -15,47 +19,55 @@ _WAIT_S = 0.2
 """How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 _PER_WORKER = 2
 """Items a worker has at hand: the one that it works on, and the next."""
+_CRASHES = 2
+"""A worker may crash for another reason than its item, so each has a second attempt."""
+_SCARCITIES = 3
+"""Items in a row that even one worker alone cannot do, before a run stops."""
+_IN_A_ROW = 8
+"""Items in a row that cannot be read, before one that could be is tried again."""
+_FROM_THE_START = 25
+"""Items that cannot be read before any could be, before a run stops."""
 
 
 class Cancelled(Exception):
     """The run was stopped."""
 
 
-@dataclass(frozen=True)
-class Lost:
-    """What there is in place of a result where a worker did not come back with one."""
-
-    reason: str
-    attempts: int = 1
-    """How often the item is tried before this is its result."""
-
-    def __str__(self) -> str:
-        return self.reason
-
-
 class Workers(Protocol):
-    """Something that runs functions elsewhere."""
+    """Something that calls functions elsewhere."""
 
     @property
     def n_workers(self) -> int:
         """How many tasks run at the same time."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether they may see other files than this machine."""
+
     def submit(
         self, time_limit_s: float | None, function: Callable[..., T], *args: Any
-    ) -> Future[T]:
-        """Run a function of a module, with arguments that can be pickled.
+    ) -> Future[T | Lost]:
+        """Call a function of a module, with arguments that can be pickled.
 
         Args:
-            time_limit_s: After so many seconds it is ended; None lets it run.
-            function: What to run.
+            time_limit_s: After so many seconds of running time it is ended; None lets it
+                run.
+            function: What to call.
             args: Its arguments.
         """
 
-    def lost(self, error: BaseException) -> Lost | None:
-        """Return what was lost where this exception of a future says so, else None."""
-
     def check(self) -> None:
-        """Let those futures fail that nobody works for any more."""
+        """End what has run beyond its time limit.
+
+        Raises:
+            MachineError: Nobody is left who could work.
+        """
+
+    def abandon(self, future: Future[Any]) -> None:
+        """Take a task back, or end what works on it."""
+
+    def shrink(self) -> bool:
+        """Work on one task fewer at a time; tell whether that leaves any."""
 
 
 def run_each(
@@ -68,46 +80,140 @@ def run_each(
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
-    An item whose worker dies is tried a second time. Closing the generator ends what
-    runs and drops what waits; no more than two items a worker do either.
+    An item whose worker crashes is tried a second time, and is then :class:`Lost`. One that
+    meets trouble of the machine is put off: it is lost only if it does so again at the end,
+    when others could be done. Closing the generator ends what runs and drops what waits;
+    no more than two items a worker do either.
 
     Raises:
         Cancelled: ``is_cancelled`` said so, asked several times a second.
+        MachineError: The machine is in trouble that no single item explains. Items that
+            were not yielded are as they were.
         Exception: What the function raised.
     """
-    waiting: dict[Future[T], tuple[int, Item, int]] = {}
-    queue = ((place, item, 1) for place, item in enumerate(items))
-    again: deque[tuple[int, Item, int]] = deque()
-    try:
-        while True:
-            while len(waiting) < _PER_WORKER * workers.n_workers:
-                task = again.popleft() if again else next(queue, None)
-                if task is None:
-                    break
-                waiting[workers.submit(time_limit_s, function, task[1])] = task
-            if not waiting:
-                return
+    run = _Run(function, items, workers, time_limit_s)
+    with closing(run):
+        yield from run.results(is_cancelled)
+
+
+@dataclass(frozen=True)
+class _Task(Generic[Item]):
+    place: int
+    item: Item
+    n_crashes: int = 0
+    is_probe: bool = False
+    """It could be done before, and is done again to see whether anything can be."""
+    is_last_try: bool = False
+
+
+class _Run(Generic[Item, T]):
+    """One call of :func:`run_each`."""
+
+    def __init__(
+        self,
+        function: Callable[[Item], T],
+        items: Iterable[Item],
+        workers: Workers,
+        time_limit_s: float | None,
+    ) -> None:
+        self._function, self._workers = function, workers
+        self._time_limit_s = time_limit_s
+        self._new = (_Task(place, item) for place, item in enumerate(items))
+        self._again: deque[_Task[Item]] = deque()
+        self._put_off: deque[_Task[Item]] = deque()
+        self._waiting: dict[Future[T | Lost], _Task[Item]] = {}
+        self._done_before: _Task[Item] | None = None
+        self._in_a_row = 0
+        """Troubles since something was done."""
+        self._n_scarcities = 0
+
+    def results(self, is_cancelled: Callable[[], bool]) -> Iterator[tuple[int, Item, T | Lost]]:
+        """Yield what comes, until nothing is left."""
+        while self._submit():
             if is_cancelled():
                 raise Cancelled
-            done, _ = wait(waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
-            workers.check()
+            done, _ = wait(self._waiting, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
+            self._workers.check()
             for future in done:
-                place, item, attempt = waiting.pop(future)
-                result = _result(future, workers)
-                if isinstance(result, Lost) and attempt < result.attempts:
-                    again.append((place, item, attempt + 1))
-                else:
-                    yield place, item, result
-    finally:
-        for future in waiting:
-            future.cancel()
+                task = self._waiting.pop(future)
+                result = future.result()
+                if self._is_final(task, result) and not task.is_probe:
+                    yield task.place, task.item, result
+
+    def close(self) -> None:
+        """End what runs and drop what waits."""
+        for future in self._waiting:
+            self._workers.abandon(future)
+
+    def _submit(self) -> bool:
+        """Give the workers as much as they can have; tell whether they have anything."""
+        while len(self._waiting) < _PER_WORKER * self._workers.n_workers:
+            task = self._next()
+            if task is None:
+                break
+            future = self._workers.submit(self._time_limit_s, self._function, task.item)
+            self._waiting[future] = task
+        return bool(self._waiting)
+
+    def _next(self) -> _Task[Item] | None:
+        if self._again:
+            return self._again.popleft()
+        task = next(self._new, None)
+        if task is None and self._put_off and not self._waiting:
+            # One at a time: what was short before is short no longer.
+            return replace(self._put_off.popleft(), is_last_try=True)
+        return task
+
+    def _is_final(self, task: _Task[Item], result: T | Lost) -> bool:
+        """Take note of a result; tell whether it is the item's last."""
+        if not isinstance(result, Lost):
+            self._in_a_row, self._done_before = 0, replace(task, is_probe=True)
+            return True
+        if result.kind.is_trouble:
+            return self._is_lost_for_good(task, result)
+        if result.kind is Loss.CRASH and task.n_crashes + 1 < _CRASHES:
+            self._again.append(replace(task, n_crashes=task.n_crashes + 1))
+            return False
+        return True
+
+    def _is_lost_for_good(self, task: _Task[Item], lost: Lost) -> bool:
+        """Put off an item in trouble; tell whether it was already, and alone is concerned.
+
+        Raises:
+            MachineError: Others are concerned too.
+        """
+        self._in_a_row += 1
+        if task.is_probe or self._is_hopeless(lost):
+            raise MachineError(_advice(lost))
+        if not task.is_last_try:
+            self._put_off.append(task)
+        self._probe()
+        if task.is_last_try and self._done_before is None and not self._put_off:
+            raise MachineError(_advice(lost))
+        return task.is_last_try and self._done_before is not None
+
+    def _is_hopeless(self, lost: Lost) -> bool:
+        if lost.kind is Loss.SCARCITY:
+            self._n_scarcities += 1
+            # A single worker may be ended by mistake; a second one is a sign.
+            is_alone = self._n_scarcities % 2 == 0 and not self._workers.shrink()
+            return is_alone and self._in_a_row > _SCARCITIES
+        return self._done_before is None and self._in_a_row >= _FROM_THE_START
+
+    def _probe(self) -> None:
+        """Do again what could be done before, where many in a row could not."""
+        if self._done_before is not None and self._in_a_row % _IN_A_ROW == 0:
+            self._again.append(self._done_before)
 
 
-def _result(future: Future[T], workers: Workers) -> T | Lost:
-    try:
-        return future.result()
-    except Exception as error:
-        lost = workers.lost(error)
-        if lost is None:
-            raise
-        return lost
+def _advice(lost: Lost) -> str:
+    """Return one line that names the cause of a stop and what to do."""
+    if lost.kind is Loss.SCARCITY:
+        return (
+            f"stopped: {lost.reason}; what was not scored is as it was: free some memory or "
+            f"file handles, or set `threads: 1`, and run again"
+        )
+    return (
+        f"stopped: files cannot be read ({lost.reason}); nothing about them was changed: "
+        f"see to the disk, its connection and permissions, and run again"
+    )

@@ -1,0 +1,18 @@
+"""The one place that loads onnxruntime, with what it would report switched off."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+
+def load_onnxruntime() -> ModuleType:
+    """Return onnxruntime, its telemetry switched off.
+
+    Since 1.29 its wheels for Linux and macOS report their use and keep an id and a database
+    below the home, unless this variable is set before they are loaded.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
