@@ -1,9 +1,11 @@
 /* Lets files whose path holds FAULT_PATH fail: at opening, or at reading where FAULT_AT is
-   "read". FAULT_ERRNO is the number of the error. Loaded by LD_PRELOAD. */
+   "read". FAULT_ERRNO is the number of the error. A process that opens a file whose path
+   holds FAULT_SIGNAL_PATH sends itself SIGSEGV. Loaded by LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +14,14 @@
 
 static char faulty[65536];
 
-static int is_meant(const char *path) {
-    const char *part = getenv("FAULT_PATH");
+static int holds(const char *path, const char *name) {
+    const char *part = getenv(name);
     return part && path && strstr(path, part);
+}
+
+static int is_meant(const char *path) {
+    if (holds(path, "FAULT_SIGNAL_PATH")) raise(SIGSEGV);
+    return holds(path, "FAULT_PATH");
 }
 
 static int fails_at_read(void) {

@@ -2,14 +2,19 @@
 
     python -m tests.programs.soak --files 2000 --seed 0
 
-``beet artifactnet`` is killed twice and interrupted once, and then left to end. After
-that every good file must have been scored, once, and each bad one must say what is wrong
-with it. The exit status is 1 where that is not so.
+``beet artifactnet`` is killed, interrupted and terminated on the way, its workers too, and
+then left to end. After that every good file must have been scored, once, and each bad one
+must say what is wrong with it. The exit status is 1 where that is not so.
+
+``--kills 50`` kills it at 50 random moments. ``--memory-mb 200`` runs it in a memory cgroup
+(version 1) of that size; where none can be made it says so. Files that crash their decoder
+or lie on a bad sector need a C compiler; without one they are garbage instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import random
@@ -22,24 +27,27 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from beets.library import Item, Library
 
-from tests.programs.speed import session_mb
+from tests.programs.speed import pids_of_session, session_mb
 from tests.support.audio_files import encode, music, tone
 from tests.support.beets_library import HEARING_BEET
+from tests.support.faults import COMPILER, failing
 from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
-CRASHER = Path(__file__).parents[1] / "regressions" / "vorbis-seek-crash.ogg"
+CRASHING, BAD_SECTOR = "crashing", "bad sector"
+"""Parts of the paths of such files."""
+CGROUPS = Path("/sys/fs/cgroup/memory")
 TIME_LIMIT_S = 3
 ENDLESS_REPEATS = 20_000
 """Seconds of audio in a file whose decoding takes longer than that."""
 ENDS_WITHIN_S = 15.0
-INTERRUPTED = 130
+STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WAIT_S = 0.02
 SUFFIXES = ("flac", "ogg", "mp3", "wav")
 FAULTY_EVERY = 5
@@ -64,6 +72,8 @@ class Soak:
     problems: list[str] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
     """Of all processes together, over time."""
+    cgroup: Path | None = None
+    """Where the runs have a memory limit."""
 
     @property
     def database(self) -> Path:
@@ -107,12 +117,14 @@ class Soak:
             return "vanishing" if place == 0 else "good"
         if number % FAULTY_EVERY:
             return "good"
+        if fault in {CRASHING, BAD_SECTOR} and COMPILER is None:
+            return "garbage"
         return "garbage" if fault == "hanging" and round_of_faults >= MAX_HANGING else fault
 
     def _seeds(self) -> dict[str, Path]:
-        """Return a good file of each format, one that crashes and one that takes long."""
+        """Return a good file of each format, and one that takes long."""
         duration_s = 2.0 if self.model is not None else 8.0
-        seeds = {"crash": CRASHER, "endless": self.folder / "seeds" / "endless.aac"}
+        seeds = {"endless": self.folder / "seeds" / "endless.aac"}
         for suffix in SUFFIXES:
             seeds[suffix] = path = self.folder / "seeds" / f"good.{suffix}"
             rate = SAMPLE_RATE if suffix in {"flac", "wav"} else 44_100
@@ -140,9 +152,16 @@ class Soak:
     # The run, again and again.
 
     def start(self) -> subprocess.Popen[str]:
+        faults = (
+            failing(self.folder, BAD_SECTOR, errno.EIO, crashing=CRASHING) if COMPILER else {}
+        )
+        command = [sys.executable, "-u", "-c", HEARING_BEET, "artifactnet", "-q"]
+        if self.cgroup is not None:
+            enter = f'echo $$ > {self.cgroup}/cgroup.procs; exec "$@"'
+            command = ["sh", "-c", enter, "sh", *command]
         return subprocess.Popen(
-            [sys.executable, "-u", "-c", HEARING_BEET, "artifactnet", "-q"],
-            env={**os.environ, "BEETSDIR": str(self.folder)},
+            command,
+            env={**os.environ, **faults, "BEETSDIR": str(self.folder)},
             stdout=subprocess.PIPE,
             stderr=(self.folder / "errors.txt").open("a"),
             text=True,
@@ -171,12 +190,15 @@ class Soak:
         n_done = max(n_done, self.n_done() + 1)
         process = self.start()
         assert process.stdout is not None
-        polls = 0
+        polls, kills_worker_at = 0, n_done - 1
         while process.poll() is None and (number is None or self.n_done() < n_done):
             # Reading the memory of all processes takes long enough to miss the moment.
             if polls % 10 == 0:
                 self.memory_mb.append(session_mb(process.pid))
             polls += 1
+            if number is None and self.n_done() >= kills_worker_at:
+                kills_worker_at += len(self.expected) // 8 + 1
+                self._kill_worker(process.pid)
             time.sleep(WAIT_S)
         if number is not None:
             self.check(process.poll() is None, f"the run ended before {number.name}")
@@ -195,9 +217,16 @@ class Soak:
         wanted = self._wanted_statuses(number, last)
         self.check(process.returncode in wanted, f"exit status after {name}")
         self.check(took_s < ENDS_WITHIN_S, f"took {took_s:.0f} s to end after {name}")
-        if process.returncode == INTERRUPTED:
-            self.check(last.startswith("interrupted: "), f"no summary after Ctrl-C: {last}")
+        if process.returncode in STATUSES.values():
+            self.check(last.startswith("interrupted: "), f"no summary after {name}: {last}")
         return last
+
+    def _kill_worker(self, leader: int) -> None:
+        """Kill one of a run's workers, as the system does where memory is short."""
+        workers = [pid for pid in pids_of_session(leader) if pid != leader]
+        if workers:
+            with suppress(ProcessLookupError):
+                os.kill(self.rng.choice(workers), signal.SIGKILL)
 
     def _wanted_statuses(self, number: signal.Signals | None, last: str) -> set[int]:
         """Return the exit statuses that are right for a run that ended with this line.
@@ -206,10 +235,10 @@ class Soak:
         """
         if number is signal.SIGKILL:
             return {-signal.SIGKILL}
-        if number is signal.SIGINT and self.n_done() < len(self.expected):
-            return {INTERRUPTED}
+        if number is not None and self.n_done() < len(self.expected):
+            return {STATUSES[number]}
         of_the_end = int(re.match(r"0 scored, .* [1-9]\d* failed,", last) is not None)
-        return {of_the_end} if number is None else {of_the_end, INTERRUPTED}
+        return {of_the_end} if number is None else {of_the_end, STATUSES[number]}
 
     def _check_session(self, leader: int) -> None:
         """Check that no process of a run is left."""
@@ -245,14 +274,15 @@ class Soak:
             self.expected[item_id] = "missing: no such file"
         self.say(f"{len(left)} files deleted")
 
-    def run(self) -> None:
-        """Run, kill, run, kill, delete files, run, interrupt, run to the end."""
+    def run(self, n_kills: int) -> None:
+        """Run, kill, run, kill, delete files, run, interrupt, terminate, run to the end."""
         n_files = len(self.expected)
         self.configure()
-        self.run_until(n_files // 5, signal.SIGKILL)
-        self.run_until(2 * n_files // 5, signal.SIGKILL)
+        for number in range(1, n_kills + 1):
+            self.run_until(2 * number * n_files // (5 * n_kills), signal.SIGKILL)
         self.let_files_vanish()
         self.run_until(3 * n_files // 5, signal.SIGINT)
+        self.run_until(7 * n_files // 10, signal.SIGTERM)
         self.say(self.run_until(n_files, None))
         last = self.run_until(n_files, None)
         self.check(last.startswith("nothing to score: "), f"work was left: {last}")
@@ -333,9 +363,15 @@ def _short(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
 
 
 def _crashing(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
-    path = path.with_name(path.name + ".ogg")
-    shutil.copyfile(seeds["crash"], path)
+    path = path.with_name(f"{path.name} {CRASHING}.flac")
+    shutil.copyfile(seeds["flac"], path)
     return path, "unreadable: its decoder crashed"
+
+
+def _bad_sector(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
+    path = path.with_name(f"{path.name} {BAD_SECTOR}.flac")
+    shutil.copyfile(seeds["flac"], path)
+    return path, "unavailable: "
 
 
 def _hanging(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
@@ -355,17 +391,47 @@ FAULTS: dict[str, Fault] = {
     "loop": _loop,
     "silent": _silent,
     "short": _short,
-    "crashing": _crashing,
+    CRASHING: _crashing,
+    BAD_SECTOR: _bad_sector,
     "hanging": _hanging,
 }
 
 
-def soak(folder: Path, n_files: int, seed: int, *, bundled: bool = False) -> list[str]:
+@contextmanager
+def memory_limit(limit_mb: int | None) -> Iterator[Path | None]:
+    """Make a memory cgroup of a size, where this machine lets us."""
+    if limit_mb is None:
+        yield None
+        return
+    group = CGROUPS / f"soak-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit_mb << 20))
+    except OSError as error:
+        sys.stdout.write(f"no memory limit here: {error}\n")
+        yield None
+        return
+    try:
+        yield group
+    finally:
+        time.sleep(1)
+        group.rmdir()
+
+
+def soak(
+    folder: Path,
+    n_files: int,
+    seed: int,
+    *,
+    bundled: bool = False,
+    n_kills: int = 2,
+    cgroup: Path | None = None,
+) -> list[str]:
     """Run it in an empty folder; return what went wrong."""
     model = None if bundled else write_model(folder / "model") / "model.onnx"
-    found = Soak(folder, random.Random(seed), model)
+    found = Soak(folder, random.Random(seed), model, cgroup=cgroup)
     found.write(n_files)
-    found.run()
+    found.run(n_kills)
     return found.problems
 
 
@@ -373,10 +439,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=2)
+    parser.add_argument("--memory-mb", type=int)
     parser.add_argument("--bundled", action="store_true", help="the model that is shipped")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        problems = soak(Path(folder), options.files, options.seed, bundled=options.bundled)
+    with tempfile.TemporaryDirectory() as folder, memory_limit(options.memory_mb) as cgroup:
+        problems = soak(
+            Path(folder),
+            options.files,
+            options.seed,
+            bundled=options.bundled,
+            n_kills=options.kills,
+            cgroup=cgroup,
+        )
     sys.exit(1 if problems else 0)
 
 

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -175,17 +175,24 @@ class Command:
         return held
 
 
+def pids_of_session(leader: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            status = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(status[3]) == leader and status[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
 def session_mb(leader: int) -> float:
     """Return the proportional set size of all processes of a session, in MB."""
     total_kb = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            if int(status[3]) == leader:
-                lines = (folder / "smaps_rollup").read_text(encoding="ascii").splitlines()
-                total_kb += sum(int(s.split()[1]) for s in lines if s.startswith("Pss:"))
-        except (OSError, IndexError):
-            continue  # it has ended
+    for pid in pids_of_session(leader):
+        with suppress(OSError, IndexError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+            total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total_kb / 1024
 
 

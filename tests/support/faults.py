@@ -19,7 +19,9 @@ needs_faults = pytest.mark.skipif(
 )
 
 
-def failing(folder: Path, part: str, code: int, *, at: str = "open") -> dict[str, str]:
+def failing(
+    folder: Path, part: str, code: int, *, at: str = "open", crashing: str = ""
+) -> dict[str, str]:
     """Return the environment of a program for which some files cannot be read.
 
     Args:
@@ -27,6 +29,7 @@ def failing(folder: Path, part: str, code: int, *, at: str = "open") -> dict[str
         part: Of the paths of these files.
         code: The error's number.
         at: ``open`` or ``read``.
+        crashing: Part of the paths that end whichever process opens them.
     """
     library = folder / "faults.so"
     if not library.exists():
@@ -41,4 +44,5 @@ def failing(folder: Path, part: str, code: int, *, at: str = "open") -> dict[str
         "FAULT_PATH": part,
         "FAULT_ERRNO": str(code),
         "FAULT_AT": at,
+        **({"FAULT_SIGNAL_PATH": crashing} if crashing else {}),
     }
