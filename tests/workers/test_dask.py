@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.errors import MachineError
+from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
+from beetsplug.artifactnet.scoring.pipeline import check_sight, score_file, score_files
 from beetsplug.artifactnet.workers import Lost, close_workers, run_each, shared_workers
+from beetsplug.artifactnet.workers.dask import DaskWorkers
 from tests.support.beets_library import SCORES, ArtifactNetHelper, write_broken, write_track
 from tests.support.onnx_models import load_model, write_model
 from tests.workers.test_local import leave, own_pid
@@ -91,3 +96,51 @@ class TestCommand(ArtifactNetHelper):
         self.run_command("artifactnet")
         assert self.get("One").ai_score == pytest.approx(SCORES["ai"], abs=1e-3)
         assert self.get("Two").ai_verdict == "real"
+
+
+def test_files_that_the_cluster_does_not_see(address: str, tmp_path: Path) -> None:
+    """Missing is only what this machine does not find either."""
+    detector = Detector(load_model(write_model(tmp_path / "model")))
+    track = write_track(tmp_path / "here.flac")
+    score = partial(lose_sight, detector=detector, count=7)
+    run = run_each(score, [track], shared_workers(address, 0))
+    ((_, _, result),) = run
+    assert isinstance(result, TrackResult)
+    assert result.outcome is Outcome.MISSING
+    with pytest.raises(MachineError, match=r"a worker does not find .*, which is here"):
+        check_sight(result, shared_workers(address, 0))
+
+
+def lose_sight(path: Path, detector: Detector, count: int) -> TrackResult:
+    """Score what a worker finds where it has mounted nothing."""
+    found = score_file(path.with_name("elsewhere") / path.name, detector, count)
+    return replace(found, path=path)
+
+
+def wait_here(_: int) -> None:
+    time.sleep(60)
+
+
+class TestCluster:
+    """What becomes of a run when the cluster goes."""
+
+    def test_a_scheduler_that_goes(self) -> None:
+        """It is one line, and nothing waits for ever."""
+        with distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster:
+            workers = DaskWorkers(cluster.scheduler_address)
+            threading.Timer(1.5, cluster.close).start()
+            with pytest.raises(MachineError, match=r"does not answer any more; .* run again"):
+                list(run_each(wait_here, range(4), workers))
+            workers.close()
+
+    def test_a_scheduler_without_workers(self) -> None:
+        """A run waits for one for a while, and then says what to do."""
+        with distributed.LocalCluster(
+            n_workers=0, processes=True, dashboard_address=None
+        ) as cluster:
+            workers = DaskWorkers(cluster.scheduler_address, without_workers_s=1.0)
+            with pytest.raises(MachineError, match="has had no worker for 1 s: start one"):
+                list(run_each(own_pid, range(4), workers))
+            workers.close()

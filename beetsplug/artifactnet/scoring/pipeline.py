@@ -158,11 +158,11 @@ def score_files(  # noqa: PLR0913 - options with defaults
             if isinstance(result, Lost):
                 yield place, lost_result(path, result)
             else:
-                _check_sight(result, workers)
+                check_sight(result, workers)
                 yield place, result
 
 
-def _check_sight(result: TrackResult, workers: Workers) -> None:
+def check_sight(result: TrackResult, workers: Workers) -> None:
     """Check that a file which another machine does not find is missing here too.
 
     Raises:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 _CONNECT_S = 10
 _OF_DASK = ("dask.", "distributed.", "tornado.")
-_WITHOUT_WORKERS_S = 30.0
-"""How long a cluster may be without a worker."""
+_WITHOUT_WORKERS_S = 120.0
+"""How long a cluster may be without a worker; one that crashed takes seconds to start anew."""
 
 
 class _DaskFuture(Future[T]):
