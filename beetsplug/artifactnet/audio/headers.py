@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,9 +27,10 @@ _ID3V2_BYTES = 10
 _ID3V2_FOOTER = 0x10
 _ID3V1_BYTES = 128
 _APE_TAG_BYTES = 32
-_XING_WITHIN = 64
+_TAG_WITHIN = 64
 """A Xing or Info tag stands behind the header and the side information of a frame."""
-_XING_FRAMES, _XING_BYTES = 1, 2
+_VBRI_AT = 36
+"""Where a VBRI tag starts, whatever the side information."""
 _MOST_BYTES_BEHIND = 1 << 14
 """What may follow the last frame of an MP3 without being another one."""
 _WAVPACK_HEADER_BYTES = 32
@@ -97,28 +99,52 @@ def _refuse_cut_page(file: BinaryIO, n_bytes: int) -> None:
         raise AudioError("truncated: cut within its last page")
 
 
-def tells_mp3_length(path: Path) -> bool:
-    """Tell whether the Xing or Info tag of an MP3 speaks of all of the file.
+@dataclass(frozen=True)
+class Mp3Tag:
+    """What the tag in the first frame of an MP3 tells: Xing, Info or VBRI."""
 
-    It does not where it tells no number of frames or bytes, or where more follows the
-    bytes that it tells: MP3s joined by ``cat`` have the tag of the first.
+    name: bytes
+    n_frames: int
+    """0: it does not tell."""
+    n_bytes: int
+    """From the tag's own frame to the end of the last; 0: it does not tell."""
+    covers_file: bool
+    """False where more follows than these bytes: MP3s joined by ``cat``, for one."""
+
+
+def read_mp3_tag(path: Path) -> Mp3Tag | None:
+    """Return the length tag of an MP3, None where its first frame is not one.
 
     Raises:
+        AudioError: The file ends before the bytes that the tag tells of.
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         start = _id3v2_end(file, 0)
         file.seek(start)
-        frame = file.read(_XING_WITHIN)
-        place = max(frame.find(b"Xing"), frame.find(b"Info"))
-        if place < 0:
-            return False
-        file.seek(start + place + 4)
-        flags, n_frames, n_bytes = struct.unpack(">III", file.read(12).ljust(12, b"\0"))
-        wanted = _XING_FRAMES | _XING_BYTES
-        if flags & wanted != wanted or not n_frames or not n_bytes:
-            return False
-        return not _goes_on(file, start + n_bytes)
+        name, n_frames, n_bytes = _length_tag(file.read(_TAG_WITHIN))
+        if not name:
+            return None
+        present = file.seek(0, io.SEEK_END) - start
+        if present < TRUNCATION_TOLERANCE * n_bytes:
+            raise AudioError(f"truncated: {present:,} of {n_bytes:,} bytes of audio")
+        return Mp3Tag(name, n_frames, n_bytes, not _goes_on(file, start + n_bytes))
+
+
+def _length_tag(frame: bytes) -> tuple[bytes, int, int]:
+    """Return name, frames and bytes of a tag; the name is empty without one."""
+    frame = frame.ljust(2 * _TAG_WITHIN, b"\0")
+    for name in (b"Xing", b"Info"):
+        place = frame.find(name, 0, _TAG_WITHIN)
+        if frame[:1] == b"\xff" and place > 0:
+            (flags,) = struct.unpack_from(">I", frame, place + 4)
+            n_frames = struct.unpack_from(">I", frame, place + 8)[0] if flags & 1 else 0
+            at = place + (12 if flags & 1 else 8)
+            return name, n_frames, struct.unpack_from(">I", frame, at)[0] if flags & 2 else 0
+    if frame[:1] == b"\xff" and frame[_VBRI_AT : _VBRI_AT + 4] == b"VBRI":
+        n_bytes, n_frames = struct.unpack_from(">II", frame, _VBRI_AT + 10)
+        return b"VBRI", n_frames, n_bytes
+    return b"", 0, 0
 
 
 def _id3v2_end(file: BinaryIO, start: int) -> int:

@@ -30,6 +30,7 @@ from beetsplug.artifactnet.audio.down_mix import (
     Range,
     Samples,
 )
+from beetsplug.artifactnet.audio.headers import read_mp3_tag
 from beetsplug.artifactnet.audio.source import (
     RESAMPLER_QUALITY,
     Block,
@@ -230,6 +231,7 @@ class _Opened:
     stream: AudioStream
 
     def __init__(self, path: Path, window: tuple[int, int] | None) -> None:
+        self._path = path
         self._file = _WatchedFile(path, window)
 
     def __enter__(self) -> _Opened:
@@ -296,7 +298,8 @@ class _Opened:
 
     def announced_s(self) -> float | None:
         """Return the length that a header tells, seconds; None where none does."""
-        if _GUESSED_LENGTH & set(self.container.format.name.split(",")):
+        names = set(self.container.format.name.split(","))
+        if names & _GUESSED_LENGTH and not (names == {"mp3"} and self._has_tag_of_frames()):
             return None
         if self.stream.duration is not None:
             return float(self.stream.duration * self.time_base)
@@ -308,6 +311,14 @@ class _Opened:
         if self.container.duration is None or not is_alone:
             return None
         return self.container.duration / 1_000_000
+
+    def _has_tag_of_frames(self) -> bool:
+        """Tell whether an MP3 has a tag that tells its frames, and not its bytes.
+
+        Where it tells bytes too, FFmpeg guesses if they are not those of the file.
+        """
+        tag = read_mp3_tag(self._path)
+        return tag is not None and tag.n_frames > 0 and not tag.n_bytes
 
     def packets(self) -> Iterator[Packet[AudioStream]]:
         """Yield the audio packets, and an empty one that flushes the decoder."""

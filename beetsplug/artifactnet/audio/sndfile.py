@@ -26,7 +26,7 @@ from beetsplug.artifactnet.audio.down_mix import (
     Range,
     Samples,
 )
-from beetsplug.artifactnet.audio.headers import tells_mp3_length
+from beetsplug.artifactnet.audio.headers import read_mp3_tag
 from beetsplug.artifactnet.audio.source import (
     CODEC_DELAY_S,
     TRUNCATION_TOLERANCE,
@@ -103,7 +103,7 @@ class SndfileSource:
     def _check(self, path: Path) -> None:
         if not 0 < self.n_frames < _MOST_FRAMES:
             raise UndecidedError
-        if self._file.format == "MP3" and not tells_mp3_length(path):
+        if self._file.format == "MP3" and not _knows_mp3_length(path):
             raise UndecidedError
         _refuse_hole(self._file, path)
         _refuse_truncated_chunk(self._file)
@@ -167,6 +167,14 @@ def _open(path: Path) -> soundfile.SoundFile:
     except Exception as error:
         # TypeError among others: libsndfile takes the suffix .raw for headerless samples.
         raise UndecidedError from error
+
+
+def _knows_mp3_length(path: Path) -> bool:
+    """Tell whether an MP3 has a tag that libsndfile reads, and that speaks of all of it."""
+    tag = read_mp3_tag(path)
+    if tag is None or tag.name == b"VBRI":
+        return False
+    return tag.n_frames > 0 and tag.n_bytes > 0 and tag.covers_file
 
 
 def _reason(error: Exception) -> str:
