@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 """Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_NOT_AUDIO = "not audio that can be decoded"
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 """FFmpeg's packed sample formats in NumPy's words."""
@@ -240,7 +241,7 @@ class _Opened:
         # FFmpeg takes a path for a URL and a playlist for a list of URLs: it gets an
         # open file instead, and no protocol to open another one with.
         try:
-            with self._faults("not audio that can be decoded"):
+            with self._faults(_NOT_AUDIO, tells_reason=False):
                 self.container = av.open(
                     self._file,
                     mode="r",
@@ -251,7 +252,7 @@ class _Opened:
             self._file.close()
             raise
         try:
-            with self._faults("not audio that can be decoded"):
+            with self._faults(_NOT_AUDIO, tells_reason=False):
                 self.stream = self._first_audio_stream()
         except BaseException:
             self.__exit__()
@@ -263,7 +264,7 @@ class _Opened:
         self._file.close()
 
     @contextmanager
-    def _faults(self, what: str) -> Iterator[None]:
+    def _faults(self, what: str, *, tells_reason: bool = True) -> Iterator[None]:
         """Turn whatever PyAV raises of a file into an AudioError.
 
         What the system says of the file, and a lack of memory, stay what they are.
@@ -275,7 +276,8 @@ class _Opened:
         except MemoryError as error:
             raise MemoryError("FFmpeg has no memory") from error
         except FFmpegError as error:
-            raise self._file.error or AudioError(what) from error
+            reason = f": {error.strerror}" if tells_reason else ""
+            raise self._file.error or AudioError(what + reason) from error
         except (AudioError, OSError):
             raise
         except Exception as error:
@@ -359,11 +361,10 @@ class _Opened:
             try:
                 with self._faults("decoding stopped"):
                     frames = packet.decode()
-            except AudioError as error:
+            except AudioError:
                 n_bad += 1
                 if n_bad > _N_BAD_PACKETS + n_packets // 100:
-                    reason = getattr(error.__cause__, "strerror", "") or "damaged"
-                    raise AudioError(f"decoding stopped: {reason}") from error
+                    raise
                 continue
             yield from frames
 

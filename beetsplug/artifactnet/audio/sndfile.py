@@ -40,11 +40,13 @@ _LEAD_IN_FRAMES = 1 << 12
 """Decoded ahead of a range and dropped: after a seek MP3 and Vorbis start garbled."""
 _MOST_FRAMES = 1 << 48
 """More than a file can hold: libsndfile's word for a length that it does not know."""
-_CHUNK_SIZE_LINE = re.compile(r"\n *(?:data|SSND|Data Size) *: *(\d+) \(should be (\d+)\)")
-_FILE_SIZE_LINE = re.compile(r"^riff *: *(\d+) \(should be (\d+)\)", re.MULTILINE)
-_FRAMES_LINE = re.compile(
-    r"frame count (?P<found>\d+) does not match value from 'ds64' chunk of (?P<told>\d+)"
+_SIZE_LINE = re.compile(
+    r"(?:data|SSND|BODY|Data Size|Data length) *:? *(\d+) \(?should be (\d+)"
 )
+_FILE_SIZE_LINE = re.compile(r"^riff *: *(\d+) \(should be (\d+)\)", re.MULTILINE)
+_FRAMES_LINE = re.compile(r"^ *(?:Frames|Cols) *: *(\d+)", re.MULTILINE)
+_FRAMES_IN_LOG = {"AVR", "MAT4", "MAT5", "MPC2K", "RF64"}
+"""Formats whose frames libsndfile writes down as the header tells them."""
 _STREAMED_CHUNK_SIZE = 0x7FFF0000
 """WAV writers that cannot seek back leave a size near 2 or 4 GiB in the header."""
 _MOST_TAG_BYTES = 256 << 20
@@ -188,22 +190,25 @@ def _refuse_truncated_chunk(file: soundfile.SoundFile) -> None:
 
     libsndfile shortens such a file to what is there and says so in its log alone.
     """
-    log, seconds = file.extra_info, file.frames / file.samplerate
-    for announced, present in _sizes_in_log(log, file.format):
+    seconds = file.frames / file.samplerate
+    for announced, present in _announced_and_present(file):
         if present < TRUNCATION_TOLERANCE * announced:
             raise TruncatedError(seconds, seconds * announced / max(present, 1))
 
 
-def _sizes_in_log(log: str, form: str) -> Iterator[tuple[int, int]]:
+def _announced_and_present(file: soundfile.SoundFile) -> Iterator[tuple[int, int]]:
     """Yield what the header announces and what is there, bytes or frames."""
-    if found := _CHUNK_SIZE_LINE.search(log):
+    log = file.extra_info
+    if found := _SIZE_LINE.search(log):
         announced, present = int(found[1]), int(found[2])
         if TRUNCATION_TOLERANCE * announced < _STREAMED_CHUNK_SIZE:
             yield announced, present
-    if form == "W64" and (found := _FILE_SIZE_LINE.search(log)):
+    if file.format == "W64" and (found := _FILE_SIZE_LINE.search(log)):
         yield int(found[1]), int(found[2])
-    if found := _FRAMES_LINE.search(log):
-        yield int(found["told"]), int(found["found"])
+    if file.format in _FRAMES_IN_LOG:
+        for line in _FRAMES_LINE.finditer(log):
+            if int(line[1]) < _MOST_FRAMES:
+                yield int(line[1]), file.frames
 
 
 def _refuse_hole(file: soundfile.SoundFile, path: Path) -> None:
