@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
-from beetsplug.artifactnet.audio.source import cut_ranges, down_mix
+from beetsplug.artifactnet.audio.down_mix import Levels, Mixed, mean_of_channels
+from beetsplug.artifactnet.audio.source import Block, cut_ranges
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
 from tests.support.audio_files import CONTAINERS, SAMPLE_RATES, Samples, encode, music, suffix
 
@@ -211,6 +212,10 @@ def test_any_spans(
     np.testing.assert_array_equal(expected, spans)
 
 
+def block_of(samples: NDArray[np.float32]) -> Block:
+    return Block(len(samples), lambda: Mixed(samples, Levels()))
+
+
 @settings(deadline=None)
 @given(data=st.data())
 def test_cut_ranges(data: st.DataObject) -> None:
@@ -221,7 +226,9 @@ def test_cut_ranges(data: st.DataObject) -> None:
     starts = sorted(data.draw(st.lists(st.integers(0, 250), max_size=8)))
     ranges = [(start, start + data.draw(st.integers(0, 80))) for start in starts]
     expected = [whole[start:stop].tolist() for start, stop in ranges]
-    assert expected == [samples.tolist() for samples in cut_ranges(blocks, ranges)]
+    assert expected == [
+        mixed.samples.tolist() for mixed in cut_ranges(map(block_of, blocks), ranges)
+    ]
 
 
 def mp3_frame_sizes(path: Path) -> set[int]:
@@ -274,7 +281,7 @@ def test_down_mix_is_the_mean(n_channels: int, seed: int) -> None:
     """The down-mix equals NumPy's mean over channels."""
     rng = np.random.default_rng(seed)
     frames = rng.standard_normal((50, n_channels)).astype(np.float32)
-    np.testing.assert_allclose(down_mix(frames), frames.mean(axis=1), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(mean_of_channels(frames), frames.mean(axis=1), rtol=0, atol=1e-6)
 
 
 def test_hot_samples_are_clipped(tmp_path: Path) -> None:

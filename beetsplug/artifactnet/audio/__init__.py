@@ -1,13 +1,15 @@
 """From a file to mono samples, whole or only the wanted spans.
 
-``open_audio`` tries libsndfile first, which seeks exactly, and PyAV for what
-libsndfile refuses, which decodes from the start. Both yield mono float32 at the
-file's own rate; :class:`AudioReader` resamples the wanted spans alone and gives the
-samples that a resampled decode of the whole file would have there.
+``open_audio`` tries libsndfile first, which seeks exactly, and PyAV for whatever
+libsndfile refuses, stops in, or knows no length of; PyAV decodes from the start. Both
+yield mono float32 at the file's own rate; :class:`AudioReader` resamples the wanted spans
+alone and gives the samples that a resampled decode of the whole file would have there.
 """
 
 from __future__ import annotations
 
+from beetsplug.artifactnet.audio.down_mix import DownMix, Mix
+from beetsplug.artifactnet.audio.quiet import quiet_stderr
 from beetsplug.artifactnet.audio.reader import (
     AudioReader,
     Waveform,
@@ -15,4 +17,12 @@ from beetsplug.artifactnet.audio.reader import (
     read_waveform,
 )
 
-__all__ = ["AudioReader", "Waveform", "open_audio", "read_waveform"]
+__all__ = [
+    "AudioReader",
+    "DownMix",
+    "Mix",
+    "Waveform",
+    "open_audio",
+    "quiet_stderr",
+    "read_waveform",
+]

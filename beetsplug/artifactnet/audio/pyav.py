@@ -2,24 +2,39 @@
 
 FFmpeg's seek is not exact for several of these codecs, so a file is decoded from the
 start and the wanted ranges are cut out on the way. Its length comes first, from the
-packets' own timestamps, without decoding.
+packets' own timestamps, without decoding; where packets have none, all are decoded once.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.audio.source import (
+from beetsplug.artifactnet.audio.down_mix import (
+    DownMix,
+    Levels,
+    Mix,
+    Mixed,
+    Mixer,
+    Polarities,
     Range,
     Samples,
+)
+from beetsplug.artifactnet.audio.headers import read_mp3_tag
+from beetsplug.artifactnet.audio.source import (
+    RESAMPLER_QUALITY,
+    Block,
     cut_ranges,
-    down_mix,
     is_truncated,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
@@ -34,6 +49,7 @@ if TYPE_CHECKING:
 
 _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 """Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_NOT_AUDIO = "not audio that can be decoded"
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 """FFmpeg's packed sample formats in NumPy's words."""
@@ -45,70 +61,139 @@ _N_BYTES_WITHOUT_AUDIO = 64 << 20
 _CLOCK_RESTARTS_S = 0.5
 """A packet earlier than the one before by this much begins another song."""
 _N_BAD_PACKETS = 8
-"""Undecodable packets after which a file is corrupt rather than merely scratched."""
+"""Undecodable packets that any file may have, a scratched one for instance; more than
+these and one in a hundred make it corrupt."""
+_TRACK_LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""Of a track in Matroska, as its tag DURATION tells it."""
+_AVSEEK_SIZE = 0x10000
 
 
 class PyavSource:
     """A file that FFmpeg decodes.
+
+    Args:
+        path: The file.
+        down_mix: From channels to one.
+        window: Where in the file it starts and ends, bytes; None: all of it.
 
     Raises:
         AudioError: FFmpeg reads no audio from it.
         TruncatedError: The file ends before the audio that its header announces.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _Opened(path) as opened:
-            self.sample_rate = int(opened.stream.rate or 0)
-            if self.sample_rate <= 0:
-                raise AudioError("no audio in it")
-            self.n_frames = _n_demuxed_frames(opened, self.sample_rate)
-            _refuse_truncated(opened, self.n_frames, self.sample_rate)
+    decoder = "FFmpeg"
+
+    def __init__(
+        self,
+        path: Path,
+        down_mix: DownMix = "mean",
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        self._path, self._window = path, window
+        self._mixer = Mixer(down_mix)
+        with self._open() as opened:
+            self.sample_rate = opened.sample_rate
+            length_s = _demuxed_s(opened)
+            announced_s = opened.announced_s()
+        if length_s is None:
+            length_s = sum(block.n_frames for block in self._blocks(None)) / self.sample_rate
+        self.n_frames = round(length_s * self.sample_rate)
+        if announced_s is not None and is_truncated(length_s, announced_s):
+            raise TruncatedError(length_s, announced_s)
+
+    @property
+    def mixes(self) -> set[Mix]:
+        """The down-mixes that were used so far."""
+        return self._mixer.mixes
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
         """Yield each range out of one decode from the start."""
-        announced_s = self.n_frames / self.sample_rate
-        for (start, stop), samples in zip(
-            ranges, cut_ranges(self._blocks(), ranges), strict=True
-        ):
-            end = start + len(samples)
-            if end < stop and is_truncated(end / self.sample_rate, announced_s):
-                raise TruncatedError(end / self.sample_rate, announced_s)
-            yield np.pad(samples, (0, stop - end))
+        return self._mixer.choose(self._read_all, ranges)
 
     def close(self) -> None:
         """Do nothing: the file is open only while it is read."""
 
-    def _blocks(self) -> Iterator[Samples]:
-        with _Opened(self._path) as opened:
-            for packet in opened.audio_packets(tolerate=_N_BAD_PACKETS):
-                for frame in packet:
-                    if frame.sample_rate != self.sample_rate:
-                        raise AudioError("its sample rate changes on the way")
-                    yield down_mix(_as_float32(frame))
+    def _open(self) -> _Opened:
+        return _Opened(self._path, self._window)
+
+    def _read_all(
+        self, ranges: Sequence[Range], polarities: Polarities | None
+    ) -> Iterator[Mixed]:
+        announced_s = self.n_frames / self.sample_rate
+        cuts = cut_ranges(self._blocks(polarities), ranges)
+        for (start, stop), mixed in zip(ranges, cuts, strict=True):
+            end = start + len(mixed.samples)
+            if end < stop and is_truncated(end / self.sample_rate, announced_s):
+                raise TruncatedError(end / self.sample_rate, announced_s)
+            yield Mixed(np.pad(mixed.samples, (0, stop - end)), mixed.levels)
+
+    def _blocks(self, polarities: Polarities | None) -> Iterator[Block]:
+        """Yield the file's blocks, those of another rate at the rate of the first."""
+        resampler: _RateChange | None = None
+        with self._open() as opened:
+            for frame in opened.frames():
+                rate = frame.sample_rate or self.sample_rate
+                if resampler is not None and rate != resampler.sample_rate:
+                    yield resampler.end()
+                    resampler = None
+                mix = partial(self._mix, frame, polarities)
+                if rate == self.sample_rate:
+                    yield Block(frame.samples, mix)
+                    continue
+                resampler = resampler or _RateChange(rate, self.sample_rate)
+                yield resampler.block(mix())
+            if resampler is not None:
+                yield resampler.end()
+
+    def _mix(self, frame: AudioFrame, polarities: Polarities | None) -> Mixed:
+        return self._mixer.mix(_as_float32(frame), polarities)
+
+
+class _RateChange:
+    """Part of a file that has another rate than its start, on the way to that rate."""
+
+    def __init__(self, sample_rate: int, to_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._stream = soxr.ResampleStream(
+            sample_rate, to_rate, 1, dtype="float32", quality=RESAMPLER_QUALITY
+        )
+
+    def block(self, mixed: Mixed) -> Block:
+        return self._block(mixed.samples, mixed.levels)
+
+    def end(self) -> Block:
+        return self._block(np.empty(0, np.float32), Levels(), last=True)
+
+    def _block(self, samples: Samples, levels: Levels, *, last: bool = False) -> Block:
+        resampled = Mixed(self._stream.resample_chunk(samples, last=last), levels)
+        return Block(len(resampled.samples), lambda: resampled)
 
 
 class _WatchedFile(io.FileIO):
-    """A file for FFmpeg, which takes an exception in ``read`` for the file's end."""
+    """A file, or a window of one, for FFmpeg, which takes an exception for the file's end.
 
-    def __init__(self, path: Path) -> None:
+    PyAV prints a traceback where a second exception comes before it has raised the first,
+    so none leaves this class: what went wrong is in ``error``.
+    """
+
+    def __init__(self, path: Path, window: tuple[int, int] | None) -> None:
         super().__init__(path)
+        n_bytes = os.fstat(self.fileno()).st_size
+        self._start, self._stop = window or (0, n_bytes)
+        self._is_window = window is not None
         self.n_unused_bytes = 0
         """Read since the last packet of audio."""
         self.error: OSError | AudioError | None = None
         """What stopped the reading."""
+        super().seek(self._start)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return at most ``size`` bytes, fewer of a size that only a header claims."""
+        n_bytes = _N_BYTES_AT_ONCE if size is None or size < 0 else min(size, _N_BYTES_AT_ONCE)
         try:
-            data = (
-                super().read(
-                    _N_BYTES_AT_ONCE
-                    if size is None or size < 0
-                    else min(size, _N_BYTES_AT_ONCE)
-                )
-                or b""
-            )
+            if self._is_window:
+                n_bytes = max(0, min(n_bytes, self._stop - super().tell()))
+            data = super().read(n_bytes) or b""
         except OSError as error:
             self.error = error
             return b""
@@ -118,6 +203,27 @@ class _WatchedFile(io.FileIO):
             return b""
         return data
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place in the window; -1 where there is no such place."""
+        try:
+            if whence & _AVSEEK_SIZE:
+                return self._stop - self._start
+            if whence == os.SEEK_END:
+                offset += self._stop
+            elif whence == os.SEEK_CUR:
+                offset += super().tell()
+            else:
+                offset += self._start
+            if offset < self._start:
+                return -1
+            return super().seek(offset) - self._start
+        except (OSError, OverflowError):
+            return -1
+
+    def tell(self) -> int:
+        """Return the place in the window."""
+        return super().tell() - self._start
+
 
 class _Opened:
     """An open container and its first audio stream."""
@@ -125,27 +231,29 @@ class _Opened:
     container: InputContainer
     stream: AudioStream
 
-    def __init__(self, path: Path) -> None:
-        self._file = _WatchedFile(path)
+    def __init__(self, path: Path, window: tuple[int, int] | None) -> None:
+        self._path = path
+        self._file = _WatchedFile(path, window)
 
     def __enter__(self) -> _Opened:
         import av
-        from av.error import FFmpegError
 
         # FFmpeg takes a path for a URL and a playlist for a list of URLs: it gets an
         # open file instead, and no protocol to open another one with.
         try:
-            self.container = av.open(
-                self._file,
-                mode="r",
-                options={"protocol_whitelist": "none"},
-                **_lenient_tags(av.__version__),
-            )
-        except (FFmpegError, ValueError, OverflowError) as error:
+            with self._faults(_NOT_AUDIO, tells_reason=False):
+                self.container = av.open(
+                    self._file,
+                    mode="r",
+                    options={"protocol_whitelist": "none"},
+                    **_lenient_tags(av.__version__),
+                )
+        except BaseException:
             self._file.close()
-            raise self._file.error or AudioError("not audio that can be decoded") from error
+            raise
         try:
-            self.stream = self._first_audio_stream()
+            with self._faults(_NOT_AUDIO, tells_reason=False):
+                self.stream = self._first_audio_stream()
         except BaseException:
             self.__exit__()
             raise
@@ -155,6 +263,27 @@ class _Opened:
         self.container.close()
         self._file.close()
 
+    @contextmanager
+    def _faults(self, what: str, *, tells_reason: bool = True) -> Iterator[None]:
+        """Turn whatever PyAV raises of a file into an AudioError.
+
+        What the system says of the file, and a lack of memory, stay what they are.
+        """
+        from av.error import FFmpegError
+
+        try:
+            yield
+        except MemoryError as error:
+            raise MemoryError("FFmpeg has no memory") from error
+        except FFmpegError as error:
+            reason = f": {error.strerror}" if tells_reason else ""
+            raise self._file.error or AudioError(what + reason) from error
+        except (AudioError, OSError):
+            raise
+        except Exception as error:
+            # Damaged files make PyAV raise IndexError, ValueError, UnicodeDecodeError ...
+            raise self._file.error or AudioError(what) from error
+
     def _first_audio_stream(self) -> AudioStream:
         if not self.container.streams.audio:
             raise AudioError("no audio in it")
@@ -163,20 +292,50 @@ class _Opened:
             raise AudioError("no decoder for its audio")
         if _codec_tag(stream) in _ENCRYPTED_TAGS:
             raise AudioError("encrypted")
+        self.sample_rate = int(stream.rate or 0)
+        if self.sample_rate <= 0 or stream.time_base is None:
+            raise AudioError("no audio in it")
+        self.time_base = stream.time_base
         return stream
+
+    def announced_s(self) -> float | None:
+        """Return the length that a header tells, seconds; None where none does."""
+        names = set(self.container.format.name.split(","))
+        if names & _GUESSED_LENGTH and not (names == {"mp3"} and self._has_tag_of_frames()):
+            return None
+        if self.stream.duration is not None:
+            return float(self.stream.duration * self.time_base)
+        if found := _TRACK_LENGTH.match(self.stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = found.groups()
+            return 3_600 * int(hours) + 60 * int(minutes) + float(seconds)
+        # A film may go on after its sound.
+        is_alone = len(self.container.streams) == 1
+        if self.container.duration is None or not is_alone:
+            return None
+        return self.container.duration / 1_000_000
+
+    def _has_tag_of_frames(self) -> bool:
+        """Tell whether an MP3 has a tag that tells its frames, and not its bytes.
+
+        Where it tells bytes too, FFmpeg guesses if they are not those of the file.
+        """
+        tag = read_mp3_tag(self._path)
+        return tag is not None and tag.n_frames > 0 and not tag.n_bytes
 
     def packets(self) -> Iterator[Packet[AudioStream]]:
         """Yield the audio packets, and an empty one that flushes the decoder."""
-        from av.error import FFmpegError
-
         self._skip_other_streams()
-        try:
-            for packet in self.container.demux(self.stream):
-                self._file.n_unused_bytes = 0
-                yield packet
-        except FFmpegError as error:
-            stopped = AudioError(f"reading stopped: {error.strerror}")
-            raise self._file.error or stopped from error
+        while True:
+            try:
+                with self._faults("reading stopped"):
+                    for packet in self.container.demux(self.stream):
+                        self._file.n_unused_bytes = 0
+                        yield packet
+                break
+            except AudioError as error:
+                # PyAV does not know streams that begin on the way, as MPEG-TS has them.
+                if not isinstance(error.__cause__, IndexError):
+                    raise
         if self._file.error is not None:
             raise self._file.error
 
@@ -191,22 +350,23 @@ class _Opened:
             if stream.index != self.stream.index:
                 stream.discard = av.stream.Discard.all
 
-    def audio_packets(self, *, tolerate: int) -> Iterator[list[AudioFrame]]:
-        """Yield the decoded frames of each packet.
+    def frames(self) -> Iterator[AudioFrame]:
+        """Yield the decoded frames.
 
         Raises:
-            AudioError: More than ``tolerate`` packets cannot be decoded.
+            AudioError: Too many packets cannot be decoded.
         """
-        from av.error import FFmpegError
-
         n_bad = 0
-        for packet in self.packets():
+        for n_packets, packet in enumerate(self.packets()):
             try:
-                yield packet.decode()
-            except FFmpegError as error:
+                with self._faults("decoding stopped"):
+                    frames = packet.decode()
+            except AudioError:
                 n_bad += 1
-                if n_bad > tolerate:
-                    raise AudioError(f"decoding stopped: {error.strerror}") from error
+                if n_bad > _N_BAD_PACKETS + n_packets // 100:
+                    raise
+                continue
+            yield from frames
 
 
 def _decoder(stream: AudioStream) -> CodecContext | None:
@@ -222,37 +382,30 @@ def _codec_tag(stream: AudioStream) -> str:
         return ""
 
 
-def _n_demuxed_frames(opened: _Opened, sample_rate: int) -> int:
-    """Return the length from the first packet to the end of the last, in frames.
+def _demuxed_s(opened: _Opened) -> float | None:
+    """Return the length from the first packet to the end of the last, seconds.
+
+    None where packets do not tell how long they are, as those of WMA Pro and Lossless.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
     What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
-    back is the next song of a chained Ogg file (RFC 3533, section 4).
+    back is the next part of joined files.
     """
-    time_base = opened.stream.time_base
-    if time_base is None:
-        raise AudioError("no audio in it")
+    time_base = opened.time_base
     first: int | None = None
-    n_before = previous = end = 0
+    n_before = previous = end = n_packets = n_without = 0
     for packet in opened.packets():
+        if not packet.size:
+            continue
+        n_packets, n_without = n_packets + 1, n_without + (not packet.duration)
         start = end if packet.pts is None else packet.pts
         if (previous - start) * time_base > _CLOCK_RESTARTS_S:
             n_before, first, end = n_before + end - (first or 0), None, 0
         first = max(0, start) if first is None else first
         previous, end = start, max(end, start + (packet.duration or 0))
-    return round((n_before + end - (first or 0)) * time_base * sample_rate)
-
-
-def _refuse_truncated(opened: _Opened, n_frames: int, sample_rate: int) -> None:
-    """Raise where the header announces more than the packets hold."""
-    stream = opened.stream
-    if stream.duration is None or stream.time_base is None:
-        return
-    if _GUESSED_LENGTH & set(opened.container.format.name.split(",")):
-        return
-    announced = float(stream.duration * stream.time_base)
-    if is_truncated(n_frames / sample_rate, announced):
-        raise TruncatedError(n_frames / sample_rate, announced)
+    if n_without > 1 + n_packets // 100:
+        return None
+    return float((n_before + end - (first or 0)) * time_base)
 
 
 def _lenient_tags(pyav_version: str) -> dict[str, Any]:

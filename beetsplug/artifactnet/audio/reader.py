@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 
+from beetsplug.artifactnet.audio.down_mix import DownMix, Mix, Range, Samples
+from beetsplug.artifactnet.audio.headers import (
+    ogg_links,
+    refuse_cut_caf,
+    refuse_wavpack_correction,
+)
 from beetsplug.artifactnet.audio.pyav import PyavSource
-from beetsplug.artifactnet.audio.sndfile import SndfileSource, UnknownLengthError
-from beetsplug.artifactnet.audio.source import CODEC_DELAY_S, Range, Samples, Source
+from beetsplug.artifactnet.audio.sndfile import SndfileSource, UndecidedError
+from beetsplug.artifactnet.audio.source import Joined, Resampled, Source, is_truncated
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
 
-_QUALITY = "HQ"
-_SAMPLE_RATES_HZ = (4_000, 768_000)
-_MARGIN_S = 0.05
-"""Context on either side of a span, well beyond the resampler's impulse response."""
+_SAMPLE_RATES_HZ = (4_000, 2_822_400)
+"""The highest is that of DSD512, eight bits of which FFmpeg makes one sample."""
+_WORDS_ABOUT_A_PATH = {
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EILSEQ,
+    errno.EINVAL,
+}
+"""What a path is, whatever the state of the machine: there never is a file at it."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +47,40 @@ class Waveform:
 
 
 @contextmanager
-def open_audio(path: Path) -> Iterator[AudioReader]:
+def open_audio(path: Path, down_mix: DownMix = "mean") -> Iterator[AudioReader]:
     """Open a file for reading spans out of it.
+
+    Args:
+        path: The file.
+        down_mix: ``"mean"`` of the channels, or ``"audible"``: the mean of a span unless
+            it cancels what the channels hold, and otherwise their mean after those that
+            oppose the loudest were inverted.
 
     Raises:
         MissingFileError: There is no file.
         AudioError: It is not a regular file, is empty, encrypted, truncated, or holds
-            no audio that libsndfile or FFmpeg can decode.
+            no audio that libsndfile or FFmpeg can decode. Whatever a decoder raises of a
+            file becomes this error, here and when spans are read.
+        OSError: The system does not let the file be read: no permission, no free
+            descriptor, a disk or network that fails. It says nothing of the file.
+        MemoryError: There is no memory left.
     """
-    with _system_errors():
+    with _words_about_a_path():
         _refuse_odd_file(path)
-        source = _open_source(path)
+        source = _open_source(path, down_mix)
     try:
         yield AudioReader(source)
     finally:
         source.close()
 
 
-def read_waveform(path: Path, sample_rate: int) -> Waveform:
+def read_waveform(path: Path, sample_rate: int, down_mix: DownMix = "mean") -> Waveform:
     """Return a whole file at ``sample_rate`` Hz.
 
     Raises:
-        AudioError: As :func:`open_audio`.
+        AudioError: As :func:`open_audio`, and so are other errors.
     """
-    with open_audio(path) as reader:
+    with open_audio(path, down_mix) as reader:
         n_samples = reader.n_samples(sample_rate)
         samples = next(reader.spans([0], n_samples, sample_rate))
     return Waveform(samples, sample_rate)
@@ -78,7 +99,7 @@ class AudioReader:
 
     @property
     def sample_rate(self) -> int:
-        """The file's own rate, Hz."""
+        """The file's own rate, Hz; of a file of several parts, the first one's."""
         return self._source.sample_rate
 
     @property
@@ -86,9 +107,19 @@ class AudioReader:
         """Length of the track, seconds."""
         return self._source.n_frames / self._source.sample_rate
 
+    @property
+    def decoder(self) -> str:
+        """Name of the library that decodes the file; it may change while spans are read."""
+        return self._source.decoder
+
+    @property
+    def mixes(self) -> frozenset[Mix]:
+        """The down-mixes of the spans that were read so far: ``mean``, ``aligned``."""
+        return frozenset(self._source.mixes)
+
     def n_samples(self, sample_rate: int) -> int:
         """Return the track's length in samples at ``sample_rate`` Hz."""
-        return max(1, round(self._source.n_frames * sample_rate / self._source.sample_rate))
+        return max(1, Resampled(self._source, sample_rate).n_frames)
 
     def spans(
         self, starts: Sequence[int], n_samples: int, sample_rate: int
@@ -102,72 +133,97 @@ class AudioReader:
 
         Raises:
             AudioError: The file cannot be decoded there.
+            OSError, MemoryError: As :func:`open_audio`.
         """
-        cuts = [self._cut(start, n_samples, sample_rate) for start in starts]
-        decoded = self._decode([(first, last) for first, last, _ in cuts])
-        for (_, _, offset), samples in zip(cuts, decoded, strict=True):
-            span = self._resample(samples, sample_rate)[offset : offset + n_samples]
-            yield np.clip(np.pad(span, (0, n_samples - len(span))), -1.0, 1.0)
-
-    def _decode(self, ranges: Sequence[Range]) -> Iterator[Samples]:
+        ranges = [(start, start + n_samples) for start in starts]
         # A disk may go while the file is read, and PyAV opens it more than once.
-        with _system_errors():
-            decoded = self._source.ranges(ranges)
-            for (start, stop), samples in zip(ranges, decoded, strict=True):
-                found_s = (start + len(samples)) / self.sample_rate
-                # A file that was cut while open; Vorbis may lack some samples anyway.
-                if found_s < stop / self.sample_rate - CODEC_DELAY_S:
-                    raise TruncatedError(found_s, self.duration_s)
-                yield samples
+        with _words_about_a_path():
+            for span in Resampled(self._source, sample_rate).ranges(ranges):
+                yield np.clip(np.pad(span, (0, n_samples - len(span))), -1.0, 1.0)
 
-    def _resample(self, samples: Samples, sample_rate: int) -> Samples:
-        if sample_rate == self._source.sample_rate:
-            return samples
-        return soxr.resample(samples, self._source.sample_rate, sample_rate, quality=_QUALITY)
 
-    def _cut(self, start: int, n_samples: int, sample_rate: int) -> tuple[int, int, int]:
-        """Return the frames to decode for a span, and where it starts among them.
+class _WithFallback:
+    """A file that libsndfile decodes, and FFmpeg from where libsndfile fails.
 
-        The first frame is one that falls on a sample of the resampled track, so that
-        resampling the cut and cutting the resampled track give the same grid.
-        """
-        source_rate = self._source.sample_rate
-        if source_rate == sample_rate:
-            first, last = start, start + n_samples
-            return *self._clamp(first, last), 0
-        divisor = math.gcd(source_rate, sample_rate)
-        frames_per_step, samples_per_step = source_rate // divisor, sample_rate // divisor
-        margin = math.ceil(_MARGIN_S * source_rate)
-        earliest = max(0, start * source_rate // sample_rate - margin)
-        step = earliest // frames_per_step
-        last = math.ceil((start + n_samples) * source_rate / sample_rate) + margin
-        return (
-            *self._clamp(step * frames_per_step, last),
-            start - step * samples_per_step,
-        )
+    Args:
+        path: The file.
+        source: It, opened by libsndfile.
+        down_mix: From channels to one.
+    """
 
-    def _clamp(self, first: int, last: int) -> Range:
-        n_frames = self._source.n_frames
-        return min(first, n_frames), min(last, n_frames)
+    def __init__(self, path: Path, source: SndfileSource, down_mix: DownMix) -> None:
+        self._path, self._down_mix = path, down_mix
+        self._first = source
+        self._second: Source | None = None
+        self.sample_rate, self.n_frames = source.sample_rate, source.n_frames
+
+    @property
+    def decoder(self) -> str:
+        return (self._second or self._first).decoder
+
+    @property
+    def mixes(self) -> set[Mix]:
+        return self._first.mixes | (self._second.mixes if self._second else set())
+
+    def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
+        n_done = 0
+        if self._second is None:
+            try:
+                for samples in self._first.ranges(ranges):
+                    yield samples
+                    n_done += 1
+            except AudioError as error:
+                self._second = self._open_second(error)
+        if self._second is not None:
+            yield from self._second.ranges(ranges[n_done:])
+
+    def close(self) -> None:
+        self._first.close()
+        if self._second is not None:
+            self._second.close()
+
+    def _open_second(self, error: AudioError) -> Source:
+        """Open the file with FFmpeg; ranges and length stay as libsndfile told them."""
+        try:
+            second = Resampled(PyavSource(self._path, self._down_mix), self.sample_rate)
+        except TruncatedError:
+            raise
+        except AudioError:
+            raise error from None
+        first_s, second_s = (n / self.sample_rate for n in (self.n_frames, second.n_frames))
+        if is_truncated(second_s, first_s):
+            raise TruncatedError(second_s, first_s)
+        if is_truncated(first_s, second_s):
+            raise AudioError(f"{first_s:.1f} s for one decoder, {second_s:.1f} s for another")
+        return second
 
 
 @contextmanager
-def _system_errors() -> Iterator[None]:
-    """Turn what the system says of a file into this package's words."""
+def _words_about_a_path() -> Iterator[None]:
+    """Turn what the system says of a path into this package's words.
+
+    What it says of the machine, or of what may be read today, is passed on.
+    """
     try:
         yield
     except FileNotFoundError as error:
         raise MissingFileError from error
     except OSError as error:
+        if error.errno not in _WORDS_ABOUT_A_PATH:
+            raise
         raise AudioError(error.strerror or type(error).__name__) from error
 
 
-def _open_source(path: Path) -> Source:
+def _open_source(path: Path, down_mix: DownMix) -> Source:
+    refuse_cut_caf(path)
+    refuse_wavpack_correction(path)
+    links = ogg_links(path)
+    if len(links) > 1:
+        return Joined([PyavSource(path, down_mix, link) for link in links])
     try:
-        return SndfileSource(path)
-    except (soundfile.SoundFileError, UnknownLengthError, TypeError):
-        # TypeError: libsndfile takes the suffix .raw for headerless samples.
-        return PyavSource(path)
+        return _WithFallback(path, SndfileSource(path, down_mix), down_mix)
+    except UndecidedError:
+        return PyavSource(path, down_mix)
 
 
 def _refuse_odd_file(path: Path) -> None:
