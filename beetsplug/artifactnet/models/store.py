@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import CARD_FILE, ModelCard, is_plain_name, read_card
+from beetsplug.artifactnet.models.files import check_file, sha256_of
 from beetsplug.artifactnet.models.onnx_file import external_files
 
 DEFAULT_MODEL = "finecomb"
 BUNDLED_MODELS = Path(__file__).parent
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,40 +33,42 @@ class Model:
         """Whether it came with this package."""
         return self.folder.parent == BUNDLED_MODELS
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all its files together.
+
+        Raises:
+            ModelError: One is missing, no regular file, or too large.
+        """
+        return sum(check_file(self.folder / name) for name in self.card.files)
+
     def verify(self) -> None:
         """Check that every file is the one that the card names, and that there is no other.
 
         Raises:
-            ModelError: A file is missing or has another sha256, or the graph reads a
-                file that the card does not name.
+            ModelError: A file is missing, no regular file, too large, or has another
+                sha256, or the graph reads a file that the card does not name.
         """
-        for name, sha256 in self.card.files.items():
-            path = self.folder / name
-            try:
-                found = sha256_of(path)
-            except OSError as error:
-                raise ModelError(
-                    f"model {self.card.label}: {path}: {error.strerror}; reinstall it"
-                ) from error
-            if found != sha256:
-                raise ModelError(
-                    f"model {self.card.label}: {path} is not the file that its card names "
-                    f"(sha256 {found[:12]}..., not {sha256[:12]}...); reinstall it"
-                )
+        try:
+            check_sha256(self.folder, self.card.files)
+        except ModelError as error:
+            raise ModelError(f"model {self.card.label}: {error}; reinstall it") from error
         check_external_files(self.graph, self.card.files)
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's sha256 in 64 hex digits.
+def check_sha256(folder: Path, files: Mapping[str, str]) -> None:
+    """Check that files are the ones that a card names.
 
     Raises:
-        OSError: It cannot be read.
+        ModelError: One is missing, no regular file, too large, or has another sha256.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    for name, sha256 in files.items():
+        found = sha256_of(folder / name)
+        if found != sha256:
+            raise ModelError(
+                f"{folder / name} is not the file that its card names "
+                f"(sha256 {found[:12]}..., not {sha256[:12]}...)"
+            )
 
 
 def check_external_files(graph: Path, names: Iterable[str]) -> None:
