@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import time
 from dataclasses import dataclass
-from multiprocessing import TimeoutError as NoResultError
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,14 +19,11 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.files import sha256_of
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
+_N_ATTEMPTS = 3
 _PASSING = frozenset({408, 416, 429, 500, 502, 503, 504})
 """Answers after which another attempt may do better."""
-_Broken = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    urllib3.exceptions.HTTPError,
-)
+_LEAST_RATE = 10_000
+"""Bytes a second on average, once the time without a byte is over."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +33,22 @@ class Limits:
     max_bytes: int = 256 << 20
     """Of one file, whatever the server says of its size."""
     timeout_s: float = 30.0
-    """Without a byte from the server; twice as long for its first answer."""
-    least_rate: float = 10_000.0
-    """Bytes a second on average, once ``timeout_s`` is over."""
-    n_attempts: int = 3
+    """Without a byte; twice as long for the server's first answer."""
     pause_s: float = 1.0
-    """Before the second attempt; twice as long before the third, and so on."""
+    """Before the second attempt; twice as long before the third."""
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def check_url(url: str, *, allows_http: bool = True) -> None:
-    """Check that a file may be fetched from an address: https, or http from this machine.
-
-    Raises:
-        ModelError: It may not.
-    """
+    """Raise a :class:`ModelError` unless it is https, or http from this machine."""
     try:
-        scheme, _, host, *_ = urllib3.util.parse_url(url)
+        parts = urllib3.util.parse_url(url)
     except ValueError:
-        scheme = host = None
-    is_local = allows_http and scheme == "http" and _LOOPBACK.fullmatch(host or "")
-    if not host or not (scheme == "https" or is_local):
+        parts = urllib3.util.Url()
+    is_local = parts.scheme == "http" and _LOOPBACK.fullmatch(parts.host or "")
+    if not parts.host or not (parts.scheme == "https" or (is_local and allows_http)):
         raise ModelError(f"{shown(url)}: models are fetched over https alone")
 
 
@@ -78,120 +71,100 @@ class _Adapter(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-def download(url: str, path: Path, limits: Limits, *, progress: bool = False) -> None:
-    """Write the file at an address to a path.
+def download(url: str, path: Path, limits: Limits) -> None:
+    """Write the file at an address to a path, which keeps what came if an error is raised.
 
     A broken transfer is taken up where it broke if the server has named the version that
     it sends, and begun anew if not. A sha256 that the server announces must be the file's.
-
-    Args:
-        url: https, or http for loopback hosts; so must be every redirection.
-        path: Replaced where it exists; left with whatever came where an error is raised.
-        limits: Of size and time.
-        progress: Whether a bar is drawn on standard error.
 
     Raises:
         ModelError: The file cannot be fetched whole, in one line that says why.
         OSError: It cannot be written.
     """
-    check_url(url)
     answer = None
     with path.open("wb") as file, requests.Session() as session:
         adapter = _Adapter()
         adapter.allows_http = url.startswith("http:")
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        for attempt in range(1, limits.n_attempts + 1):
+        session.adapters.clear()
+        session.mount("", adapter)
+        for attempt in range(1, _N_ATTEMPTS + 1):
             try:
-                answer = _ask(session, url, _headers(answer, file.tell()), limits.timeout_s)
-                _receive(answer, file, limits, progress=progress)
+                answer = _ask(session, url, answer, file.tell(), limits.timeout_s)
+                _receive(answer, file, limits)
                 break
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                reason, may_pass = _reason(error, file.tell(), limits)
-                if attempt == limits.n_attempts or not may_pass:
+                refusal = getattr(error, "response", None)
+                may_pass = refusal is None or refusal.status_code in _PASSING
+                if attempt == _N_ATTEMPTS or not may_pass:
+                    reason = _reason(error, file.tell(), limits)
                     raise ModelError(f"{shown(url)}: {reason}") from error
-                if isinstance(error, requests.HTTPError):
-                    answer = None
+                answer = answer if refusal is None else None
                 time.sleep(limits.pause_s * attempt)
-    if answer is not None and not _is_announced(answer, path):
+    if answer is not None and not _announced(answer) <= {sha256_of(path)}:
         raise ModelError(f"{shown(url)}: what came is not the file that the server announced")
 
 
-def _headers(broken: requests.Response | None, n_bytes: int) -> dict[str, str]:
-    tag = "" if broken is None else broken.headers.get("ETag", "")
-    resumed = {"Range": f"bytes={n_bytes}-", "If-Range": tag} if tag[:1] == '"' else {}
-    return {"Accept-Encoding": "identity", **resumed}
-
-
 def _ask(
-    session: requests.Session, url: str, headers: dict[str, str], timeout_s: float
+    session: requests.Session,
+    url: str,
+    broken: requests.Response | None,
+    n_bytes: int,
+    timeout_s: float,
 ) -> requests.Response:
-    """Return an answer whose body has yet to come."""
+    """Return an answer whose body has yet to come, or the rest of one that broke off."""
+    headers = {"Accept-Encoding": "identity"}
+    tag = "" if broken is None else broken.headers.get("ETag", "")
+    if tag.startswith('"'):
+        headers |= {"Range": f"bytes={n_bytes}-", "If-Range": tag}
     options = {"headers": headers, "stream": True, "timeout": timeout_s}
     # In a thread: names are looked up in C, and a server may trickle its headers.
     with ThreadPool(1) as pool:
         try:
             answer = pool.apply_async(session.get, (url,), options).get(2 * timeout_s)
-        except NoResultError:
+        except multiprocessing.TimeoutError:
             raise requests.Timeout from None
     answer.raise_for_status()
     return answer
 
 
-def _receive(
-    answer: requests.Response, file: BinaryIO, limits: Limits, *, progress: bool
-) -> None:
-    """Append the body to what came before it broke off, or begin anew."""
+def _receive(answer: requests.Response, file: BinaryIO, limits: Limits) -> None:
     if answer.headers.get("Content-Range", "").partition("-")[0] != f"bytes {file.tell()}":
         file.seek(0)
         file.truncate()
     started, first = time.monotonic(), file.tell()
-    n_left = answer.raw.length_remaining or 0
-    with (
-        answer,
-        tqdm.tqdm(
-            total=(first + n_left) or None,
-            initial=first,
-            unit="B",
-            unit_scale=True,
-            disable=not progress,
-        ) as bar,
-    ):
-        _check_size(answer.url, first + n_left, limits)
+    total = first + (answer.raw.length_remaining or 0)
+    # Its bar is drawn on a terminal alone.
+    style = {"initial": first, "unit": "B", "unit_scale": True, "disable": None}
+    with answer, tqdm.tqdm(total=total or None, **style) as bar:
+        _check_size(answer.url, total, limits)
         while chunk := answer.raw.read1(1 << 16):
             bar.update(file.write(chunk))
             _check_size(answer.url, file.tell(), limits)
             past_s = time.monotonic() - started
-            if past_s > limits.timeout_s and file.tell() - first < limits.least_rate * past_s:
-                raise ModelError(
-                    f"{shown(answer.url)}: slower than {limits.least_rate / 1e3:g} kB/s, "
-                    f"given up after {file.tell():,} bytes"
-                )
+            if past_s > limits.timeout_s and file.tell() - first < _LEAST_RATE * past_s:
+                least = f"{_LEAST_RATE / 1e3:g} kB/s"
+                raise ModelError(f"{shown(answer.url)}: slower than {least}, given up")
 
 
 def _check_size(url: str, n_bytes: int, limits: Limits) -> None:
     if n_bytes > limits.max_bytes:
-        raise ModelError(
-            f"{shown(url)} is larger than {limits.max_bytes / 1e6:,.0f} MB, the most allowed"
-        )
+        most = f"{limits.max_bytes / 1e6:,.0f} MB"
+        raise ModelError(f"{shown(url)} is larger than {most}, the most that is fetched")
 
 
-def _reason(error: Exception, n_bytes: int, limits: Limits) -> tuple[str, bool]:
-    """Return why an attempt failed, and whether another one may do better."""
-    if isinstance(error, requests.HTTPError):
-        status = error.response.status_code
-        return f"the server answered {status} ({error.response.reason})", status in _PASSING
-    if not isinstance(error, _Broken):
-        return str(error), False
+def _reason(error: Exception, n_bytes: int, limits: Limits) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} ({error.response.reason})"
     if n_bytes:
-        return f"the transfer broke off after {n_bytes:,} bytes", True
+        return f"the transfer broke off after {n_bytes:,} bytes"
     if isinstance(error, requests.Timeout):
-        return f"no answer within {limits.timeout_s:g} s", True
-    return "cannot be reached; are you offline? Files at hand: --from DIR", True
+        return f"no answer within {limits.timeout_s:g} s"
+    if isinstance(error, requests.ConnectionError):
+        return "cannot be reached; are you offline? Files at hand: --from DIR"
+    return str(error)
 
 
-def _is_announced(answer: requests.Response, path: Path) -> bool:
-    """Tell whether a file has the sha256 that Hugging Face's hub names in its first answer."""
+def _announced(answer: requests.Response) -> set[str]:
+    """Return the sha256 that Hugging Face's hub names in its first answer, or nothing."""
     tags = [given.headers.get("X-Linked-Etag", "") for given in (*answer.history, answer)]
-    sha256s = {tag.strip('"') for tag in tags if re.fullmatch(r'"?[0-9a-f]{64}"?', tag)}
-    return not sha256s or sha256s == {sha256_of(path)}
+    return {tag.strip('"') for tag in tags if re.fullmatch(r'"?[0-9a-f]{64}"?', tag)}

@@ -17,10 +17,10 @@ class KnownModel:
     """Fields of its card; those that only the files can tell are missing."""
     how: str
     """How a user gets it, in one line."""
-    files: tuple[str, ...] = ()
-    """Names of the files to download, the graph first; none where it has no address."""
+    graph: str = ""
+    """Name of the file to download; empty where it has no address."""
     base_url: str = ""
-    """The files' address without their names, at a fixed revision."""
+    """Its address without that name, at a fixed revision."""
     needs_consent: bool = False
     """Whether its licence must be accepted before it is installed."""
 
@@ -30,12 +30,10 @@ def _read(path: Path) -> dict[str, KnownModel]:
     return {model_id: _model(model_id, **entry) for model_id, entry in entries.items()}
 
 
-def _model(
-    model_id: str, card: dict[str, Any], how: str = "", files: tuple[str, ...] = (), **rest: Any
-) -> KnownModel:
+def _model(model_id: str, card: dict[str, Any], how: str = "", **rest: Any) -> KnownModel:
     exporter = f"python -m beetsplug.artifactnet.exporters {model_id}"
     how = how or f"from its authors' weights: {exporter} --weights FILE --out DIR"
-    return KnownModel({"model_id": model_id, **card}, how, tuple(files), **rest)
+    return KnownModel({"model_id": model_id, **card}, how, **rest)
 
 
 KNOWN_MODELS: Mapping[str, KnownModel] = _read(Path(__file__).with_name("catalogue.toml"))

@@ -138,3 +138,45 @@ def model_ids(folders: Sequence[Path]) -> Iterator[str]:
     """Yield the ids of the models in these folders, valid or not, sorted in each."""
     for folder in folders:
         yield from sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
+
+
+def is_reserved(model_id: str) -> bool:
+    """Tell whether an id is a bundled model's, or means something else in ``model:``."""
+    bundled = {*model_ids((BUNDLED_MODELS,)), "default"}
+    return model_id in bundled or model_id.endswith(".onnx")
+
+
+def installed_folder(model_id: str, models: Path) -> Path:
+    """Return the folder of an installed model, valid or not.
+
+    Raises:
+        ModelError: There is none of this id, or it is bundled.
+    """
+    if model_id in {*model_ids((BUNDLED_MODELS,)), "default"}:
+        raise ModelError(f"the model {model_id} came with the plugin and stays with it")
+    if not is_plain_name(model_id) or not os.path.lexists(models / model_id):
+        installed = ", ".join(installed_models(models)) or "none"
+        raise ModelError(f"no model {model_id!r} is installed; installed: {installed}")
+    return models / model_id
+
+
+def installed_models(models: Path) -> dict[str, Model | ModelError]:
+    """Return what lies in the folder of installed models, sorted by name.
+
+    A model that cannot be used stands there as the error that says why.
+    """
+    folders = sorted(path for path in models.glob("[!.]*") if path.is_dir())
+    return {folder.name: _inspected(folder) for folder in folders}
+
+
+def _inspected(folder: Path) -> Model | ModelError:
+    try:
+        model = Model(read_card(folder / CARD_FILE), folder)
+        model.n_bytes  # noqa: B018 - each file is there
+    except ModelError as error:
+        return error
+    if model.card.model_id != folder.name:
+        return ModelError(f"its card says model_id {model.card.model_id!r}")
+    if is_reserved(folder.name):
+        return ModelError("the bundled model has this id, and is used instead")
+    return model
