@@ -81,6 +81,7 @@ def download(url: str, path: Path, limits: Limits) -> None:
         ModelError: The file cannot be fetched whole, in one line that says why.
         OSError: It cannot be written.
     """
+    check_url(url)
     answer = None
     with path.open("wb") as file, requests.Session() as session:
         adapter = _Adapter()

@@ -61,14 +61,17 @@ def install(
             of its id; nothing has changed then.
     """
     target = models / check_new(values, models, replaces=replaces)
+    named = list(values.get("files") or [graph])
+    if named[0] != graph:
+        raise ModelError(f"{CARD_FILE} describes {named[0]}, not {graph}")
     with _workplace(models) as place:
         folder = place / "new"
         folder.mkdir()
         _fetch(source, graph, folder, limits)
-        names = [graph, *(values.get("files") or ()), *in_worker(_external, folder / graph)]
-        for name in dict.fromkeys(names[1:]):
+        names = list(dict.fromkeys([*named, *in_worker(_external, folder / graph)]))
+        for name in names[1:]:
             _fetch(source, name, folder, limits)
-        completed = in_worker(_completed, values, folder, list(dict.fromkeys(names)))
+        completed = in_worker(_completed, values, folder, names)
         model = Model(parse_card(completed, CARD_FILE), target)
         _check_label(model)
         text = json.dumps(completed, indent=2, ensure_ascii=False) + "\n"
@@ -147,8 +150,6 @@ def _completed(values: dict[str, Any], folder: Path, names: list[str]) -> dict[s
     if values.get("files") is None:
         values["files"] = {name: sha256_of(folder / name) for name in names}
     model = Model(parse_card(values, CARD_FILE), folder)
-    if model.graph.name != names[0]:
-        raise ModelError(f"{CARD_FILE} describes {model.graph.name}, not {names[0]}")
     check_sha256(folder, model.card.files)
     outputs = [output.name for output in Detector(model).open().get_outputs()]
     if not model.card.output_name:

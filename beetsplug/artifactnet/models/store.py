@@ -40,7 +40,10 @@ class Model:
         Raises:
             ModelError: One is missing, no regular file, or too large.
         """
-        return sum(check_file(self.folder / name) for name in self.card.files)
+        try:
+            return sum(check_file(self.folder / name) for name in self.card.files)
+        except ModelError as error:
+            raise ModelError(f"{error}; reinstall it") from error
 
     def verify(self) -> None:
         """Check that every file is the one that the card names, and that there is no other.
