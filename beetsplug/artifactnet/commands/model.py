@@ -202,7 +202,7 @@ class _Run:
         """Install a known model by its id, or one's own by its path."""
         self.timeout(_SILENCE_S)
         if name.endswith(".onnx"):
-            self.install_own(Path(os.path.expanduser(name)))  # noqa: PTH111 - leaves ~unknown
+            self.install_own(_path(name))
         elif self.opts.card is not None:
             raise UserError("--card describes a PATH.onnx, and there is none")
         else:
@@ -231,7 +231,7 @@ class _Run:
             raise UserError("--from and --base-url exclude each other")
         source: Path | str = self.opts.base_url or known.base_url
         if self.opts.source is not None:
-            source = Path(self.opts.source).expanduser()
+            source = _path(self.opts.source)
         self.install_card(known.card, source, known.graph, known)
 
     def install_own(self, graph: Path) -> None:
@@ -243,7 +243,7 @@ class _Run:
         if known is not None and "output" in known.card:
             values: Any = known.card
         else:
-            values = read_card_values(Path(self.opts.card).expanduser())
+            values = read_card_values(_path(self.opts.card))
         self.install_card(values, graph.parent, graph.name, known)
 
     def install_card(
@@ -308,6 +308,11 @@ class _Run:
         say(f"ok card: {model.card.label} in {model.folder}")
         for line in check_model(model, self.settings.providers, self.timeout(_STEP_S)):
             say(f"ok {line}")
+
+
+def _path(text: str) -> Path:
+    """Return the path that a user wrote, as it is where there is no such home."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - the other one raises
 
 
 def _ask(question: str, instead: str) -> None:

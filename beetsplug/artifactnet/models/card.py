@@ -239,8 +239,10 @@ class _Fields:
 
     def name(self, key: str) -> str:
         value = self.text(key)
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
-            raise self.bad(key, value, "lower-case letters, digits, '.', '_' and '-'")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
+            raise self.bad(
+                key, value, "lower-case letters, digits, '.', '_' and '-', 100 at most"
+            )
         return value
 
     def integer(self, key: str, low: int, high: int) -> int:
@@ -316,7 +318,8 @@ class _Fields:
 
 def is_plain_name(name: str) -> bool:
     """Tell whether a name is that of a file in its folder, wherever that lies."""
-    return bool(name) and not set(name) & set("/\\:\0") and name not in {".", ".."}
+    length = len(name.encode("utf-8", "surrogatepass"))
+    return 0 < length <= 255 and not set(name) & set("/\\:\0") and name not in {".", ".."}
 
 
 def _number(value: object) -> float:
