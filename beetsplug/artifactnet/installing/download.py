@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import requests
 import tqdm
 import urllib3
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.files import sha256_of
@@ -61,14 +61,14 @@ def shown(url: str) -> str:
     return parts._replace(auth=None, query=None, fragment=None).url
 
 
-class _Adapter(HTTPAdapter):
+class _Session(requests.Session):
     """Asks no address that models may not come from, redirections included."""
 
     allows_http = False
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        check_url(request.url, allows_http=self.allows_http)
-        return super().send(request, *args, **kwargs)
+    def get_adapter(self, url: str) -> BaseAdapter:
+        check_url(url, allows_http=self.allows_http)
+        return super().get_adapter(url)
 
 
 def download(url: str, path: Path, limits: Limits) -> None:
@@ -83,11 +83,8 @@ def download(url: str, path: Path, limits: Limits) -> None:
     """
     check_url(url)
     answer = None
-    with path.open("wb") as file, requests.Session() as session:
-        adapter = _Adapter()
-        adapter.allows_http = url.startswith("http:")
-        session.adapters.clear()
-        session.mount("", adapter)
+    with path.open("wb") as file, _Session() as session:
+        session.allows_http = url.startswith("http:")
         for attempt in range(1, _N_ATTEMPTS + 1):
             try:
                 answer = _ask(session, url, answer, file.tell(), limits.timeout_s)
