@@ -31,7 +31,7 @@ from beetsplug.artifactnet.errors import (
 )
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
@@ -211,9 +211,12 @@ def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
     """Open each model in a worker, and say which execution providers it does without.
 
     Raises:
-        ModelError: One is broken, or takes its worker down.
+        ModelError: One is broken, takes its worker down, or takes too long.
     """
-    for _, detector, missing in run_each(Detector.missing_providers, detectors, workers):
+    opened = run_each(
+        Detector.missing_providers, detectors, workers, time_limit_s=OPENING_LIMIT_S
+    )
+    for _, detector, missing in opened:
         if isinstance(missing, Lost):
             raise ModelError(f"model {detector.card.label} cannot be opened: {missing}")
         if missing:
