@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +17,6 @@ from beetsplug.artifactnet.benchmark.calibration import (
 )
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.thresholds import read_thresholds, save_thresholds
 from tests.support.labelled_tracks import ai, real, scored
 
 probabilities = st.floats(0, 1, exclude_max=True)
@@ -106,49 +103,3 @@ def test_the_exact_interval() -> None:
     found = exact_interval(2, 292)
     assert (round(found.low, 3), round(found.high, 3)) == (0.001, 0.025)
     assert exact_interval(0, 10).low == 0.0
-
-
-def test_saved_thresholds_are_read_back(tmp_path: Path) -> None:
-    """By model; others stay as they are."""
-    path = tmp_path / "new" / "thresholds.json"
-    assert read_thresholds(path, "a-1") is None
-    save_thresholds(path, {"a-1": {"ai": 0.6, "unsure": 0.2, "n_tracks": 300}})
-    save_thresholds(path, {"b-1": {"ai": 1, "unsure": 1}})
-    assert read_thresholds(path, "a-1") == Thresholds(ai=0.6, unsure=0.2)
-    assert read_thresholds(path, "b-1") == Thresholds(ai=1.0, unsure=1.0)
-    assert read_thresholds(path, "a-2") is None
-    assert json.loads(path.read_text())["a-1"]["n_tracks"] == 300
-    assert [found.name for found in path.parent.iterdir()] == ["thresholds.json"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[" * 100_000,
-        "[]",
-        '{"m-1": []}',
-        '{"m-1": {"ai": 0.5}}',
-        '{"m-1": {"ai": "0.5", "unsure": 0.1}}',
-        '{"m-1": {"ai": true, "unsure": 0.1}}',
-        '{"m-1": {"ai": 0.1, "unsure": 0.5}}',
-        '{"m-1": {"ai": NaN, "unsure": 0.5}}',
-        '{"m-1": {"ai": 1e999, "unsure": 0.5}}',
-        b"\xff\xfe",
-    ],
-)
-def test_a_corrupt_file_is_one_line(text: str | bytes, tmp_path: Path) -> None:
-    """It names the file, and what to do."""
-    path = tmp_path / "thresholds.json"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ConfigError, match=r"thresholds\.json.*calibrate again") as caught:
-        read_thresholds(path, "m-1")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """One line, too."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be"):
-        save_thresholds(tmp_path / "file" / "thresholds.json", {})
