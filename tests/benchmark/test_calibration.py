@@ -67,7 +67,7 @@ def test_ties_are_flagged_together_or_not_at_all() -> None:
 
 def test_what_was_not_scored_does_not_count() -> None:
     """Failures back no claim."""
-    tracks = [*real(*[0.1] * 59), scored(None, "real", failure="silent: no sound")]
+    tracks = [*real(*[0.1] * 59), scored(None, "real", reason="silent: no sound")]
     with pytest.raises(ConfigError, match="from 59 human-made"):
         calibrate_thresholds("m-1", tracks, 0.05)
     assert calibrate_thresholds("m-1", [*tracks, *real(0.2)], 0.05).ai.n_tracks == 60

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
+from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file
-from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount
-from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file_by_each
+from beetsplug.artifactnet.scoring.segments import SegmentCount
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"
@@ -37,12 +32,23 @@ class Answer:
     """What a model made of a file."""
 
     probability: float | None
-    """P(AI) in [0, 1]; None exactly when ``failure`` is set."""
-    failure: str = ""
-    """``"<outcome>: <detail>"``."""
+    """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
+    reason: str = ""
+    """Why there is none, as :attr:`TrackResult.reason` says it."""
+
+    @classmethod
+    def of(cls, result: TrackResult) -> Answer:
+        """Return what is kept of a result."""
+        score = result.score
+        return cls(None if score is None else score.probability, result.reason)
 
 
-_NO_AUDIO = Answer(None, f"{Outcome.MISSING.value}: there is no audio of it")
+def failed(path: Path, outcome: Outcome, detail: str) -> Answer:
+    """Return the answer where a file could not be scored."""
+    return Answer.of(TrackResult(path, outcome, detail=detail))
+
+
+_NO_AUDIO = failed(Path(), Outcome.MISSING, "there is no audio of it")
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class AnswerLog:
         Raises:
             ConfigError: The disk is full, or the file cannot be written to.
         """
-        values = {**asdict(asked), "prob": answer.probability, "failure": answer.failure}
+        values = {**asdict(asked), "prob": answer.probability, "reason": answer.reason}
         try:
             self._file.write(f"{json.dumps(values, allow_nan=False)}\n".encode("ascii"))
             self._file.flush()
@@ -128,9 +134,9 @@ def _parse_line(line: bytes) -> tuple[Asked, Answer]:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise TypeError("no object")
-    probability, failure = values.pop("prob"), values.pop("failure")
-    if failure:
-        return Asked(**values), Answer(None, str(failure))
+    probability, reason = values.pop("prob"), values.pop("reason")
+    if reason:
+        return Asked(**values), Answer(None, str(reason))
     if not 0.0 <= float(probability) <= 1.0:
         raise ValueError(f"a probability of {probability}")
     return Asked(**values), Answer(float(probability))
@@ -210,7 +216,7 @@ def score_tracks(
 
     def scored(place: int, detector: Detector) -> ScoredTrack:
         answer = answers.get((place, detector), _NO_AUDIO)
-        return ScoredTrack(tracks[place], answer.probability, answer.failure)
+        return ScoredTrack(tracks[place], answer.probability, answer.reason)
 
     return tuple(
         ModelRun(
@@ -278,8 +284,7 @@ def _run(
 
 def lost_answers(job: Job, lost: Lost) -> tuple[Answer, ...]:
     """Return the answers to a job whose worker did not come back."""
-    failed = Answer(None, f"{Outcome.UNREADABLE.value}: {lost}")
-    return (failed,) * len(job.detectors)
+    return (failed(job.path, Outcome.UNREADABLE, str(lost)),) * len(job.detectors)
 
 
 def score_job(job: Job) -> tuple[Answer, ...]:
@@ -288,42 +293,4 @@ def score_job(job: Job) -> tuple[Answer, ...]:
     Raises:
         ModelError: A model is broken.
     """
-    together = _Together(job.detectors)
-    # To the pipeline several models are one: what can be wrong with a file is told
-    # there, and is the same for all of them.
-    result = score_file(job.path, together, job.count)
-    if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED}:
-        return tuple(together.answers())
-    failed = Answer(None, f"{result.outcome.value}: {result.detail}")
-    return (failed,) * len(job.detectors)
-
-
-class _Together:
-    """Several models of one contract: the first one answers, all answers are kept."""
-
-    def __init__(self, detectors: Sequence[Detector]) -> None:
-        self.card = detectors[0].card
-        self._detectors = detectors
-        self._heard: list[list[float]] = [[] for _ in detectors]
-
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        found = [detector.probabilities(batch) for detector in self._detectors]
-        for heard, values in zip(self._heard, found, strict=True):
-            heard.extend(values.tolist())
-        return found[0]
-
-    def answers(self) -> Iterator[Answer]:
-        for detector, heard in zip(self._detectors, self._heard, strict=True):
-            try:
-                # Times play no part in a probability.
-                score = score_track(
-                    heard,
-                    [math.nan] * len(heard),
-                    duration_s=math.nan,
-                    model=detector.card.label,
-                    aggregation=detector.card.aggregation,
-                )
-            except ModelOutputError as error:
-                yield Answer(None, f"{Outcome.MODEL_FAILED.value}: {error}")
-            else:
-                yield Answer(score.probability)
+    return tuple(map(Answer.of, score_file_by_each(job.path, job.detectors, job.count)))

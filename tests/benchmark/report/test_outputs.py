@@ -108,7 +108,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracks = [
         scored(0.9, "ai", track_id=HOSTILE, **names),
         *real(0.1, 0.6, **names),
-        scored(None, "ai", failure=f"unreadable: {HOSTILE}", **names),
+        scored(None, "ai", reason=f"unreadable: {HOSTILE}", **names),
     ]
     manifest = Manifest(HOSTILE, "CSV", tuple(track.track for track in tracks))
     folder = tmp_path_factory.mktemp("hostile") / "in" / "out"
@@ -292,7 +292,7 @@ def test_any_text_in_a_page(cells: list[str], title: str) -> None:
 
 def test_one_model_one_label_scored(tmp_path: Path) -> None:
     """Where all real tracks failed there is a report still, with dashes for metrics."""
-    tracks = [*ai(0.9, 0.2), scored(None, "real", failure="silent: no sound")]
+    tracks = [*ai(0.9, 0.2), scored(None, "real", reason="silent: no sound")]
     manifest = Manifest("m.csv", "CSV", tuple(track.track for track in tracks))
     write_outputs(tmp_path, manifest, [run_of(tracks)])
     values = read(tmp_path / "finecomb-1.0" / "metrics.json")

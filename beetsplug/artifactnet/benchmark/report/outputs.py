@@ -184,11 +184,11 @@ def _failures(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
             "track_id": scored.track.track_id,
             "label": int(scored.is_ai),
             "source": scored.track.source,
-            "failure": scored.failure,
+            "failure": scored.reason,
             "missing": scored.is_missing,
         }
         for scored in tracks
-        if scored.failure
+        if scored.reason
     ]
 
 

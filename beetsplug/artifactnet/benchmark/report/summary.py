@@ -248,8 +248,8 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
         (_metric_name(name), _number(plain[name]), _number(with_failures[name]))
         for name in names
     )
-    failed = [track for track in judgement.tracks if track.failure and not track.is_missing]
-    listed = tuple((t.track.track_id, t.failure) for t in failed[:_MAX_FAILURES])
+    failed = [track for track in judgement.tracks if track.reason and not track.is_missing]
+    listed = tuple((t.track.track_id, t.reason) for t in failed[:_MAX_FAILURES])
     text = f"{len(failed)} files failed. Each counts as a wrong answer in the second column."
     if len(failed) > len(listed):
         text += f" The first {len(listed)} are listed."
