@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from beetsplug.artifactnet.benchmark.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
+from beetsplug.artifactnet.benchmark.report import outputs
 from beetsplug.artifactnet.benchmark.report.outputs import folder_name, write_outputs
 from beetsplug.artifactnet.benchmark.report.pages import Section, Table, markdown, page
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
@@ -68,6 +70,13 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_replicates() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs, "N_REPLICATES", 40)
+        yield
+
+
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="ascii"))
 
@@ -97,7 +106,7 @@ def report(
     tmp_path_factory: pytest.TempPathFactory, manifest: Manifest, runs: list[ModelRun]
 ) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    assert write_outputs(folder, manifest, runs) == folder / "summary.html"
+    assert write_outputs(folder, manifest, runs).page == folder / "summary.html"
     return folder
 
 
