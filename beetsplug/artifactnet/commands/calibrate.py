@@ -202,7 +202,8 @@ def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -
     results = [_found(model, tracks, opts.fpr, settings) for model, tracks in pairs]
     path = _write(folder, results)
     for found in results:
-        screen.say(*_lines(found), *_changes(lib, found, settings))
+        screen.say(*_lines(found))
+        screen.say(*_changes(lib, found, settings))
     screen.tell(f"calibration: {path}")
     if opts.save:
         _confirm(results, yes=opts.yes)
