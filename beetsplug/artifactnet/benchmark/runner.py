@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
@@ -25,6 +25,8 @@ from beetsplug.artifactnet.scoring.segments import SegmentCount
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -203,16 +205,9 @@ def score_tracks(
         if track.path is not None
         for detector in setup.detectors
     }
-    known = {key: log.get(asked) for key, asked in questions.items()}
-    answers = {key: answer for key, answer in known.items() if answer is not None}
-    due = [key for key in questions if key not in answers]
-    with closing(_run(_jobs(tracks, due, setup), setup, on_progress)) as found:
-        for job, job_answers in found:
-            for detector, answer in zip(job.detectors, job_answers, strict=True):
-                key = job.place, detector
-                answers[key] = answer
-                if questions[key].stamp:
-                    log.add(questions[key], answer)
+    answers = answer_all(
+        questions, log, lambda due: _run(_jobs(tracks, due, setup), setup, on_progress)
+    )
 
     def scored(place: int, detector: Detector) -> ScoredTrack:
         answer = answers.get((place, detector), _NO_AUDIO)
@@ -227,6 +222,32 @@ def score_tracks(
         )
         for detector in setup.detectors
     )
+
+
+def answer_all(
+    questions: Mapping[K, Asked],
+    log: AnswerLog,
+    ask: Callable[[list[K]], Generator[tuple[K, Answer]]],
+) -> dict[K, Answer]:
+    """Return the answer to each question, from the log or asked for and logged at once.
+
+    Args:
+        questions: By key.
+        log: Answers that it knows are not asked for again.
+        ask: Yields the answers to the questions of these keys; closed after an error.
+
+    Raises:
+        ConfigError: The log cannot be written to.
+    """
+    known = {key: log.get(asked) for key, asked in questions.items()}
+    answers = {key: answer for key, answer in known.items() if answer is not None}
+    with closing(ask([key for key in questions if key not in answers])) as found:
+        for key, answer in found:
+            answers[key] = answer
+            # Without a stamp the file is not there: next time it may be.
+            if questions[key].stamp:
+                log.add(questions[key], answer)
+    return answers
 
 
 def question(
@@ -269,7 +290,7 @@ def _jobs(
 
 def _run(
     jobs: Sequence[Job], setup: Setup, on_progress: Callable[[int, int], None]
-) -> Generator[tuple[Job, tuple[Answer, ...]]]:
+) -> Generator[tuple[tuple[int, Detector], Answer]]:
     if not jobs:
         return
     open_detectors(setup.detectors, setup.workers)
@@ -277,7 +298,9 @@ def _run(
     on_progress(0, n_total)
     results = run_each(score_job, jobs, setup.workers, time_limit_s=setup.time_limit_s)
     for _, job, result in results:
-        yield job, lost_answers(job, result) if isinstance(result, Lost) else result
+        answers = lost_answers(job, result) if isinstance(result, Lost) else result
+        for detector, answer in zip(job.detectors, answers, strict=True):
+            yield (job.place, detector), answer
         n_done += len(job.detectors)
         on_progress(n_done, n_total)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from beetsplug.artifactnet.benchmark.runner import (
     AnswerLog,
     Job,
     Setup,
+    answer_all,
     by_contract,
     failed,
     file_stamp,
@@ -76,17 +76,13 @@ def transport_tracks(
         for encoding in ENCODINGS
         for detector in setup.detectors
     }
-    known = {key: log.get(asked) for key, asked in questions.items()}
-    answers = {key: answer for key, answer in known.items() if answer is not None}
-    due = [key for key in questions if key not in answers]
     # A worker that was stopped may still be writing.
     with tempfile.TemporaryDirectory(prefix="aibench-", ignore_cleanup_errors=True) as folder:
-        jobs = _jobs(tracks, due, setup, Path(folder))
-        with closing(_run(jobs, setup, on_progress)) as found:
-            for key, answer in found:
-                answers[key] = answer
-                if questions[key].stamp:
-                    log.add(questions[key], answer)
+        answers = answer_all(
+            questions,
+            log,
+            lambda due: _run(_jobs(tracks, due, setup, Path(folder)), setup, on_progress),
+        )
     return tuple(_transported(detector, tracks, answers) for detector in setup.detectors)
 
 
