@@ -169,7 +169,7 @@ def file_stamp(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and the models that are still to hear it, as a worker gets it."""
+    """A file and the models that have not scored it yet, as a worker gets them."""
 
     place: int
     """Of the track."""
@@ -187,7 +187,7 @@ def score_tracks(
 ) -> tuple[ModelRun, ...]:
     """Return every track as each model scored it, in the models' and the tracks' order.
 
-    Models of one contract hear the same decoded segments.
+    Models of one contract score the same decoded segments.
 
     Args:
         tracks: One without a path is a failure that no model is asked about.
@@ -260,7 +260,7 @@ def question(
 
 
 def contract(card: ModelCard) -> tuple[object, ...]:
-    """Return what decides the segments that a model hears; equal ones can share them."""
+    """Return the part of a card that decides the segments; equal cards can share them."""
     inputs = tuple((given.sample_rate, given.segment_samples) for given in card.inputs)
     where = (card.crop, card.max_segments, card.minimum_s, card.padding)
     return inputs, where, card.is_read_at_once

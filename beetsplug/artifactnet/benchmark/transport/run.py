@@ -37,7 +37,7 @@ from beetsplug.artifactnet.workers import Lost, run_each
 
 @dataclass(frozen=True)
 class TransportJob:
-    """A file and the models that hear its encodings, as a worker gets it."""
+    """A file and the models that score its encodings, as a worker gets them."""
 
     job: Job
     encodings: tuple[Encoding, ...]
@@ -46,7 +46,7 @@ class TransportJob:
 
 
 Key = tuple[int, Encoding, Detector]
-"""Place of the track, how it was encoded, and who heard it."""
+"""Place of the track, its encoding, and the model."""
 
 
 def transport_tracks(
@@ -163,8 +163,8 @@ def _transported(
     detector: Detector, tracks: Sequence[LabelledTrack], answers: Mapping[Key, Answer]
 ) -> Transported:
     rows: dict[int, dict[str, float]] = {}
-    for (place, encoding, heard_by), answer in answers.items():
-        if heard_by is detector and answer.probability is not None:
+    for (place, encoding, scored_by), answer in answers.items():
+        if scored_by is detector and answer.probability is not None:
             rows.setdefault(place, {})[encoding.name] = answer.probability
     return summarise(
         detector.card.label,
