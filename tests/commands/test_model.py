@@ -209,7 +209,7 @@ class TestShow(ModelsHelper):
             "call": "once a segment",
             "aggregation": "median",
             "thresholds": "ai 0.5, unsure 0.5",
-            "in force": "ai 0.5 (its card), unsure 0.5 (its card)",
+            "in force": "ai 0.5 (model card), unsure 0.5 (model card)",
             "url": KNOWN_MODELS[V94].card["url"],
             "folder": str(self.models / V94),
             "size": f"{sum(sizes):,} bytes, 0.7 MB",
@@ -237,22 +237,15 @@ class TestShow(ModelsHelper):
             (line,) = (line for line in lines if line.startswith("in force: "))
             return line
 
-        user = "artifactnet.{}_threshold of the configuration"
-        assert in_force() == "in force: ai 0.5 (its card), unsure 0.3 (its card)"
+        assert in_force() == "in force: ai 0.5 (model card), unsure 0.3 (model card)"
         self.configure(ai_threshold=0.2)
-        assert in_force() == (
-            f"in force: ai 0.2 ({user.format('ai')}), unsure 0.2 (no higher than ai)"
-        )
+        assert in_force() == "in force: ai 0.2 (config), unsure 0.2 (config)"
         saved = self.folder / "artifactnet" / "thresholds.json"
         save_thresholds(saved, {MODEL: {"ai": 0.7, "unsure": 0.6}})
         self.configure(ai_threshold=0.9)
-        assert in_force() == (
-            f"in force: ai 0.9 ({user.format('ai')}), unsure 0.6 (calibrated, {saved})"
-        )
+        assert in_force() == "in force: ai 0.9 (config), unsure 0.6 (saved calibration)"
         self.configure(ai_threshold=None, unsure_threshold=0.4)
-        assert in_force() == (
-            f"in force: ai 0.7 (calibrated, {saved}), unsure 0.4 ({user.format('unsure')})"
-        )
+        assert in_force() == "in force: ai 0.7 (saved calibration), unsure 0.4 (config)"
 
     @pytest.mark.parametrize("name", ["default", "finecomb"])
     def test_bundled(self, name: str) -> None:

@@ -33,7 +33,7 @@ from beetsplug.artifactnet.models.store import (
     installed_models,
     model_ids,
 )
-from beetsplug.artifactnet.thresholds import read_thresholds
+from beetsplug.artifactnet.thresholds import in_force, read_thresholds
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
@@ -184,17 +184,8 @@ class _Run:
 
     def in_force(self, model: Model) -> str:
         """Return the thresholds that verdicts of a model are made with, and whose they are."""
-        path = self.settings.thresholds_file
-        saved = read_thresholds(path, model.card.label)
-        base = saved or model.card.thresholds
-        wanted = self.settings.thresholds(base)
-        origin = "its card" if saved is None else f"calibrated, {path}"
-        user = "artifactnet.{}_threshold of the configuration"
-        ai = origin if self.settings.ai_threshold is None else user.format("ai")
-        unsure = origin if wanted.unsure == base.unsure else "no higher than ai"
-        if self.settings.unsure_threshold is not None:
-            unsure = user.format("unsure")
-        return f"ai {wanted.ai:g} ({ai}), unsure {wanted.unsure:g} ({unsure})"
+        saved = read_thresholds(self.settings.thresholds_file, model.card.label)
+        return str(in_force(self.settings, saved, model.card.thresholds))
 
     # Installing.
 

@@ -22,7 +22,7 @@ from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.detector import CPU, OPENING_LIMIT_S, Detector
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
-from beetsplug.artifactnet.workers import LOCAL, Lost, run_each, shared_workers
+from beetsplug.artifactnet.workers import LOCAL, Loss, Lost, run_each, shared_workers
 
 T = TypeVar("T")
 
@@ -53,10 +53,9 @@ def in_worker(
     limited: Callable[[Callable[[], T]], T] = partial(_limited, memory_bytes)
     task = partial(function, *args)
     workers = shared_workers(LOCAL, threads=1)
-    started = time.monotonic()
     ((_, _, result),) = run_each(limited, [task], workers, time_limit_s=time_limit_s)
     if isinstance(result, Lost):
-        is_late = time.monotonic() - started >= time_limit_s
+        is_late = result.kind is Loss.TIME
         reason = f"it takes longer than {time_limit_s:g} s" if is_late else str(result)
         raise ModelError(f"the model is given up: {reason}")
     return result
