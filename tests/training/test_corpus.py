@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,32 +67,6 @@ def test_an_added_clip_is_always_heard_and_never_judged(drawn: list[Clip]) -> No
         assert split.train == (*before.train, ADDED)
         assert split.test == before.test
     assert corpus.calibration_clips([*drawn, ADDED]) == corpus.calibration_clips(drawn)
-
-
-@given(clips(), st.sampled_from(FAMILIES[:4]))
-def test_a_source_left_out_leaves_the_family(drawn: list[Clip], family: str) -> None:
-    """No source or track on two sides; all of the family and of real music is judged once."""
-    drawn = [*drawn, ADDED]
-    sources = {clip.source for clip in drawn if clip.family == family}
-    if len(sources) < 2:
-        with pytest.raises(ValueError, match=family):
-            corpus.split_sources(drawn, family)
-        return
-    splits = corpus.split_sources(drawn, family)
-    for split in splits:
-        for name in ("source", "track"):
-            train, test = (
-                {getattr(clip, name) for clip in side} for side in (split.train, split.test)
-            )
-            assert train & test == set()
-        assert len({clip.source for clip in split.test if clip.label}) == 1
-    judged = [clip for split in splits for clip in split.test]
-    assert len(judged) == len(set(judged))
-    real = [c for c in drawn if not (c.label or c.is_added or c.source in sources)]
-    assert {clip for clip in judged if not clip.label} == set(real)
-    assert {clip for clip in judged if clip.family == family} == {
-        clip for clip in drawn if clip.family == family
-    }
 
 
 @given(clips())

@@ -43,7 +43,6 @@ from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder  # n
 from beetsplug.artifactnet.training.reference import fit_reference  # noqa: E402
 from beetsplug.artifactnet.training.train import (  # noqa: E402
     Examples,
-    Members,
     TrainConfig,
     cached_features,
     fit_references,
@@ -105,50 +104,19 @@ def test_both_classes_are_drawn_alike(dataset: Dataset) -> None:
 def test_an_interrupted_training_goes_on_where_it_stopped(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    """In one sitting and in three the network is the same, to the last bit.
-
-    The first is cut short in the run that all members go on from, the second in a member.
-    """
+    """In one sitting and in three the network is the same, to the last bit."""
     features = cached_features(dataset, tmp_path)
     references = fit_references(dataset, features, dataset.clips)
-    config = TrainConfig(
-        n_segments=8, batch_size=4, checkpoint_steps=2, members=Members(2, n_segments=8)
-    )
+    config = TrainConfig(n_segments=12, batch_size=4, checkpoint_steps=1)
     whole = train(dataset, dataset.clips, references, tmp_path / "whole", config)
-    halves = replace(config, checkpoint_steps=1)
-    first = tmp_path / "halves"
-    for n_steps in (1, 2):
+    parts = tmp_path / "parts"
+    for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            train(_StopsAfter(dataset, n_steps), dataset.clips, references, first, halves)
-    assert (first / "member-0" / "checkpoint.pt").exists()
-    assert not (first / "member-1").exists()
-    resumed = train(dataset, dataset.clips, references, first, halves)
+            train(_StopsAfter(dataset, 1), dataset.clips, references, parts, config)
+    assert len((parts / "log.jsonl").read_text().splitlines()) == 2
+    resumed = train(dataset, dataset.clips, references, parts, config)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-
-
-def test_a_network_is_the_mean_of_its_members(dataset: Dataset, tmp_path: Path) -> None:
-    """They start where the run ended, differ from each other, and no weight is left out."""
-    features = cached_features(dataset, tmp_path)
-    references = fit_references(dataset, features, dataset.clips)
-    alone = TrainConfig(n_segments=8, batch_size=4)
-    config = replace(alone, members=Members(3, n_segments=4))
-    run = train(dataset, dataset.clips, references, tmp_path / "one", alone).state_dict()
-    mean = train(dataset, dataset.clips, references, tmp_path / "one", config).state_dict()
-    members = [
-        torch.load(tmp_path / "one" / f"member-{number}" / "checkpoint.pt", weights_only=True)[
-            "average"
-        ]
-        for number in range(3)
-    ]
-    for name, value in mean.items():
-        expected = torch.stack([member[name].double() for member in members]).mean(0)
-        torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-6)
-    stem = "cnn.stem.0.weight"
-    for i, member in enumerate(members):
-        for other in [run, *members[:i]]:
-            distance = (member[stem] - other[stem]).abs().max()
-            assert 0 < distance < 1e-2
 
 
 def test_a_network_is_the_same_on_any_number_of_threads(

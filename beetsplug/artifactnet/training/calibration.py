@@ -15,7 +15,7 @@ from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import N_VARIANTS
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.folds import Fold
-from beetsplug.artifactnet.training.fusion import Fuse, fuse
+from beetsplug.artifactnet.training.fusion import fuse
 
 AI_FPR, UNSURE_FPR = 0.001, 0.05
 """The rates that the thresholds keep to. For ``ai`` a tenth of the 1 % that is promised, which
@@ -62,7 +62,7 @@ class Calibrated:
         return n_ai, n_either
 
 
-def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibrated:
+def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
     """Return the thresholds that keep to both rates on every set of real music there is.
 
     On the calibration sources, which the final network never heard, and on those of each
@@ -74,11 +74,10 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
     Args:
         held: The calibration tracks, judged by the final network.
         folds: Judged by their own.
-        fuse_by: What makes a logit of branches.
     """
-    sets = real_sets({"": [held], "_folds": folds}, fuse_by)
+    sets = real_sets({"": [held], "_folds": folds})
     ai, unsure = (threshold_on(sets, fpr) for fpr in (AI_FPR, UNSURE_FPR))
-    judged = real(held, 0, fuse_by)
+    judged = real(held, 0)
     rates: dict[str, Any] = {
         "calibration_tracks": len(judged),
         "calibration_sources": len({j.clip.source for j in judged}),
@@ -88,10 +87,7 @@ def calibrate(held: Fold, folds: Sequence[Fold], fuse_by: Fuse = fuse) -> Calibr
             rate = float(np.mean(np.array(logits) >= threshold))
             rates[f"false_positive_rate_{verdict}{name}"] = round(rate, 4)
     either = [
-        judged
-        for fold in folds
-        for variant in (0, 1)
-        for judged in full_band(fold, variant, fuse_by)
+        judged for fold in folds for variant in (0, 1) for judged in full_band(fold, variant)
     ]
     slope = evaluate.fitted_slope(either, ai)
     return Calibrated(ai, unsure, slope, rates)
@@ -102,20 +98,17 @@ def threshold_on(sets: Mapping[str, Sequence[float]], fpr: float) -> float:
     return max(evaluate.threshold_at(logits, fpr) for logits in sets.values())
 
 
-def real_sets(
-    groups: Mapping[str, Sequence[Fold]], fuse_by: Fuse = fuse
-) -> dict[str, list[float]]:
+def real_sets(groups: Mapping[str, Sequence[Fold]]) -> dict[str, list[float]]:
     """Return the logits of every set that thresholds are to hold on, by its suffix.
 
     Args:
         groups: By the suffix of their rates, the folds whose real music is one set.
-        fuse_by: What makes a logit of branches.
     """
     sets: dict[str, list[float]] = {}
     for of, group in groups.items():
         for variant in range(max(N_VARIANTS.values())):
             how = ("", "_recoded")[variant] if variant < 2 else f"_recoded_{variant}"
-            judged = [j for fold in group for j in real(fold, variant, fuse_by)]
+            judged = [j for fold in group for j in real(fold, variant)]
             for stratum, chosen in STRATA.items():
                 logits = [j.logit for j in judged if chosen(j.clip)]
                 if logits:
@@ -123,28 +116,12 @@ def real_sets(
     return sets
 
 
-def shares_found(
-    folds: Sequence[Fold], thresholds: Sequence[float], fuse_by: Fuse = fuse
-) -> list[float]:
-    """Return the shares of generated clips that reach each logit, and then those of songs.
-
-    Full-band clips of one segment, and songs by three, as the plugin scores them.
-    """
-    clips = [j for fold in folds for j in full_band(fold, fuse_by=fuse_by)]
-    songs = [j for fold in folds for j in fold.judge_songs(fuse_by(fold.branches), AGGREGATION)]
-    return [
-        float(np.mean([j.logit >= threshold for j in judged if j.clip.label]))
-        for judged in (clips, songs)
-        for threshold in thresholds
-    ]
-
-
-def full_band(fold: Fold, variant: int = 0, fuse_by: Fuse = fuse) -> list[Judged]:
+def full_band(fold: Fold, variant: int = 0) -> list[Judged]:
     """Return a fold's full-band clips as the plugin scores them."""
-    return evaluate.full_band(fold.judge(fuse_by(fold.branches), variant, AGGREGATION))
+    return evaluate.full_band(fold.judge(fuse(fold.branches), variant, AGGREGATION))
 
 
-def real(fold: Fold, variant: int, fuse_by: Fuse = fuse) -> list[Judged]:
+def real(fold: Fold, variant: int) -> list[Judged]:
     """Return the real ones as the plugin scores them."""
-    found = fold.judge(fuse_by(fold.branches), variant, AGGREGATION)
+    found = fold.judge(fuse(fold.branches), variant, AGGREGATION)
     return [judged for judged in found if not judged.clip.label]

@@ -167,42 +167,9 @@ def split_folds(clips: Sequence[Clip]) -> list[Split]:
     return splits
 
 
-def split_sources(clips: Sequence[Clip], family: str) -> list[Split]:
-    """Return a split for each source of one AI family: the others of it are trained on.
-
-    With each some real sources are held out, so that every one is in one test side.
-
-    Raises:
-        ValueError: The family has one source alone.
-    """
-    dealt = [clip for clip in clips if not clip.is_added]
-    sources = sorted({clip.source for clip in dealt if clip.family == family})
-    if len(sources) < 2:
-        raise ValueError(f"{family} has {len(sources)} sources: two are the least")
-    source_fold = deal_sources([c for c in dealt if c.source not in sources], len(sources))
-    splits = []
-    for fold, source in enumerate(sources):
-        test = [
-            clip
-            for clip in dealt
-            if (clip.label and clip.source == source)
-            or (not clip.label and source_fold.get(clip.source) == fold)
-        ]
-        splits.append(Split(without(clips, test, families=False), tuple(test)))
-    return splits
-
-
-def without(
-    clips: Iterable[Clip], held_out: Sequence[Clip], *, families: bool = True
-) -> tuple[Clip, ...]:
-    """Return the clips that share no source and no track with the held-out ones.
-
-    Args:
-        clips: To choose from.
-        held_out: What they must have nothing to do with.
-        families: Whether families count as well.
-    """
-    of_ai = {clip.family for clip in held_out if clip.label and families}
+def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Return the clips that share no family, source or track with the held-out ones."""
+    of_ai = {clip.family for clip in held_out if clip.label}
     sources = {clip.source for clip in held_out}
     tracks = {clip.track for clip in held_out}
     return tuple(

@@ -19,12 +19,12 @@ from beetsplug.artifactnet.training import corpus, train_extra
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
-    from beetsplug.artifactnet.training.decoders import (
-        DecoderConfig,
+    from beetsplug.artifactnet.training.autoencoder import (
+        AutoencoderConfig,
         resynthesise,
-        train_decoder,
+        train_autoencoder,
     )
+    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
     from beetsplug.artifactnet.training.programs import (
         open_dataset,
         packages_of,
@@ -34,40 +34,29 @@ with train_extra():
 SONG = "Feelings"
 ARTIST = "Sectoid"
 START_S, DURATION_S = 40, 24
+RATE = 48_000
+"""Hz that the autoencoder runs at."""
 _FADE_S = 0.05
-_N_STEPS = 600
 
 
 def main() -> None:
     """Make both clips, training the decoder first where that was not done."""
     parser = work_parser("demo")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--strides",
-        type=int,
-        nargs="+",
-        default=DecoderConfig().strides,
-        help="outermost first",
-    )
-    parser.add_argument("--rate", type=int, default=48_000, help="Hz that the decoder runs at")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dataset = open_dataset(arguments)
     music = corpus.decoder_music(dataset.clips)
-    name = "-".join(str(stride) for stride in arguments.strides)
-    decoder = train_decoder(
-        dataset,
-        dataset.rows(music, plain=True),
-        arguments.work / f"decoder-{name}.pt",
-        DecoderConfig(strides=tuple(arguments.strides), n_steps=_N_STEPS),
-    )
+    rows = dataset.rows(music, plain=True)
+    path = arguments.work / "demo-autoencoder.pt"
+    autoencoder = train_autoencoder(dataset, rows, path, AutoencoderConfig())
     # At 48 kHz, 240 samples a frame make a comb at 200 Hz, as many generators'.
     song = _excerpt(
         packages_of(arguments) / corpus.DEMO_SOURCE.removeprefix(corpus.DEBIAN_PREFIX)
     )
     _write(arguments.out / "human.ogg", song, f"{SONG} (excerpt)")
-    at_decoder_rate = soxr.resample(song, SAMPLE_RATE, arguments.rate)
-    again = soxr.resample(resynthesise(decoder, at_decoder_rate), arguments.rate, SAMPLE_RATE)
+    at_rate = soxr.resample(song, SAMPLE_RATE, RATE)
+    again = soxr.resample(resynthesise(autoencoder, at_rate), RATE, SAMPLE_RATE)
     _write(
         arguments.out / "resynthesised.ogg",
         again[: len(song)],

@@ -166,7 +166,6 @@ def judge_fold(
     split: Split,
     folder: Path,
     config: TrainConfig = CONFIG,
-    regressions: Path | None = None,
 ) -> Fold:
     """Return one fold judged: trained without its families and sources.
 
@@ -175,9 +174,8 @@ def judge_fold(
         split: Which clips for which.
         folder: Where the network and its logits are kept.
         config: Budget and network.
-        regressions: Folder that holds this split's regressions, if not ``folder``.
     """
-    fitted = material.regressions(split.train, regressions or folder)
+    fitted = material.regressions(split.train, folder)
 
     def network() -> ArtifactNetwork:
         return fold_network(material, split, fitted, folder, config)

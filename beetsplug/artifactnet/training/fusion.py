@@ -5,7 +5,7 @@ Shared by all that judges with branches that are known: folds, calibration, abla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,17 +31,8 @@ ones gained nothing on folds that they were not fitted on. What is empty speaks 
 narrow-band clips that there are to learn from are generated, and without that weight half of
 the real ones would be suspects.
 """
-Fuse = Callable[[Logits], Logits]
-"""From branches (n, 7) to logits (n,)."""
 
 
 def fuse(branches: Logits, weights: Sequence[float] | Logits = FUSION) -> Logits:
     """Return the logits (n,) of branches (n, 7): the weighted sum of what they count for."""
     return counted(torch.from_numpy(branches)).numpy() @ np.asarray(weights)
-
-
-def fuse_without(branches: Logits, branch: int) -> Logits:
-    """Return the logits (n,) of branches (n, 7) without one, which stands in no other's way."""
-    weights, others = np.array(FUSION), branches.copy()
-    weights[branch], others[:, branch] = 0, 1e6
-    return fuse(others, weights)

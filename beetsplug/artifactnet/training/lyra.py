@@ -9,14 +9,16 @@ nothing of them is in the package.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training import train_extra
-from beetsplug.artifactnet.training.decoders import at_rate
+from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
 
 FRAME_SAMPLES = 320
 BITS = (64, 120, 184)
@@ -92,3 +94,18 @@ class Lyra:
             interpreter.get_signature_runner(signature)
             for signature in signatures or ("serving_default",)
         ]
+
+
+def at_rate(
+    resynthesise: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    samples: NDArray[np.float32],
+    sample_rate: int,
+) -> NDArray[np.float32]:
+    """Return a clip (n_samples,) at 44.1 kHz re-synthesised at another rate.
+
+    What that rate cannot hold stays as it was, so that no cut-off tells the pair apart.
+    """
+    down = soxr.resample(samples, SAMPLE_RATE, sample_rate)
+    change = soxr.resample(resynthesise(down) - down, sample_rate, SAMPLE_RATE)
+    change = np.pad(change, (0, max(0, len(samples) - len(change))))[: len(samples)]
+    return np.clip(samples + change, -1, 1)

@@ -76,14 +76,6 @@ class NetworkConfig:
     whitening_bins: int = 128
     n_pooled_bands: int = 8
     dropout: float = 0.4
-    uses_mask: bool = True
-    """Without it the residual is the magnitude: for comparison, as the next one."""
-    uses_hpss: bool = True
-    """Without it the residual stands for both of its parts."""
-    block_dropout: float = 0.0
-    """Share of whitened blocks that the CNN does without, in training."""
-    shift_bins: int = 0
-    """How far the CNN's input is moved along the bins at most, in training."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the sizes as JSON types."""
@@ -159,12 +151,7 @@ def seven_channels(
 
 
 class ResidualCNN(nn.Module):
-    """The CNN over the seven channels: one logit from what the mean spectrum lacks.
-
-    Where a line stands is what the per-bin head weighs, and what a CNN knows its training
-    clips by. So in training its input is moved along the bins, and blocks of it are left
-    out.
-    """
+    """The CNN over the seven channels: one logit from what the mean spectrum lacks."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -181,26 +168,15 @@ class ResidualCNN(nn.Module):
             n_in = n_out
         self.blocks = nn.Sequential(*blocks)
         self.band_bins = config.n_bins // patch[1] // 2 ** len(rest) // config.n_pooled_bands
-        self.block_dropout, self.shift_bins = config.block_dropout, config.shift_bins
-        self.whitening_bins = config.whitening_bins
         self.drop = nn.Dropout(config.dropout)
         self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
-        if self.training:
-            channels = self._varied(channels)
         features = self.blocks(self.stem(channels)).mean(2)
         bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
         pooled = torch.cat([bands.flatten(1), features.amax(2)], 1)
         return self.out(self.drop(pooled))[:, 0]
-
-    def _varied(self, channels: Tensor) -> Tensor:
-        """Return the channels moved along the bins and without some of their blocks."""
-        shift = int(torch.randint(-self.shift_bins, self.shift_bins + 1, ()))
-        n_batch, _, _, n_bins = channels.shape
-        kept = torch.rand(n_batch, 1, 1, n_bins // self.whitening_bins) >= self.block_dropout
-        return channels.roll(shift, 3) * kept.repeat_interleave(self.whitening_bins, 3)
 
 
 class CombHead(nn.Module):
@@ -409,8 +385,6 @@ class ArtifactNetwork(nn.Module):
         Divided by 0.25, the mask of an untrained UNet, so that the power floor means
         the same before and after training.
         """
-        if not self.config.uses_mask:
-            return magnitude
         level = log_magnitude.mean(dim=(1, 2), keepdim=True)
         mask = self.mask((log_magnitude - level) / 2)
         return mask * magnitude * (2 / MASK_BOUND)
@@ -430,8 +404,9 @@ class ArtifactNetwork(nn.Module):
         fine = fine_structure(standing_out(levels))[:, self._band]
         per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
         pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
-        parts = self.hpss(pooled) if self.config.uses_hpss else (pooled, pooled)
-        channels = seven_channels(pooled, *parts, whitening_bins=self.config.whitening_bins)
+        channels = seven_channels(
+            pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
+        )
         return per_bin, self.comb(fine), self.cnn(channels)
 
     def spectra(self, audio: Tensor) -> Spectra:

@@ -1,4 +1,4 @@
-"""Pairs: real music, and the same through Lyra or a decoder of our own.
+"""Pairs: real music, and the same through Lyra.
 
 A generator that was never heard has a decoder all the same, and its comb's grid is
 fixed by the sample rate and the strides. A pair shows nothing but the decoder: piece,
@@ -20,13 +20,6 @@ from beetsplug.artifactnet.training import corpus
 from beetsplug.artifactnet.training.augment import library_chain
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES, Dataset
-from beetsplug.artifactnet.training.decoders import (
-    DecoderConfig,
-    Samples,
-    mix_in,
-    resynthesise_at_rate,
-    train_decoder,
-)
 from beetsplug.artifactnet.training.frame_rates import rate_features
 from beetsplug.artifactnet.training.lyra import BITS, Lyra
 from beetsplug.artifactnet.training.reference import (
@@ -56,6 +49,7 @@ LYRA = {
 }
 """Frames a second that Lyra is declared to have: what the shipped model learns from. The grids
 are those of Lyra's own hop at 16, 22.05, 24 and 32 kHz, and of a hop of 512 at 44.1 kHz."""
+Samples = NDArray[np.float32]
 Resynthesis = Callable[[Samples, np.random.Generator], Samples]
 """From a clip at 44.1 kHz to the same through a decoder."""
 
@@ -84,19 +78,17 @@ def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
 def build_pairs(
     dataset: Dataset,
     folder: Path,
-    decoders: Mapping[str, DecoderConfig | float] = LYRA,
+    frame_rates: Mapping[str, float] = LYRA,
     *,
     lyra: Path | None = None,
     n_pairs: int = N_PAIRS,
 ) -> list[Pairs]:
-    """Return the pairs of every decoder, from disk where they are there.
-
-    A decoder of our own that is not there is trained first.
+    """Return the pairs of every frame rate, from disk where they are there.
 
     Args:
         dataset: What to draw from.
-        folder: Where pairs and decoders are kept.
-        decoders: Of our own, and frames a second of Lyra, by name.
+        folder: Where pairs are kept.
+        frame_rates: That Lyra is declared to have, frames a second, by name.
         lyra: Folder of Lyra's networks; None where all of its pairs are there.
         n_pairs: Of each.
 
@@ -104,25 +96,14 @@ def build_pairs(
         FileNotFoundError: Lyra's networks are wanted and not there.
     """
     pairs = []
-    for name, decoder in decoders.items():
+    for name, frame_rate in frame_rates.items():
         path = folder / f"{name}.npz"
         if not path.exists():
             rows = dataset.rows(decoder_clips(dataset.clips), plain=True)
-            if isinstance(decoder, DecoderConfig):
-                resynthesis = _of_our_own(dataset, rows, path, decoder)
-            else:
-                resynthesis = _of_lyra(lyra, decoder)
-            _make(dataset, rows, path, resynthesis, n_pairs)
+            _make(dataset, rows, path, _of_lyra(lyra, frame_rate), n_pairs)
         with np.load(path) as stored:
             pairs.append(Pairs(**stored))
     return pairs
-
-
-def _of_our_own(
-    dataset: Dataset, rows: NDArray[np.int64], path: Path, config: DecoderConfig
-) -> Resynthesis:
-    decoder = train_decoder(dataset, rows, path.with_suffix(".pt"), config)
-    return lambda samples, _: resynthesise_at_rate(decoder, samples)
 
 
 def _of_lyra(folder: Path | None, frame_rate: float) -> Resynthesis:
@@ -168,6 +149,15 @@ def _make(
     )
     partial.rename(path)
     log.info("made the pairs of %s", path.stem)
+
+
+def mix_in(original: Samples, whole: Samples, strength: float) -> Samples:
+    """Return the original with a share of its re-synthesis mixed in.
+
+    A small decoder errs more than its comb is worth; at a share of 0.3 the comb is what
+    is left to hear.
+    """
+    return original + np.float32(strength) * (whole - original)
 
 
 def _by_source(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:

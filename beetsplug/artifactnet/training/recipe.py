@@ -72,7 +72,6 @@ def main() -> None:
     made = [
         tables.calibration_table(held, folds, calibrated),
         tables.reliability_table(folds, calibrated),
-        tables.branch_table(held, folds),
         tables.genre_table(folds, calibrated, debian.read_genres(listed)),
     ]
     (work / "calibration.md").write_text("\n".join(made), encoding="utf-8")

@@ -54,7 +54,7 @@ def fine_structure(log_spectrum_db: Tensor, envelope_bins: int = ENVELOPE_BINS) 
     return (log_spectrum_db - envelope).clamp(0.0, CLIP_DB)
 
 
-def standing_out(levels_db: Tensor, lowest_db: float = 0.0) -> Tensor:
+def standing_out(levels_db: Tensor) -> Tensor:
     """Return how far each bin stands above the ground, mean over frames: (batch, n_bins), dB.
 
     What lies below the ground of its frame counts as ground. The log power of noise falls
@@ -63,12 +63,11 @@ def standing_out(levels_db: Tensor, lowest_db: float = 0.0) -> Tensor:
 
     Args:
         levels_db: (batch, n_frames, n_bins), log powers, decibels.
-        lowest_db: How far below the ground a cell counts at most; for comparison.
     """
     half = GROUND_BINS // 2
     padded = nn.functional.pad(levels_db, (half, half), mode="replicate")
     ground = nn.functional.avg_pool1d(padded, GROUND_BINS, stride=1)
-    return (levels_db - ground).clamp(min=lowest_db).mean(1)
+    return (levels_db - ground).clamp(min=0.0).mean(1)
 
 
 def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:
@@ -86,7 +85,7 @@ def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:
 def local_contrast(fine: Tensor) -> Tensor:
     """Return fine structures (batch, n_bins) minus their mean over :data:`CONTRAST_BINS`.
 
-    A decoder of our own is noisier than its comb is strong; the noise lifts whole
+    A small decoder is noisier than its comb is strong; the noise lifts whole
     neighbourhoods, a comb single bins.
     """
     half = CONTRAST_BINS // 2

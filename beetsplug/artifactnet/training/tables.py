@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -14,15 +13,13 @@ from beetsplug.artifactnet.training import evaluate
 from beetsplug.artifactnet.training.calibration import (
     AGGREGATION,
     Calibrated,
-    calibrate,
     full_band,
     real,
-    shares_found,
 )
 from beetsplug.artifactnet.training.corpus import Clip
 from beetsplug.artifactnet.training.evaluate import Judged
 from beetsplug.artifactnet.training.folds import Fold
-from beetsplug.artifactnet.training.fusion import BRANCHES, Fuse, fuse, fuse_without
+from beetsplug.artifactnet.training.fusion import BRANCHES, fuse
 
 RELIABILITY_EDGES = (0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 """Finer towards both ends, where nearly all scores lie."""
@@ -33,10 +30,6 @@ def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:
     detectors = {"reference": [fold.reference for fold in folds]}
     for branch, name in enumerate(BRANCHES[:-1]):
         detectors[name] = [fold.branches[:, branch] for fold in folds]
-    for branch, name in enumerate(BRANCHES):
-        detectors[f"network without {name}"] = [
-            fuse_without(fold.branches, branch) for fold in folds
-        ]
     detectors["network"] = [fuse(fold.branches) for fold in folds]
     report: dict[str, Any] = {}
     for variant, how in ((0, "as they are"), (1, "through a library codec chain")):
@@ -105,27 +98,6 @@ def _calibration_parts(clip: Clip) -> list[str]:
     if clip.is_full_band_excerpt:
         parts.append("full-band excerpts")
     return parts
-
-
-def branch_table(held: Fold, folds: Sequence[Fold]) -> str:
-    """Return what is flagged of the folds' generated clips and songs without each branch.
-
-    The thresholds are set anew for each row, in the same way.
-    """
-    ways: dict[str, Fuse] = {"all": fuse}
-    for branch, name in enumerate(BRANCHES):
-        ways[f"without {name}"] = partial(fuse_without, branch=branch)
-    lines = [
-        "| branches | segments: `ai` | `ai` or `unsure` | songs of three: `ai` "
-        "| `ai` or `unsure` |",
-        "|---|---|---|---|---|",
-    ]
-    for name, fuse_by in ways.items():
-        calibrated = calibrate(held, folds, fuse_by)
-        shares = shares_found(folds, (calibrated.ai, calibrated.unsure), fuse_by)
-        cells = [f"{share:.1%}" for share in shares]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
 
 
 def reliability_table(folds: Sequence[Fold], calibrated: Calibrated) -> str:

@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -59,17 +59,6 @@ modules, more of them were suspects."""
 
 
 @dataclass(frozen=True)
-class Members:
-    """Runs that each go on from where one run ended; the mean of their weights counts."""
-
-    n_runs: int = 0
-    """0: the one run is the network."""
-    n_segments: int = 3_200
-    """Seen by each."""
-    learning_rate: float = 1e-3
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """The budget and the optimiser."""
 
@@ -90,21 +79,6 @@ class TrainConfig:
     seed: int = 0
     checkpoint_steps: int = 50
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    members: Members = Members()
-
-    def of_run(self) -> TrainConfig:
-        """Return the configuration of the run that all members go on from."""
-        return replace(self, members=Members())
-
-    def of_member(self, number: int) -> TrainConfig:
-        """Return the configuration of one member's own part of the way."""
-        return replace(
-            self,
-            members=Members(),
-            n_segments=self.members.n_segments,
-            learning_rate=self.members.learning_rate,
-            seed=100 * (self.seed + 1) + number,
-        )
 
 
 @dataclass(frozen=True)
@@ -283,36 +257,19 @@ def train(
 ) -> ArtifactNetwork:
     """Return a network trained on these clips, with averaged weights, in eval mode.
 
-    Modules are left out: they teach heads that are not trained here. One run, and from
-    where it ends several, each by its own random numbers, whose weights are averaged
-    (model soups, arXiv 2203.05482): what one of them learnt of its own batches alone is
-    gone from the mean, and the mean costs no more than one to run. On one thread, so that
-    the same comes out everywhere.
+    Modules are left out: they teach heads that are not trained here. On one thread, so
+    that the same comes out everywhere.
 
     A checkpoint in ``folder`` is resumed; a finished run is loaded. The log of losses
-    is ``log.jsonl`` in ``folder``, and of each member in ``folder/member-N``.
+    is ``log.jsonl`` in ``folder``.
     """
     config = config or TrainConfig()
     with one_thread():
-        run = _Run(dataset, clips, references, config.of_run())
+        run = _Run(dataset, clips, references, config)
         run.finish(folder)
-        members = []
-        for number in range(config.members.n_runs):
-            member = _Run(dataset, clips, references, config.of_member(number))
-            member.start_from(run.average)
-            member.finish(folder / f"member-{number}")
-            members.append(member.average)
     network = ArtifactNetwork(config.network)
-    network.load_state_dict(mean_weights(members or [run.average]))
+    network.load_state_dict(run.average)
     return network.eval()
-
-
-def mean_weights(networks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of each weight and each running statistic over networks."""
-    return {
-        name: torch.stack([weights[name].double() for weights in networks]).mean(0).to(first)
-        for name, first in networks[0].items()
-    }
 
 
 class _Run:
@@ -418,11 +375,6 @@ class _Run:
                 self.average[name].lerp_(value, 1 - decay)
             else:
                 self.average[name].copy_(value)
-
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the weights of another run, and nothing else of it."""
-        self.network.load_state_dict(weights)
-        self.average = {name: value.clone() for name, value in weights.items()}
 
     def finish(self, folder: Path) -> None:
         """Train to the end, from where the folder's checkpoint is."""
