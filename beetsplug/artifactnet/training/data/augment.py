@@ -15,6 +15,20 @@ import soxr
 from numpy.typing import NDArray
 from scipy import signal
 
+from beetsplug.artifactnet.training.choices import (
+    CODEC_SETTINGS,
+    CODEC_SHARES,
+    EQUALISER_DB,
+    EQUALISER_HZ,
+    EQUALISER_Q,
+    GAIN_DB,
+    SHARE_48_KHZ,
+    SHARE_EQUALISED,
+    SHARE_GAIN,
+    SHARE_LIMITED,
+    SHARE_TWICE_CODED,
+)
+
 Samples = NDArray[np.float32]
 
 
@@ -80,39 +94,37 @@ def aac(samples: Samples, sample_rate: int, *, bit_rate: int) -> Samples:
 def library_chain(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
     """Return the clip as some library might hold it: same length, aligned within a frame."""
     n_samples = len(samples)
-    if rng.random() < 0.3:
+    if rng.random() < SHARE_EQUALISED:
         samples = _equalise(samples, sample_rate, rng)
-    if rng.random() < 0.6:
-        samples = samples * np.float32(10 ** (rng.uniform(-12, 4) / 20))
-    if rng.random() < 0.2:
+    if rng.random() < SHARE_GAIN:
+        samples = samples * np.float32(10 ** (rng.uniform(*GAIN_DB) / 20))
+    if rng.random() < SHARE_LIMITED:
         samples = np.tanh(samples).astype(np.float32)
-    if rng.random() < 0.15:
+    if rng.random() < SHARE_48_KHZ:
         samples = soxr.resample(
             soxr.resample(samples, sample_rate, 48_000), 48_000, sample_rate
         )
-    n_codecs = 1 + (rng.random() < 0.15)
+    n_codecs = 1 + (rng.random() < SHARE_TWICE_CODED)
     for _ in range(n_codecs):
         samples = _random_codec(np.clip(samples, -1, 1), sample_rate, rng)
     return np.pad(samples, (0, max(0, n_samples - len(samples))))[:n_samples]
 
 
 def _random_codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    kind = rng.choice(["mp3", "aac", "opus", "vorbis"], p=[0.45, 0.25, 0.15, 0.15])
-    if kind == "mp3":
-        return mp3(samples, sample_rate, level=float(rng.uniform(0.0, 0.85)))
-    if kind == "aac":
-        return aac(samples, sample_rate, bit_rate=int(rng.uniform(56_000, 144_000)))
-    if kind == "opus":
-        return opus(samples, sample_rate, level=float(rng.uniform(0.6, 0.85)))
-    return vorbis(samples, sample_rate, level=float(rng.uniform(0.1, 0.7)))
+    name = str(rng.choice(list(CODEC_SHARES), p=list(CODEC_SHARES.values())))
+    setting = float(rng.uniform(*CODEC_SETTINGS[name]))
+    if name == "aac":
+        return aac(samples, sample_rate, bit_rate=int(setting))
+    codec = {"mp3": mp3, "opus": opus, "vorbis": vorbis}[name]
+    return codec(samples, sample_rate, level=setting)
 
 
 def _equalise(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
     """Return the clip through one or two broad peaks or dips of up to 5 dB."""
     for _ in range(rng.integers(1, 3)):
-        centre_hz = float(np.exp(rng.uniform(np.log(80), np.log(12_000))))
-        peak_b, peak_a = signal.iirpeak(centre_hz, 0.7, fs=sample_rate)
-        gain = 10 ** (rng.uniform(-5, 5) / 20) - 1
+        centre_hz = float(np.exp(rng.uniform(*np.log(EQUALISER_HZ))))
+        peak_b, peak_a = signal.iirpeak(centre_hz, EQUALISER_Q, fs=sample_rate)
+        gain = 10 ** (rng.uniform(*EQUALISER_DB) / 20) - 1
         samples = samples + np.float32(gain) * signal.lfilter(peak_b, peak_a, samples).astype(
             np.float32
         )

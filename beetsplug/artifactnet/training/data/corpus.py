@@ -1,7 +1,7 @@
 """The training audio: one :class:`Clip` a file, and who may stand on which side.
 
 Clips come from the corpus folder's ``manifest.csv`` and from the Debian packages of
-:mod:`~beetsplug.artifactnet.training.debian`. AI clips are held out by family and real
+:mod:`~beetsplug.artifactnet.training.data.debian`. AI clips are held out by family and real
 ones by source; a source on the test side gives nothing to the training side, whatever
 its label, so that no page, uploader or album stands on both.
 """
@@ -13,6 +13,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from beetsplug.artifactnet.training.choices import CALIBRATION_PARTS
 
 RELATED_FAMILIES = {
     "DITTO-2 (Adobe)": "DITTO (Adobe)",
@@ -45,7 +47,6 @@ DEBIAN_PREFIX = "debian:"
 """Of the sources that are packages."""
 DEMO_SOURCE = f"{DEBIAN_PREFIX}fretsonfire-songs-sectoid"
 """The demo clips come from here: the shipped model was neither trained nor calibrated on it."""
-CALIBRATION_PARTS = 3
 
 
 @dataclass(frozen=True)

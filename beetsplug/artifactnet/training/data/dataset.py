@@ -3,7 +3,7 @@
 One crop is 4.2 s at 44.1 kHz, a little more than a segment, so that each epoch sees
 another 4 s of it. A clip of the corpus gives one place, a whole track as many as the
 detector reads of it. Variant 0 of a place is the file as it is; the others went
-through :func:`~beetsplug.artifactnet.training.augment.library_chain`.
+through :func:`~beetsplug.artifactnet.training.data.augment.library_chain`.
 """
 
 from __future__ import annotations
@@ -25,22 +25,20 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError
 from beetsplug.artifactnet.scoring.segments import segment_starts
-from beetsplug.artifactnet.training.augment import library_chain, narrow
-from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.choices import (
+    CROP_SAMPLES,
+    N_SEGMENTS,
+    N_VARIANTS,
+    NARROW_RATES_HZ,
+    NARROW_SHARE,
+    NARROW_WEIGHT,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+)
+from beetsplug.artifactnet.training.data.augment import library_chain, narrow
+from beetsplug.artifactnet.training.data.corpus import Clip
 
 log = logging.getLogger(__name__)
-
-SAMPLE_RATE = 44_100
-SEGMENT_SAMPLES = 176_400
-CROP_SAMPLES = 185_000
-N_SEGMENTS = 7
-N_VARIANTS = {"clip": 4, "track": 2}
-"""Variants of each place: of short corpus clips, and of whole tracks."""
-_NARROW_RATES_HZ = (16_000, 22_050, 24_000, 32_000)
-_NARROW_WEIGHT = 0.3
-"""Weight of all narrow-band crops of a class against all full-band ones."""
-_NARROW_SHARE = 0.15
-"""Share of augmented variants held at a narrow band, in both classes."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,8 @@ def _cut_clip(clip: Clip, parts: Path) -> None:
     for place, plain in enumerate(places):
         for variant in range(N_VARIANTS["track" if clip.is_whole_track else "clip"]):
             samples, is_full_band = plain, clip.is_full_band
-            if variant and rng.random() < _NARROW_SHARE:
-                rate = int(rng.choice(_NARROW_RATES_HZ))
+            if variant and rng.random() < NARROW_SHARE:
+                rate = int(rng.choice(NARROW_RATES_HZ))
                 samples = narrow(samples, SAMPLE_RATE, rate)
                 is_full_band = False
             if variant:
@@ -196,7 +194,7 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.floa
         for label in (0, 1):
             cell = (full_band == band) & (labels == label)
             if cell.any():
-                weights[cell] *= (1.0 if band else _NARROW_WEIGHT) / weights[cell].sum()
+                weights[cell] *= (1.0 if band else NARROW_WEIGHT) / weights[cell].sum()
     return weights / weights.sum()
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.training.corpus import DEBIAN_PREFIX, Clip, read_manifest
+from beetsplug.artifactnet.training.data.corpus import DEBIAN_PREFIX, Clip, read_manifest
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,9 @@ import soxr
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training import train_extra
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
+from beetsplug.artifactnet.training.choices import SAMPLE_RATE
 
 FRAME_SAMPLES = 320
-BITS = (64, 120, 184)
-"""Of a frame, that Lyra's bit rates have; without its quantiser there is no limit."""
 _BITS_PER_QUANTIZER = 4
 _ENCODER, _QUANTIZER, _DECODER = "soundstream_encoder", "quantizer", "lyragan"
 
@@ -51,7 +49,8 @@ class Lyra:
 
         Args:
             samples: Full scale 1.
-            bits: Of each frame, one of :data:`BITS`; None leaves the quantiser out.
+            bits: Of each frame: 64, 120 or 184, as Lyra's bit rates have. None leaves
+                the quantiser out.
         """
         # Encoder and decoder remember the frames before, and only a new one has none.
         encode, decode = (self._runner(name)[0] for name in (_ENCODER, _DECODER))

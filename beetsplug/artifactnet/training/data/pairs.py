@@ -16,39 +16,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.training import corpus
-from beetsplug.artifactnet.training.augment import library_chain
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES, Dataset
-from beetsplug.artifactnet.training.frame_rates import rate_features
-from beetsplug.artifactnet.training.lyra import BITS, Lyra
-from beetsplug.artifactnet.training.reference import (
-    GridReference,
-    coarse_features,
-    contrast_features,
-    fit_grids,
-    standing_features,
+from beetsplug.artifactnet.training.choices import (
+    LYRA_FRAME_RATES,
+    N_PAIRS,
+    PAIR_BITS,
+    PAIR_CODED_SHARE,
+    PAIR_STRENGTHS,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
 )
+from beetsplug.artifactnet.training.data import corpus
+from beetsplug.artifactnet.training.data.augment import library_chain
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.dataset import Dataset
+from beetsplug.artifactnet.training.data.lyra import Lyra
+from beetsplug.artifactnet.training.signal.features import coarse_features, standing_features
+from beetsplug.artifactnet.training.signal.frame_rates import rate_features
 
 log = logging.getLogger(__name__)
 
-N_PAIRS = 480
-"""Real crops that each decoder re-synthesises, one pair of each: what counts is how many pieces
-of music it is heard with."""
-STRENGTHS = (1.0, 0.3)
-_CODED_SHARE = 0.5
-"""Share of pairs that go through a library codec chain."""
-_LYRA_BITS = (None, None, *BITS)
-"""Two fifths without the quantiser: the comb is the decoder's."""
-LYRA = {
-    "lyra-50": 50.0,
-    "lyra-69": 44_100 / 640,
-    "lyra-75": 75.0,
-    "lyra-86": 44_100 / 512,
-    "lyra-100": 100.0,
-}
-"""Frames a second that Lyra is declared to have: what the shipped model learns from. The grids
-are those of Lyra's own hop at 16, 22.05, 24 and 32 kHz, and of a hop of 512 at 44.1 kHz."""
 Samples = NDArray[np.float32]
 Resynthesis = Callable[[Samples, np.random.Generator], Samples]
 """From a clip at 44.1 kHz to the same through a decoder."""
@@ -61,7 +47,7 @@ class Pairs:
     rows: NDArray[np.int64]
     """(n,), the dataset's row that each was made of."""
     standing: NDArray[np.float32]
-    """(n, n_bins), as those of :class:`~.train.Features`."""
+    """(n, n_bins), as those of :class:`~.crop_features.Features`."""
     coarse: NDArray[np.float32]
     """(n, n_coarse_bins), likewise."""
     rates: NDArray[np.float32]
@@ -78,7 +64,7 @@ def decoder_clips(clips: Sequence[Clip]) -> list[Clip]:
 def build_pairs(
     dataset: Dataset,
     folder: Path,
-    frame_rates: Mapping[str, float] = LYRA,
+    frame_rates: Mapping[str, float] = LYRA_FRAME_RATES,
     *,
     lyra: Path | None = None,
     n_pairs: int = N_PAIRS,
@@ -112,7 +98,7 @@ def _of_lyra(folder: Path | None, frame_rate: float) -> Resynthesis:
     lyra = Lyra(folder)
 
     def resynthesise(samples: Samples, rng: np.random.Generator) -> Samples:
-        bits = _LYRA_BITS[int(rng.integers(len(_LYRA_BITS)))]
+        bits = PAIR_BITS[int(rng.integers(len(PAIR_BITS)))]
         return lyra.resynthesise_at_rate(samples, frame_rate, bits)
 
     return resynthesise
@@ -132,8 +118,8 @@ def _make(
     for row in chosen:
         original = dataset.samples[row].astype(np.float32) / 32767
         whole = resynthesis(original, rng)
-        mixed = mix_in(original, whole, STRENGTHS[int(rng.integers(len(STRENGTHS)))])
-        if rng.random() < _CODED_SHARE:
+        mixed = mix_in(original, whole, PAIR_STRENGTHS[int(rng.integers(len(PAIR_STRENGTHS)))])
+        if rng.random() < PAIR_CODED_SHARE:
             mixed = library_chain(mixed, SAMPLE_RATE, rng)
         made.append(mixed)
     segments = np.stack(made)[:, :SEGMENT_SAMPLES]
@@ -166,24 +152,3 @@ def _by_source(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]
     _, inverse, sizes = np.unique(sources, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(sizes[inverse])
     return weights / weights.sum()
-
-
-def fit_pairs(
-    real_rows: NDArray[np.int64],
-    standing: NDArray[np.float32],
-    weight: NDArray[np.float64],
-    pairs: Sequence[Pairs],
-) -> GridReference:
-    """Return the regressions of every decoder on these real rows.
-
-    Args:
-        real_rows: (n_real,), of the training side; a pair made of any other is left out.
-        standing: (n_real, n_bins), as those of :class:`~.train.Features`.
-        weight: (n_real,).
-        pairs: Of every decoder; a pair made of any other row is left out.
-    """
-    return fit_grids(
-        contrast_features(standing),
-        weight,
-        [contrast_features(made.standing[np.isin(made.rows, real_rows)]) for made in pairs],
-    )

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training import evaluate
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import N_VARIANTS
-from beetsplug.artifactnet.training.evaluate import Judged
-from beetsplug.artifactnet.training.folds import Fold
-from beetsplug.artifactnet.training.fusion import fuse
+from beetsplug.artifactnet.training.choices import (
+    AGGREGATION,
+    AI_FPR,
+    N_VARIANTS,
+    SLOPE_BOUNDS,
+    UNSURE_FPR,
+)
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.fit import judging
+from beetsplug.artifactnet.training.fit.folds import Fold
+from beetsplug.artifactnet.training.fit.judging import Judged
+from beetsplug.artifactnet.training.model.fusion import fuse
 
-AI_FPR, UNSURE_FPR = 0.001, 0.05
-"""The rates that the thresholds keep to. For ``ai`` a tenth of the 1 % that is promised, which
-is to say none of any set: music of other sources scores higher than what a threshold was set
-on, and that is the error that must not be made."""
 STRATA: Mapping[str, Callable[[Clip], bool]] = {
     "": lambda _: True,
     "_excerpts": lambda clip: clip.is_full_band_excerpt,
@@ -29,9 +31,6 @@ STRATA: Mapping[str, Callable[[Clip], bool]] = {
 what most of it is not, full-band music of other than games. Half of all real music is games',
 which scores low: where 5 % of all were `unsure`, 11 % of the excerpts were.
 """
-AGGREGATION: Aggregation = "tercile"
-"""What makes a track's score of its segments'. Generated songs bear their decoder's trace in
-every segment; human-made ones that are taken for them mostly do so in places."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Calibrated:
 
     def score(self, logit: float) -> float:
         """Return the exported model's probability for a logit of the network."""
-        return evaluate.probability(logit, self.ai, self.slope)
+        return probability(logit, self.ai, self.slope)
 
     def flagged(self, judged: Sequence[Judged]) -> tuple[int, int]:
         """Return how many of these are ``ai``, and how many that or ``unsure``."""
@@ -89,13 +88,13 @@ def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
     either = [
         judged for fold in folds for variant in (0, 1) for judged in full_band(fold, variant)
     ]
-    slope = evaluate.fitted_slope(either, ai)
+    slope = fitted_slope(either, ai)
     return Calibrated(ai, unsure, slope, rates)
 
 
 def threshold_on(sets: Mapping[str, Sequence[float]], fpr: float) -> float:
     """Return the least logit that keeps to a false-positive rate on each of these sets."""
-    return max(evaluate.threshold_at(logits, fpr) for logits in sets.values())
+    return max(threshold_at(logits, fpr) for logits in sets.values())
 
 
 def real_sets(groups: Mapping[str, Sequence[Fold]]) -> dict[str, list[float]]:
@@ -118,10 +117,46 @@ def real_sets(groups: Mapping[str, Sequence[Fold]]) -> dict[str, list[float]]:
 
 def full_band(fold: Fold, variant: int = 0) -> list[Judged]:
     """Return a fold's full-band clips as the plugin scores them."""
-    return evaluate.full_band(fold.judge(fuse(fold.branches), variant, AGGREGATION))
+    return judging.full_band(fold.judge(fuse(fold.branches), variant, AGGREGATION))
 
 
 def real(fold: Fold, variant: int) -> list[Judged]:
     """Return the real ones as the plugin scores them."""
     found = fold.judge(fuse(fold.branches), variant, AGGREGATION)
     return [judged for judged in found if not judged.clip.label]
+
+
+def threshold_at(real_logits: Sequence[float], false_positive_rate: float) -> float:
+    """Return the lowest threshold at which at most that share of real tracks is flagged.
+
+    A track is flagged at or above the threshold; it lies halfway between the last
+    track that may be flagged and the first that may not.
+    """
+    ordered = np.sort(np.asarray(real_logits))[::-1]
+    n_allowed = math.floor(false_positive_rate * len(ordered))
+    if n_allowed == 0:
+        return float(np.nextafter(ordered[0], np.inf))
+    return float((ordered[n_allowed - 1] + ordered[n_allowed]) / 2)
+
+
+def probability(logit: float, threshold: float, slope: float) -> float:
+    """Return the probability that the exported model gives for a logit."""
+    return 1 / (1 + math.exp(-slope * (logit - threshold)))
+
+
+def fitted_slope(judged: Sequence[Judged], threshold: float) -> float:
+    """Return the slope at which :func:`probability` tells most of these clips' labels.
+
+    The least log loss, both labels counting the same. The threshold is where it is for
+    another reason, so a score is no probability at any slope; it is as near as it can be.
+    """
+    from scipy.optimize import minimize_scalar
+
+    signs = np.array([1 if j.clip.label else -1 for j in judged])
+    margins = signs * np.array([j.logit - threshold for j in judged])
+
+    def loss(slope: float) -> float:
+        losses = np.logaddexp(0, -slope * margins)
+        return float(sum(losses[signs == sign].mean() for sign in (1, -1)))
+
+    return round(float(minimize_scalar(loss, bounds=SLOPE_BOUNDS, method="bounded").x), 2)

@@ -1,10 +1,9 @@
 """One training run: a dataset and a set of clips in, a network out, resumable.
 
-The two linear heads start where the reference regressions of the same clips ended;
-mask and CNN start from random weights and a mask of 0.25 everywhere; the grid head is
-fitted apart and takes no part in training. Each branch is trained on its own logit, so
-none can lean on another; how they are weighed against each other is decided on clips
-that none of them heard.
+The two linear heads that are trained start where the regressions of the same clips ended;
+mask and CNN start from random weights and a mask of 0.25 everywhere; the other heads are
+fitted apart. Each branch is trained on its own logit, so none can lean on another; how
+they are weighed against each other is decided on clips that none of them was trained on.
 """
 
 from __future__ import annotations
@@ -14,244 +13,28 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.corpus import Clip, without_modules
-from beetsplug.artifactnet.training.dataset import (
-    CROP_SAMPLES,
-    SEGMENT_SAMPLES,
-    Dataset,
-    sample_weights,
-    weighted_rows,
-)
-from beetsplug.artifactnet.training.frame_rates import rate_features
-from beetsplug.artifactnet.training.network import ArtifactNetwork, NetworkConfig
-from beetsplug.artifactnet.training.pairs import Pairs
-from beetsplug.artifactnet.training.reference import (
-    Reference,
-    ScaledReference,
-    coarse_features,
-    comb_features,
-    fit_reference,
-    fit_scaled,
-    one_thread,
-    reference_features,
-    standing_features,
-)
+from beetsplug.artifactnet.training.choices import CROP_SAMPLES, SEGMENT_SAMPLES, TrainConfig
+from beetsplug.artifactnet.training.data.corpus import Clip, without_modules
+from beetsplug.artifactnet.training.data.dataset import Dataset, sample_weights
+from beetsplug.artifactnet.training.fit.regressions import class_weights
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.model.weights import HeadWeights
+from beetsplug.artifactnet.training.signal.features import one_thread
 
 log = logging.getLogger(__name__)
-
-_PAIRS_OF_COARSE, _PAIRS_OF_RATES = 0.1, 0.3
-"""Weight of all pairs against all crops, of coarse and frame-rate regression."""
-REAL_WEIGHT, _REAL_WEIGHT_OF_COARSE = 16.0, 4.0
-"""Weight of a real crop against a generated one, of per-bin and coarse head. Balanced, a
-regression puts up with a few real crops that score high; a threshold that lets none of them
-through is then set by these few, and out of reach for what is generated."""
-_MODULE_WEIGHT = 2.0
-"""Weight of a module's crop against others in both: beside pairs, in which there are no
-modules, more of them were suspects."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """The budget and the optimiser."""
-
-    n_segments: int = 16_000
-    """Segments seen in all, with repetition."""
-    batch_size: int = 32
-    learning_rate: float = 1.5e-3
-    head_learning_rate: float = 5e-5
-    """For the linear heads, which start fitted."""
-    weight_decay: float = 0.02
-    head_anchor: float = 2e-3
-    """Pull of the linear heads towards the references' weights."""
-    real_weight: float = REAL_WEIGHT
-    """Of a real segment against a generated one, in the per-bin head's loss."""
-    bin_dropout: float = 0.25
-    ema_decay: float = 0.985
-    gain_db: float = 6.0
-    seed: int = 0
-    checkpoint_steps: int = 50
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-
-
-@dataclass(frozen=True)
-class Features:
-    """The reference features of every crop of a dataset."""
-
-    fine: NDArray[np.float32]
-    """(n_crops, n_bins), decibels: of the reference alone."""
-    standing: NDArray[np.float32]
-    """(n_crops, n_bins), decibels: of all heads that hear the finer resolution."""
-    comb: NDArray[np.float32]
-    """(n_crops, n_lags), of these."""
-    coarse: NDArray[np.float32]
-    """(n_crops, n_coarse_bins), decibels."""
-    rates: NDArray[np.float32]
-    """(n_crops, n_rates * n_parts), decibels."""
-
-
-@dataclass(frozen=True)
-class References:
-    """The regressions of the network's linear heads.
-
-    Per-bin and comb head start from theirs. Coarse and frame-rate head take their own as
-    they are, after the training.
-    """
-
-    bins: Reference
-    comb: ScaledReference
-    coarse: Reference
-    rates: ScaledReference
-
-
-def cached_features(dataset: Dataset, folder: Path) -> Features:
-    """Return the reference features of every crop, from disk when they are there."""
-    fine_path, comb_path = folder / "features-fine.npy", folder / "features-comb.npy"
-    standing_path = folder / "features-standing.npy"
-    coarse_path, rates_path = folder / "features-coarse.npy", folder / "features-rates.npy"
-    if not fine_path.exists():
-        # A segment's length from the start of the crop: as the detector reads.
-        np.save(fine_path, reference_features(dataset.samples[:, :SEGMENT_SAMPLES]))
-    fine = np.load(fine_path, mmap_mode="r")
-    if not standing_path.exists():
-        np.save(standing_path, standing_features(dataset.samples[:, :SEGMENT_SAMPLES]))
-    standing = np.load(standing_path, mmap_mode="r")
-    if not comb_path.exists():
-        np.save(comb_path, comb_features(standing))
-    if not coarse_path.exists():
-        np.save(coarse_path, coarse_features(dataset.samples[:, :SEGMENT_SAMPLES]))
-    if not rates_path.exists():
-        np.save(rates_path, rate_features(dataset.samples[:, :SEGMENT_SAMPLES], standing))
-    paths = (comb_path, coarse_path, rates_path)
-    return Features(fine, standing, *(np.load(path, mmap_mode="r") for path in paths))
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a regression is fitted to."""
-
-    features: NDArray[np.float32]
-    """(n, n_features)."""
-    labels: NDArray[np.int64]
-    """(n,), 1 for AI."""
-    weights: NDArray[np.float64]
-    """(n,)."""
-
-    def with_heavier_real(self, factor: float) -> Examples:
-        """Return these with real ones that weigh so much more; all together weigh the same.
-
-        Both classes weigh the same before.
-        """
-        return replace(self, weights=self.weights * class_weights(self.labels, factor))
-
-    def with_generated(self, features: NDArray[np.float32], weight: float) -> Examples:
-        """Return these and more that are generated, which weigh so much together."""
-        n_more = len(features)
-        return Examples(
-            np.concatenate([self.features, features]),
-            np.append(self.labels, np.ones(n_more, np.int64)),
-            np.append(self.weights, np.full(n_more, weight / n_more)),
-        )
-
-
-def class_weights(labels: NDArray[np.int64], factor: float) -> NDArray[np.float64]:
-    """Return weights (n,) of labels: of 0 ``factor`` times that of 1, the mean of both 1."""
-    return np.where(labels == 0, factor, 1.0) * 2 / (1 + factor)
-
-
-def fit_references(
-    dataset: Dataset,
-    features: Features,
-    clips: Sequence[Clip],
-    pairs: Sequence[Pairs] = (),
-) -> References:
-    """Return the reference regressions of these clips, all variants.
-
-    Coarse and frame-rate head alone hear modules and pairs. With modules the per-bin head
-    lost more of what is generated than it gained, and the comb head's limit does for them;
-    with pairs it lost more in one fold than it gained in another.
-
-    Args:
-        dataset: What the clips are of.
-        features: Of all its crops.
-        clips: To fit to; of the pairs, those made of their crops alone are heard.
-        pairs: Of every decoder.
-    """
-    rows, weights = weighted_rows(dataset, without_modules(clips))
-    labels = dataset.labels[rows]
-    bins = Examples(features.standing[rows], labels, weights).with_heavier_real(REAL_WEIGHT)
-    return References(
-        fit_reference(bins.features, labels, bins.weights),
-        fit_scaled(features.comb[rows], labels, weights, inverse_penalty=1e-3),
-        fit_coarse(dataset, features, clips, pairs),
-        fit_rates(rate_examples(dataset, features, clips, pairs)),
-    )
-
-
-def fit_coarse(
-    dataset: Dataset, features: Features, clips: Sequence[Clip], pairs: Sequence[Pairs] = ()
-) -> Reference:
-    """Return the coarse head's regression, as :func:`fit_references` does."""
-    of_pairs = [(made.rows, made.coarse) for made in pairs]
-    examples = _examples(dataset, features.coarse, clips, of_pairs, _PAIRS_OF_COARSE)
-    examples = examples.with_heavier_real(_REAL_WEIGHT_OF_COARSE)
-    return fit_reference(examples.features, examples.labels, examples.weights)
-
-
-def rate_examples(
-    dataset: Dataset, features: Features, clips: Sequence[Clip], pairs: Sequence[Pairs] = ()
-) -> Examples:
-    """Return what the frame-rate head's regression is fitted to in :func:`fit_references`."""
-    of_pairs = [(made.rows, made.rates) for made in pairs]
-    return _examples(dataset, features.rates, clips, of_pairs, _PAIRS_OF_RATES)
-
-
-def _examples(
-    dataset: Dataset,
-    features: NDArray[np.float32],
-    clips: Sequence[Clip],
-    of_pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]],
-    share: float,
-) -> Examples:
-    """Return the crops of clips, and what was made of them, which weighs that share of them.
-
-    Args:
-        dataset: What the clips are of.
-        features: (n_crops, n_features), of all its crops.
-        clips: Whose crops.
-        of_pairs: Of each decoder, the rows (n,) that it was given and what came out
-            (n, n_features).
-        share: Weight of all pairs against all crops.
-    """
-    rows, weights = weighted_rows(dataset, clips)
-    is_module = [dataset.clips[dataset.crops[row].clip].is_module for row in rows]
-    examples = Examples(
-        features[rows], dataset.labels[rows], weights * np.where(is_module, _MODULE_WEIGHT, 1.0)
-    )
-    heard = [values[np.isin(made_of, rows)] for made_of, values in of_pairs]
-    if heard:
-        examples = examples.with_generated(np.concatenate(heard), share * weights.sum())
-    return examples
-
-
-def fit_rates(examples: Examples) -> ScaledReference:
-    """Return the regression of the frame-rate head on features of its kind."""
-    return fit_scaled(
-        examples.features, examples.labels, examples.weights, inverse_penalty=1e-4
-    )
 
 
 def train(
     dataset: Dataset,
     clips: Sequence[Clip],
-    references: References,
+    heads: HeadWeights,
     folder: Path,
     config: TrainConfig | None = None,
 ) -> ArtifactNetwork:
@@ -265,7 +48,7 @@ def train(
     """
     config = config or TrainConfig()
     with one_thread():
-        run = _Run(dataset, clips, references, config)
+        run = _Run(dataset, clips, heads, config)
         run.finish(folder)
     network = ArtifactNetwork(config.network)
     network.load_state_dict(run.average)
@@ -279,7 +62,7 @@ class _Run:
         self,
         dataset: Dataset,
         clips: Sequence[Clip],
-        references: References,
+        heads: HeadWeights,
         config: TrainConfig,
     ) -> None:
         torch.manual_seed(config.seed)
@@ -288,23 +71,23 @@ class _Run:
         self.weights = sample_weights(dataset, self.rows)
         self.labels = dataset.labels
         self.network = ArtifactNetwork(config.network)
-        self.network.set_heads(references.bins, references.comb)
-        self.heads = [self.network.bins, self.network.comb.lags]
-        self.anchors = [head.weight.detach().clone() for head in self.heads]
+        self.network.start_heads(heads)
+        self.linear = [self.network.bins, self.network.comb.lags]
+        self.anchors = [head.weight.detach().clone() for head in self.linear]
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.n_steps = math.ceil(config.n_segments / config.batch_size)
         self.step = 0
         self.started = time.monotonic()
-        heads = [p for head in self.heads for p in head.parameters()]
+        linear = [p for head in self.linear for p in head.parameters()]
         rest = [
             p
             for p in self.network.parameters()
-            if p.requires_grad and not any(p is h for h in heads)
+            if p.requires_grad and not any(p is w for w in linear)
         ]
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": rest, "lr": config.learning_rate},
-                {"params": heads, "lr": config.head_learning_rate, "weight_decay": 0.0},
+                {"params": linear, "lr": config.head_learning_rate, "weight_decay": 0.0},
             ],
             weight_decay=config.weight_decay,
         )
@@ -356,7 +139,7 @@ class _Run:
         ]
         drifts = [
             (head.weight - anchor).square().sum()
-            for head, anchor in zip(self.heads, self.anchors, strict=True)
+            for head, anchor in zip(self.linear, self.anchors, strict=True)
         ]
         total = torch.stack(losses).sum() + self.config.head_anchor * torch.stack(drifts).sum()
         self.optimiser.zero_grad()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.dataset import Dataset
+from beetsplug.artifactnet.training.data.dataset import Dataset
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES
-from beetsplug.artifactnet.training.network import ArtifactNetwork
+from beetsplug.artifactnet.training.choices import SAMPLE_RATE, SEGMENT_SAMPLES
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
 
 _OPSET = 17
 _GRAPH, _CARD = "model.onnx", "card.json"

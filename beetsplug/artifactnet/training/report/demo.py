@@ -1,7 +1,7 @@
-"""The demo clips: an excerpt of a human-made song, and the same through our decoder.
+"""The demo clips: an excerpt of a human-made song, and the same through an autoencoder.
 
-``python -m beetsplug.artifactnet.training.demo --corpus DIR --work DIR --out docs/demo``,
-after the training, whose caches it uses.
+``python -m beetsplug.artifactnet.training.report.demo`` with ``--corpus``, ``--work`` and
+``--out docs/demo``, after the training, whose caches it uses.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import soundfile
 import soxr
 
 from beetsplug.artifactnet.audio import read_waveform
-from beetsplug.artifactnet.training import corpus, train_extra
+from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training.autoencoder import (
+    from beetsplug.artifactnet.training.choices import SAMPLE_RATE
+    from beetsplug.artifactnet.training.data import corpus
+    from beetsplug.artifactnet.training.model.autoencoder import (
         AutoencoderConfig,
         resynthesise,
         train_autoencoder,
     )
-    from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
     from beetsplug.artifactnet.training.programs import (
         open_dataset,
         packages_of,
@@ -41,7 +42,7 @@ _FADE_S = 0.05
 
 def main() -> None:
     """Make both clips, training the decoder first where that was not done."""
-    parser = work_parser("demo")
+    parser = work_parser("report.demo")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -1,18 +1,18 @@
 """How far a score moves when a track is carried to another encoding, or changed a little.
 
-``python -m beetsplug.artifactnet.training.robustness --corpus DIR --work DIR``, after the
-training, whose list of clips it uses. Prints a Markdown table, one row a change, and
-whether the demands on transport are met.
+``python -m beetsplug.artifactnet.training.report.robustness`` with ``--corpus`` and
+``--work``, after the training. Prints a Markdown table, one row a change, and whether the
+demands on transport are met.
 
 A track is decoded once; of a whole one, 60 s from the middle of its first five minutes
 are used. The reference is these samples as float WAV. Every change is written as a file,
 scored as the plugin scores it, and deleted.
 
-The real tracks are of the calibration sources, which the shipped model never heard, though
-its thresholds were set on them. Of what is generated there are single clips, one segment
-long, and songs, the three excerpts that there are of them one after another. Both are
-scored by the network of the fold that never heard anything of their family. ``--model``
-names a model that scores all tracks instead.
+The real tracks are of the calibration sources, which were not trained on, though the
+thresholds were set on them. Of what is generated there are clips of one segment, and songs,
+the three excerpts of each one after another. Both are scored by the network of the fold
+that was trained without their family. ``--model`` names a model that scores all tracks
+instead.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
-    from beetsplug.artifactnet.training import corpus
-    from beetsplug.artifactnet.training.changes import CHANGES, UNCHANGED, Change
-    from beetsplug.artifactnet.training.dataset import N_SEGMENTS
+    from beetsplug.artifactnet.training.choices import N_SEGMENTS
+    from beetsplug.artifactnet.training.data import corpus
     from beetsplug.artifactnet.training.programs import (
         FOLD_MODEL,
         fold_folder,
         open_dataset,
         work_parser,
     )
-    from beetsplug.artifactnet.training.tracks import (
+    from beetsplug.artifactnet.training.report.changes import CHANGES, UNCHANGED, Change
+    from beetsplug.artifactnet.training.report.tracks import (
         SIDES,
         Side,
         Track,
@@ -330,7 +330,7 @@ def model_of(track: Track, shipped: Model, folds: Sequence[Model]) -> Model:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = work_parser("robustness")
+    parser = work_parser("report.robustness")
     parser.add_argument(
         "--model", help="name or path, as in the options, of a model that scores all tracks"
     )

@@ -1,10 +1,9 @@
-"""What the best use of a song's segments is: scores of each, or one spectrum of all.
+"""A song's score from its segments: their logits aggregated, or one mean spectrum.
 
-``python -m beetsplug.artifactnet.training.songs --corpus DIR --work DIR``, after the training,
-whose folds it judges. Songs of three segments, each by the network of the fold that heard
-nothing of its family or source. Prints a Markdown table: the segments' logits aggregated, and
-the logit of all their frames as one segment's, so that every head hears the residual's mean
-spectrum over the song.
+``python -m beetsplug.artifactnet.training.report.songs`` with ``--corpus`` and ``--work``,
+after the training. Songs of three segments, each judged by the network of the fold that was
+trained without its family and source. Prints a Markdown table: one row for each
+aggregation, and one for the mean spectrum of all segments, judged as one segment's.
 """
 
 from __future__ import annotations
@@ -22,13 +21,20 @@ from beetsplug.artifactnet.training import train_extra
 with train_extra():
     import torch
 
-    from beetsplug.artifactnet.training import corpus, evaluate
-    from beetsplug.artifactnet.training.evaluate import Judged
-    from beetsplug.artifactnet.training.folds import Fold, Material, fold_network, judge_fold
-    from beetsplug.artifactnet.training.fusion import fuse
-    from beetsplug.artifactnet.training.network import ArtifactNetwork
+    from beetsplug.artifactnet.training.data import corpus
+    from beetsplug.artifactnet.training.fit import judging
+    from beetsplug.artifactnet.training.fit.folds import (
+        Fold,
+        Material,
+        fold_network,
+        judge_fold,
+    )
+    from beetsplug.artifactnet.training.fit.judging import Judged
+    from beetsplug.artifactnet.training.model.fusion import fuse
+    from beetsplug.artifactnet.training.model.network import ArtifactNetwork
     from beetsplug.artifactnet.training.programs import fold_folder, open_dataset, work_parser
-    from beetsplug.artifactnet.training.reference import one_thread
+    from beetsplug.artifactnet.training.report.tables import summary
+    from beetsplug.artifactnet.training.signal.features import one_thread
 
 ONE_SPECTRUM = "one spectrum of all"
 
@@ -37,8 +43,7 @@ def song_logit(network: ArtifactNetwork, segments: NDArray[np.float32]) -> float
     """Return the logit of segments (n, 176400), whose spectra are averaged before."""
     with torch.no_grad():
         spectra = network.spectra(torch.from_numpy(segments)).joined()
-        branches = network.weighed(spectra).double().numpy()
-    return float(fuse(branches)[0])
+        return float(network.fusion(network.logits(spectra)))
 
 
 def judge_joined(network: ArtifactNetwork, fold: Fold) -> list[Judged]:
@@ -46,7 +51,7 @@ def judge_joined(network: ArtifactNetwork, fold: Fold) -> list[Judged]:
     with one_thread():
         return [
             Judged(clip, song_logit(network, fold.dataset.segments(rows)))
-            for clip, rows in evaluate.song_rows(fold.dataset, fold.split.test)
+            for clip, rows in judging.song_rows(fold.dataset, fold.split.test)
         ]
 
 
@@ -79,17 +84,17 @@ def table(folds: Sequence[Fold], networks: Sequence[ArtifactNetwork]) -> str:
 
 
 def _row(name: str, judged: Sequence[Judged]) -> str:
-    found = evaluate.summary(judged)
+    found = summary(judged)
     highest = max(song.logit for song in judged if not song.clip.label)
     above = np.mean([song.logit > highest for song in judged if song.clip.label])
-    rates = [found[measure] for measure in evaluate.MEASURES]
+    rates = [found[measure] for measure in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")]
     cells = [f"{rate:.3f}" for rate in [*rates, above]]
     return f"| {name} | {found['n_ai']}, {found['n_real']} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Judge the folds' songs and print the table."""
-    arguments = work_parser("songs").parse_args()
+    arguments = work_parser("report.songs").parse_args()
     torch.set_num_threads(arguments.threads)
     dataset, work = open_dataset(arguments), arguments.work
     material = Material.kept(dataset, work)
@@ -97,7 +102,7 @@ def main() -> None:
     for number, split in enumerate(corpus.split_folds(dataset.clips)):
         folder = fold_folder(work, number)
         folds.append(judge_fold(material, split, folder))
-        fitted = material.regressions(split.train, folder)
+        fitted = material.heads(split.train, folder)
         networks.append(fold_network(material, split, fitted, folder))
     sys.stdout.write(table(folds, networks) + "\n")
 

@@ -1,6 +1,6 @@
 """How long one segment takes on one thread.
 
-``python -m beetsplug.artifactnet.training.timing``, with names or paths of models behind
+``python -m beetsplug.artifactnet.training.report.timing``, with names or paths of models behind
 ``--models`` to let them take turns, as what else a machine does changes from second to
 second. Prints a Markdown table.
 """
@@ -69,7 +69,9 @@ def table(models: Sequence[Model], times: Sequence[Sequence[float]]) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.timing")
+    parser = argparse.ArgumentParser(
+        prog="python -m beetsplug.artifactnet.training.report.timing"
+    )
     parser.add_argument("--models", nargs="+", default=["default"], help="names or paths")
     parser.add_argument("--rounds", type=int, default=200)
     arguments = parser.parse_args()

@@ -11,10 +11,10 @@ import numpy as np
 
 from beetsplug.artifactnet.benchmark.transport import decode
 from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.training import corpus
-from beetsplug.artifactnet.training.changes import Samples
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import clip_key
+from beetsplug.artifactnet.training.data import corpus
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.dataset import clip_key
+from beetsplug.artifactnet.training.report.changes import Samples
 
 Side = Literal["real", "clip", "song"]
 """A human-made track, a generated clip of one segment, a generated song."""

@@ -18,43 +18,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE
-from beetsplug.artifactnet.training.reference import (
+from beetsplug.artifactnet.training.choices import (
     BAND_HZ,
+    FRAME_RATES_HZ,
+    LEVEL_FLOOR,
+    LEVEL_LIMIT,
+    MODULATION_BANDS,
+    MODULATION_BINS,
+    MODULATION_FLOOR,
+    MODULATION_HOP,
+    MODULATION_HZ,
+    MODULATION_LIMITS_DB,
+    MODULATION_N_FFT,
+    MODULATION_POINTS,
+    N_FFT,
+    NEIGHBOURHOOD,
+    SAMPLE_RATE,
+    SAMPLE_RATES_HZ,
+    STRIDES,
+)
+from beetsplug.artifactnet.training.signal.features import (
+    Segments,
     band,
     in_batches,
     local_contrast,
     one_thread,
     short_time_spectrum,
 )
-from beetsplug.artifactnet.training.stages import TwoStepDFT, constant
+from beetsplug.artifactnet.training.signal.stages import TwoStepDFT, constant
 
-MODULATION_N_FFT, MODULATION_HOP = 128, 32
-"""Of the short STFT, whose bins' levels are followed: 1,378 values a second."""
-MODULATION_BINS = range(3, 40, 2)
-"""1.0 to 13.4 kHz; every other bin, as neighbours share most of what they hear."""
-MODULATION_BANDS = (5, 5, 5, 4)
-"""How many of these bins make up each band of the modulation spectrum, from below."""
-MODULATION_POINTS = 8_192
-"""Of the transform of the levels: modulation bins of 0.17 Hz."""
 N_MODULATIONS = MODULATION_POINTS // 2
-LEVEL_FLOOR = 3e-10 * MODULATION_N_FFT
-"""Power that is added to each cell: ten times that of 16-bit quantisation noise."""
-LEVEL_LIMIT = 4.0
-"""How far a log power, natural, counts above or below its mean: 17 dB."""
-MODULATION_FLOOR = 1e-3
-"""Power that is added to each modulation: that of a segment of digital silence."""
-NEIGHBOURHOOD = 49
-"""Modulation bins, 8 Hz, whose mean is the ground that a line stands on."""
-MODULATION_LIMITS_DB = (-4.0, 6.0)
-"""A modulation counts for no more and no less than this, above its ground."""
-_MODULATION_HZ = 680.0
-"""The highest multiple of a frame rate that is looked for; the levels carry 689 Hz."""
-_SAMPLE_RATES_HZ = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_STRIDES = (2, 3, 5, 7)
-_FRAME_RATES_HZ = (12.0, 112.0)
-"""Below, whatever beats in music has such a rate; above, its pitches do, and what few
-multiples are left are those of a lower rate, too."""
 N_PARTS = len(MODULATION_BANDS) + 2
 """Values for each frame rate: of each band's modulations, and of the lines in the lower and
 the upper half of the spectrum."""
@@ -63,10 +56,10 @@ the upper half of the spectrum."""
 @cache
 def frame_rates() -> tuple[float, ...]:
     """Return the frame rates, Hz, rising: a sample rate over a product of small strides."""
-    low, high = _FRAME_RATES_HZ
+    low, high = FRAME_RATES_HZ
     found = {
         round(rate / hop, 4)
-        for rate in _SAMPLE_RATES_HZ
+        for rate in SAMPLE_RATES_HZ
         for hop in range(math.ceil(rate / high), math.floor(rate / low) + 1)
         if _is_product(hop)
     }
@@ -74,7 +67,7 @@ def frame_rates() -> tuple[float, ...]:
 
 
 def _is_product(hop: int) -> bool:
-    for stride in _STRIDES:
+    for stride in STRIDES:
         while hop % stride == 0:
             hop //= stride
     return hop == 1
@@ -86,16 +79,16 @@ def modulation_combs() -> NDArray[np.float32]:
     bin_hz = SAMPLE_RATE / MODULATION_HOP / MODULATION_POINTS
     combs = np.zeros((len(frame_rates()), N_MODULATIONS), np.float32)
     for comb, rate in zip(combs, frame_rates(), strict=True):
-        multiples = rate * np.arange(1, math.floor(_MODULATION_HZ / rate) + 1)
+        multiples = rate * np.arange(1, math.floor(MODULATION_HZ / rate) + 1)
         comb[np.round(multiples / bin_hz).astype(int)] = 1
     return _of_length_1(combs)
 
 
 @cache
-def line_combs(n_fft: int = 32_768) -> NDArray[np.float32]:
+def line_combs(n_fft: int = N_FFT) -> NDArray[np.float32]:
     """Return a comb (n_rates, n_bins) for each frame rate, of mean 0 and length 1.
 
-    Over the bins of :func:`reference.band`; a multiple between two bins is shared by them.
+    Over the bins of :func:`~.features.band`; a multiple between two bins is shared by them.
     """
     bins, bin_hz = band(n_fft), SAMPLE_RATE / n_fft
     n_bins = bins.stop - bins.start
@@ -172,7 +165,7 @@ class ModulationSpectrum(nn.Module):
 
 
 @torch.no_grad()
-def modulation_features(samples: NDArray[np.int16] | NDArray[np.float32]) -> Tensor:
+def modulation_features(samples: Segments) -> Tensor:
     """Return what :class:`ModulationSpectrum` gives, by way of torch's own transforms."""
     spectrum = short_time_spectrum(samples, MODULATION_N_FFT, MODULATION_HOP)
     bins = slice(MODULATION_BINS.start, MODULATION_BINS.stop, MODULATION_BINS.step)
@@ -182,9 +175,7 @@ def modulation_features(samples: NDArray[np.int16] | NDArray[np.float32]) -> Ten
     return _of_bands(cells.abs().square())
 
 
-def rate_features(
-    samples: NDArray[np.int16] | NDArray[np.float32], fine: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def rate_features(samples: Segments, fine: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what stands on each frame rate's combs: (n_segments, n_rates * n_parts).
 
     Args:

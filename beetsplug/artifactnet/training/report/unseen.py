@@ -1,11 +1,10 @@
-"""How often human-made music is accused that the model never heard.
+"""How often human-made music is accused that the model was not trained on.
 
-``python -m beetsplug.artifactnet.training.unheard --folder DIR`` fetches the Debian packages
-of ``unheard_packages.tsv`` and ``unheard_modules.tsv``, none of which is in the training's
-lists, renders the tracker modules of the latter, scores every track of 30 s and more as the
-plugin does, and prints a Markdown table for each list: flagged tracks of each package, and
-of all with 95 % intervals. Nothing about the model was chosen by the packages' own audio; the
-modules took part when it was settled which heads hear modules.
+``python -m beetsplug.artifactnet.training.report.unseen --folder DIR`` fetches the Debian
+packages of ``unseen_packages.tsv`` and ``unseen_modules.tsv``, none of which is in the
+training's lists, renders the tracker modules of the latter, scores every track of 30 s and
+more as the plugin does, and prints a Markdown table for each list: flagged tracks of each
+package, and of all with 95 % intervals.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.training import debian, train_extra
+from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
-    from beetsplug.artifactnet.training.corpus import DEBIAN_PREFIX, Clip
-    from beetsplug.artifactnet.training.dataset import N_SEGMENTS
+    from beetsplug.artifactnet.training.choices import N_SEGMENTS
+    from beetsplug.artifactnet.training.data import debian
+    from beetsplug.artifactnet.training.data.corpus import DEBIAN_PREFIX, Clip
 
-PACKAGES = Path(__file__).with_name("unheard_packages.tsv")
-MODULES = Path(__file__).with_name("unheard_modules.tsv")
+PACKAGES = Path(debian.__file__).with_name("unseen_packages.tsv")
+MODULES = Path(debian.__file__).with_name("unseen_modules.tsv")
 N_HIGHEST = 5
 """How many tracks are named below the table."""
 Scores = Mapping[str, Sequence[tuple[str, float]]]
@@ -41,7 +41,9 @@ Scores = Mapping[str, Sequence[tuple[str, float]]]
 
 def main() -> None:
     """Fetch what is not there yet, score it and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training.unheard")
+    parser = argparse.ArgumentParser(
+        prog="python -m beetsplug.artifactnet.training.report.unseen"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="unpacked packages")
     parser.add_argument("--model", default="default", help="name or path, as in the options")
     parser.add_argument(
