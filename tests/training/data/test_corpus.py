@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beetsplug.artifactnet.training import corpus
-from beetsplug.artifactnet.training.corpus import Clip
+from beetsplug.artifactnet.training.data import corpus
+from beetsplug.artifactnet.training.data.corpus import Clip
 
 FAMILIES = [family for fold in corpus.FOLD_FAMILIES for family in fold] + ["Brand New"]
 

@@ -18,7 +18,8 @@ pytest.importorskip("scipy")
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training import corpus, debian, unheard
+from beetsplug.artifactnet.training.data import corpus, debian
+from beetsplug.artifactnet.training.report import unseen
 from tests.support.audio_files import encode, music
 
 LIST = "package\tversion\tgenre\none-data\t1.0-1\tfolk\ntwo-data\t2:3-4\tchiptune\n"
@@ -90,9 +91,9 @@ def test_what_is_unpacked_is_not_fetched_again(
         debian.fetch_packages(folder / "list.tsv", folder)
 
 
-def test_unheard_tracks_are_scored_and_counted(folder: Path) -> None:
+def test_unseen_tracks_are_scored_and_counted(folder: Path) -> None:
     """Every track has a score; the table counts them against both thresholds."""
-    scores = unheard.score_tracks(debian.list_tracks(folder), find_model("default"), 2)
+    scores = unseen.score_tracks(debian.list_tracks(folder), find_model("default"), 2)
     assert {source: len(tracks) for source, tracks in scores.items()} == {
         "debian:one-data": 2,
         "debian:two-data": 1,
@@ -102,16 +103,16 @@ def test_unheard_tracks_are_scored_and_counted(folder: Path) -> None:
     genres = debian.read_genres(folder / "list.tsv")
     lowest, highest = min(values), max(values)
     thresholds = Thresholds(ai=np.nextafter(highest, 2), unsure=lowest)
-    *_, one, two, together = unheard.table(scores, thresholds, genres).splitlines()
+    *_, one, two, together = unseen.table(scores, thresholds, genres).splitlines()
     assert one == "| one-data | folk | 2 | 0 | 2 |"
     assert two == "| two-data | chiptune | 1 | 0 | 1 |"
     # Clopper and Pearson's: 1 - 0.025 ** (1 / 3).
     assert together == ("| all | | 3 | 0 (0.0%, 0.0% to 70.8%) | 3 (100.0%, 29.2% to 100.0%) |")
-    first, *rest = unheard.highest(scores).splitlines()
+    first, *rest = unseen.highest(scores).splitlines()
     assert first.startswith(f"- {highest:.4f} ")
     assert len(rest) == 2
     # Two segments of a track are others than seven.
-    of_two = unheard.score_tracks(debian.list_tracks(folder), find_model("default"), 2, 2)
+    of_two = unseen.score_tracks(debian.list_tracks(folder), find_model("default"), 2, 2)
     assert {source: len(tracks) for source, tracks in of_two.items()} == {
         source: len(tracks) for source, tracks in scores.items()
     }
@@ -204,7 +205,7 @@ def test_modules_come_after_all_other_tracks(folder: Path) -> None:
     )
 
 
-LISTS = (debian.ADDED_LIST, debian.ADDED_MODULES_LIST, unheard.PACKAGES, unheard.MODULES)
+LISTS = (debian.ADDED_LIST, debian.ADDED_MODULES_LIST, unseen.PACKAGES, unseen.MODULES)
 
 
 @pytest.mark.parametrize(("packages", "at_least"), [*zip(LISTS, (20, 20, 20, 10), strict=True)])
@@ -218,13 +219,13 @@ def test_a_list_has_versions_and_genres(packages: Path, at_least: int) -> None:
     assert corpus.DEMO_SOURCE not in genres
 
 
-def test_no_unheard_package_was_heard() -> None:
-    """No list shares a package with another, nor with what the shipped model heard."""
+def test_no_unseen_package_was_trained_on() -> None:
+    """No list shares a package with another, nor with what the shipped model was trained on."""
     sources = [source for packages in LISTS for source in debian.read_genres(packages)]
     assert len(sources) == len(set(sources))
-    unheard_sources = set(debian.read_genres(unheard.PACKAGES)) | set(
-        debian.read_genres(unheard.MODULES)
+    unseen_sources = set(debian.read_genres(unseen.PACKAGES)) | set(
+        debian.read_genres(unseen.MODULES)
     )
-    heard = find_model("default").folder / "training-manifest.csv"
-    with heard.open(newline="", encoding="utf-8") as file:
-        assert unheard_sources.isdisjoint(row["source"] for row in csv.DictReader(file))
+    manifest = find_model("default").folder / "training-manifest.csv"
+    with manifest.open(newline="", encoding="utf-8") as file:
+        assert unseen_sources.isdisjoint(row["source"] for row in csv.DictReader(file))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 pytest.importorskip("torch")
 pytest.importorskip("ai_edge_litert")
 
-from beetsplug.artifactnet.training.lyra import BITS, FRAME_SAMPLES, Lyra
+from beetsplug.artifactnet.training.data.lyra import FRAME_SAMPLES, Lyra
 from tests.support.audio_files import music
-from tests.training.lyra_networks import N_QUANTIZERS, write_lyra
+from tests.training.data.lyra_networks import N_QUANTIZERS, write_lyra
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_every_clip_starts_without_a_memory(lyra: Lyra) -> None:
         np.testing.assert_allclose(found, remembered(samples), atol=1e-6)
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", [64, 120, 184])
 def test_bits_are_a_number_of_quantisers(lyra: Lyra, bits: int) -> None:
     """Four bits each."""
     samples = np.random.default_rng(1).normal(0, 0.1, 960).astype(np.float32)

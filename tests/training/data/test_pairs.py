@@ -12,20 +12,19 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("ai_edge_litert")
 
-from beetsplug.artifactnet.training import corpus
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import CROP_SAMPLES, Crop, Dataset
-from beetsplug.artifactnet.training.lyra import FRAME_SAMPLES
-from beetsplug.artifactnet.training.network import NetworkConfig
-from beetsplug.artifactnet.training.pairs import (
-    LYRA,
+from beetsplug.artifactnet.training.choices import CROP_SAMPLES, LYRA_FRAME_RATES
+from beetsplug.artifactnet.training.data import corpus
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.dataset import Crop, Dataset
+from beetsplug.artifactnet.training.data.lyra import FRAME_SAMPLES
+from beetsplug.artifactnet.training.data.pairs import (
     build_pairs,
     decoder_clips,
-    fit_pairs,
     mix_in,
 )
+from beetsplug.artifactnet.training.fit.regressions import fit_pairs
 from tests.support.audio_files import music
-from tests.training.lyra_networks import write_lyra
+from tests.training.data.lyra_networks import write_lyra
 
 
 def clip(number: int, source: str, label: int = 0) -> Clip:
@@ -63,7 +62,7 @@ def test_decoders_hear_neither_demo_nor_calibration_music(dataset: Dataset) -> N
 
 def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path: Path) -> None:
     """Read back as made, without the networks; a held-out row's pairs change nothing."""
-    some = {name: LYRA[name] for name in ("lyra-50", "lyra-100")}
+    some = {name: LYRA_FRAME_RATES[name] for name in ("lyra-50", "lyra-100")}
     with pytest.raises(FileNotFoundError, match="pairs of Lyra are missing"):
         build_pairs(dataset, tmp_path, some, n_pairs=3)
     write_lyra(tmp_path)
@@ -88,7 +87,7 @@ def test_pairs_are_kept_and_fitted_on_their_own_side(dataset: Dataset, tmp_path:
 
 def test_lyra_is_declared_at_rates_at_which_it_codes_music() -> None:
     """16 to 34 kHz, no two the same."""
-    rates = {frame_rate * FRAME_SAMPLES for frame_rate in LYRA.values()}
-    assert len(rates) == len(LYRA) == NetworkConfig().n_grids
+    rates = {frame_rate * FRAME_SAMPLES for frame_rate in LYRA_FRAME_RATES.values()}
+    assert len(rates) == len(LYRA_FRAME_RATES)
     assert min(rates) >= 16_000
     assert max(rates) <= 34_000

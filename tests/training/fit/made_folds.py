@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from beetsplug.artifactnet.training.corpus import Clip, Split
-from beetsplug.artifactnet.training.dataset import Crop, Dataset
-from beetsplug.artifactnet.training.folds import Fold
-from beetsplug.artifactnet.training.fusion import BRANCHES, N_BRANCHES
+from beetsplug.artifactnet.training.choices import BRANCHES
+from beetsplug.artifactnet.training.data.corpus import Clip, Split
+from beetsplug.artifactnet.training.data.dataset import Crop, Dataset
+from beetsplug.artifactnet.training.fit.folds import Fold
+from beetsplug.artifactnet.training.model.fusion import column
 
 N_REAL, N_AI, N_PLACES, N_VARIANTS = 400, 30, 3, 2
-COARSE = BRANCHES.index("coarse head")
-EMPTY = BRANCHES.index("empty share")
+COARSE, EMPTY = column("coarse"), column("empty share")
 
 
 def make_fold(
@@ -47,11 +47,11 @@ def make_fold(
     dataset = Dataset(clips, crops, samples)
     fold = Fold(dataset, Split((), clips), np.arange(len(crops)))
     labels = dataset.labels
-    fold.branches = rng.normal(0, 1, (len(crops), N_BRANCHES))
+    fold.branches = rng.normal(0, 1, (len(crops), len(BRANCHES)))
     fold.branches[:, EMPTY] = 0.0
     for branch in knowing:
         fold.branches[:, branch] += 32.0 * labels
-    fold.reference = rng.normal(0, 1, len(crops)) + 2.0 * labels
+    fold.baseline = rng.normal(0, 1, len(crops)) + 2.0 * labels
     return fold
 
 

@@ -11,11 +11,16 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from beetsplug.artifactnet.training import evaluate
-from beetsplug.artifactnet.training.calibration import AGGREGATION, calibrate
-from beetsplug.artifactnet.training.evaluate import Judged
-from beetsplug.artifactnet.training.fusion import BRANCHES, fuse
-from tests.training.made_folds import N_REAL, is_excerpt, make_fold
+from beetsplug.artifactnet.training.choices import AGGREGATION
+from beetsplug.artifactnet.training.fit.calibration import (
+    calibrate,
+    fitted_slope,
+    probability,
+    threshold_at,
+)
+from beetsplug.artifactnet.training.fit.judging import Judged
+from beetsplug.artifactnet.training.model.fusion import column, fuse
+from tests.training.fit.made_folds import N_REAL, is_excerpt, make_fold
 
 
 def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
@@ -24,8 +29,8 @@ def test_thresholds_hold_on_every_set(tmp_path: Path) -> None:
     folds = [make_fold(tmp_path, 1), make_fold(tmp_path, 2)]
     before = calibrate(held, folds)
     real = folds[1].dataset.labels == 0
-    for head in ("per-bin head", "coarse head"):
-        folds[1].branches[real, BRANCHES.index(head)] += 3.0
+    for head in ("per-bin", "coarse"):
+        folds[1].branches[real, column(head)] += 3.0
     after = calibrate(held, folds)
     assert after.ai > before.ai + 1
     assert after.unsure > before.unsure + 1
@@ -49,8 +54,8 @@ def test_thresholds_hold_on_excerpts_alone(tmp_path: Path) -> None:
         clips = [fold.dataset.clips[crop.clip] for crop in fold.dataset.crops]
         # An eighth of all real music.
         lifted = [not clip.label and is_excerpt(clip) for clip in clips]
-        for head in ("per-bin head", "coarse head"):
-            fold.branches[lifted, BRANCHES.index(head)] += 1.0
+        for head in ("per-bin", "coarse"):
+            fold.branches[lifted, column(head)] += 1.0
     after = calibrate(held, folds)
     judged = [
         judged
@@ -78,8 +83,8 @@ def test_thresholds_hold_on_every_variant(tmp_path: Path) -> None:
     before = calibrate(held, folds)
     crops = folds[0].dataset.crops
     lifted = [crop.variant == 3 and crop.clip == 5 for crop in crops]
-    for head in ("per-bin head", "coarse head"):
-        folds[0].branches[lifted, BRANCHES.index(head)] += 9.0
+    for head in ("per-bin", "coarse"):
+        folds[0].branches[lifted, column(head)] += 9.0
     after = calibrate(held, folds)
     assert after.ai > before.ai + 1
     assert after.rates["false_positive_rate_ai_recoded_3_folds"] == 0
@@ -93,9 +98,17 @@ def test_slope_is_the_one_that_the_labels_were_drawn_with(tmp_path: Path) -> Non
     logits = rng.normal(-1.5, 3, 20_000)
     labels = rng.random(len(logits)) < 1 / (1 + np.exp(-0.7 * (logits + 1.5)))
     judged = [
-        evaluate.Judged(replace(clip, label=int(label)), float(logit))
+        Judged(replace(clip, label=int(label)), float(logit))
         for logit, label in zip(logits, labels, strict=True)
     ]
-    assert evaluate.fitted_slope(judged, -1.5) == pytest.approx(0.7, abs=0.03)
-    assert evaluate.probability(-1.5, -1.5, 0.7) == 0.5
-    assert evaluate.probability(0.5, -1.5, 0.7) == pytest.approx(1 / (1 + np.exp(-1.4)))
+    assert fitted_slope(judged, -1.5) == pytest.approx(0.7, abs=0.03)
+    assert probability(-1.5, -1.5, 0.7) == 0.5
+    assert probability(0.5, -1.5, 0.7) == pytest.approx(1 / (1 + np.exp(-1.4)))
+
+
+def test_the_threshold_lets_through_what_the_rate_allows() -> None:
+    """At 1 % of 300 real tracks three are flagged, at 5 % fifteen, at 0 none."""
+    logits = np.random.default_rng(0).permutation(np.arange(300)).astype(float)
+    for rate, n_flagged in ((0.01, 3), (0.05, 15), (0.0, 0)):
+        threshold = threshold_at(list(logits), rate)
+        assert int(np.sum(logits >= threshold)) == n_flagged

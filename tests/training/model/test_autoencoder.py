@@ -9,14 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from beetsplug.artifactnet.training.autoencoder import (  # noqa: E402
+from beetsplug.artifactnet.training.data.corpus import Clip  # noqa: E402
+from beetsplug.artifactnet.training.data.dataset import Crop, Dataset  # noqa: E402
+from beetsplug.artifactnet.training.model.autoencoder import (  # noqa: E402
     Autoencoder,
     AutoencoderConfig,
     resynthesise,
     train_autoencoder,
 )
-from beetsplug.artifactnet.training.corpus import Clip  # noqa: E402
-from beetsplug.artifactnet.training.dataset import Crop, Dataset  # noqa: E402
 from tests.support.audio_files import music  # noqa: E402
 
 TINY = AutoencoderConfig(

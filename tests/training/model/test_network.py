@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +16,34 @@ from beetsplug.artifactnet.models.store import find_model  # noqa: E402
 from beetsplug.artifactnet.results import Thresholds  # noqa: E402
 from beetsplug.artifactnet.scoring.detector import Detector  # noqa: E402
 from beetsplug.artifactnet.scoring.segments import SegmentBatch  # noqa: E402
-from beetsplug.artifactnet.training.augment import narrow  # noqa: E402
-from beetsplug.artifactnet.training.export import Scaled, export_model, largest_difference  # noqa: E402
-from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
-    N_PARTS,
-    frame_rates,
-    rate_features,
+from beetsplug.artifactnet.training.choices import BRANCHES, SEGMENT_SAMPLES  # noqa: E402
+from beetsplug.artifactnet.training.data.augment import narrow  # noqa: E402
+from beetsplug.artifactnet.training.model.export import (  # noqa: E402
+    Scaled,
+    export_model,
+    largest_difference,
+    odd_segments,
 )
-from beetsplug.artifactnet.training.network import ArtifactNetwork, counted  # noqa: E402
-from beetsplug.artifactnet.training.reference import (  # noqa: E402
-    GridReference,
-    Reference,
-    ScaledReference,
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork  # noqa: E402
+from beetsplug.artifactnet.training.model.weights import (  # noqa: E402
+    GridRegressions,
+    HeadWeights,
+    Regression,
+    ScaledRegression,
+)
+from beetsplug.artifactnet.training.signal.features import (  # noqa: E402
     coarse_features,
     comb_features,
     contrast_features,
     standing_features,
 )
+from beetsplug.artifactnet.training.signal.frame_rates import (  # noqa: E402
+    N_PARTS,
+    frame_rates,
+    rate_features,
+)
 
-SEGMENT_SAMPLES = 176_400
+GOLDEN = Path(__file__).with_name("seeded_network.json")
 
 
 def segments(n: int, seed: int = 0) -> np.ndarray:
@@ -49,23 +59,34 @@ def segments(n: int, seed: int = 0) -> np.ndarray:
 def network(seed: int = 0) -> ArtifactNetwork:
     """Return an untrained network whose heads hold known regressions."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     made = ArtifactNetwork().eval()
-    n_bins, n_lags = made.bins.in_features, made.comb.lags.in_features
-    made.set_heads(
-        Reference(rng.normal(0, 1e-2, n_bins), 0.25),
-        scaled_reference(n_lags, 1e-1),
-    )
-    made.coarse.set(Reference(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1))
-    made.grid.set(grid_reference(made))
-    made.rates.set(scaled_reference(len(frame_rates()) * N_PARTS, 1e-2))
+    fitted = head_weights(made, seed)
+    made.start_heads(fitted)
+    made.set_heads(fitted)
     return made
 
 
-def scaled_reference(n_features: int, spread: float) -> ScaledReference:
+def head_weights(made: ArtifactNetwork, seed: int = 0) -> HeadWeights:
+    """Return random regressions of the sizes of a network's heads."""
+    rng = np.random.default_rng(seed)
+    n_bins = made.bins.in_features
+    bins = Regression(rng.normal(0, 1e-2, n_bins), 0.25)
+    coarse = Regression(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1)
+    rng = np.random.default_rng(1)
+    n_grids = made.config.n_grids
+    return HeadWeights(
+        bins,
+        scaled_regression(made.comb.lags.in_features, 1e-1),
+        coarse,
+        scaled_regression(len(frame_rates()) * N_PARTS, 1e-2),
+        GridRegressions(rng.normal(0, 1e-2, (n_grids, n_bins)), rng.normal(0, 0.1, n_grids)),
+    )
+
+
+def scaled_regression(n_features: int, spread: float) -> ScaledRegression:
     """Return a regression on so many features, its weights of that spread."""
     rng = np.random.default_rng(2)
-    return ScaledReference(
+    return ScaledRegression(
         rng.normal(0, spread, n_features),
         -0.5,
         rng.normal(0, 0.1, n_features).astype(np.float32),
@@ -73,68 +94,74 @@ def scaled_reference(n_features: int, spread: float) -> ScaledReference:
     )
 
 
-def grid_reference(made: ArtifactNetwork) -> GridReference:
-    """Return regressions of as many decoders as a network takes."""
-    rng = np.random.default_rng(1)
-    n_grids, n_bins = made.config.n_grids, made.bins.in_features
-    return GridReference(rng.normal(0, 1e-2, (n_grids, n_bins)), rng.normal(0, 0.1, n_grids))
+def logits_of(made: ArtifactNetwork, audio: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the logits of every branch on segments."""
+    with torch.no_grad():
+        logits = made.logits(made.spectra(torch.from_numpy(audio)))
+    return {name: values.numpy() for name, values in logits.items()}
 
 
-def test_an_untrained_network_hears_what_the_references_hear() -> None:
-    """With the mask at 0.25 everywhere both linear heads equal their regressions."""
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scaled, Path, float]:
+    """Return a network, the folder of its model, and how far the two differ."""
+    scaled, folder = Scaled(network(), 0.3, 1.5), tmp_path_factory.mktemp("test") / "test"
+    card = {"model_id": "test", "version": "1", "licence": "MIT", "aggregation": "tercile"}
+    found = export_model(scaled, folder, card, Thresholds(0.5, 0.2), [segments(2)])
+    return scaled, folder, found
+
+
+def test_the_logits_are_those_of_the_branches() -> None:
+    """One for each row of the table, in its order."""
+    names = [branch.name for branch in BRANCHES]
+    assert list(logits_of(network(), segments(1))) == names
+
+
+def test_an_untrained_network_is_its_regressions() -> None:
+    """With the mask at 0.25 everywhere every linear head equals its regression."""
     audio, made = segments(3), network()
-    standing = standing_features(audio)
-    rng = np.random.default_rng(0)
-    bin_weights = rng.normal(0, 1e-2, made.bins.in_features)
-    with torch.no_grad():
-        per_bin, comb, _, grid, coarse, rates, _ = made.all_branches(torch.from_numpy(audio)).T
-    np.testing.assert_allclose(per_bin, standing @ bin_weights + 0.25, atol=2e-3)
-    weights = made.comb.lags.weight.detach().numpy()[0]
-    standard = (comb_features(standing) - made.comb.mean.numpy()) * made.comb.scale.numpy()
-    np.testing.assert_allclose(comb, standard @ weights - 0.5, atol=2e-3)
-    expected = grid_reference(made).logits(contrast_features(standing))
-    np.testing.assert_allclose(grid, expected, atol=2e-3)
-    weights = made.coarse.bins.weight.detach().double().numpy()[0]
-    np.testing.assert_allclose(coarse, coarse_features(audio) @ weights + 0.1, atol=2e-3)
-    expected = scaled_reference(len(frame_rates()) * N_PARTS, 1e-2).logits(
-        rate_features(audio, standing)
+    standing, fitted, found = (
+        standing_features(audio),
+        head_weights(made),
+        logits_of(made, audio),
     )
-    np.testing.assert_allclose(rates, expected, atol=2e-3)
+    expected = {
+        "per-bin": fitted.bins.logits(standing),
+        "comb": fitted.comb.logits(comb_features(standing)),
+        "grid": fitted.grids.logits(contrast_features(standing)),
+        "coarse": fitted.coarse.logits(coarse_features(audio)),
+        "frame-rate": fitted.rates.logits(rate_features(audio, standing)),
+    }
+    for name, logits in expected.items():
+        np.testing.assert_allclose(found[name], logits, atol=2e-3, err_msg=name)
 
 
-def test_no_head_counts_beyond_its_limit() -> None:
-    """A comb, grid or frame-rate head or CNN that is sure to the utmost adds what it may."""
-    audio, made = torch.from_numpy(segments(2)), network()
-    made.fusion.copy_(torch.tensor([1.0, 0.2, 0.2, 0.5, 1.0, 0.5, -10.0]))
-    with torch.no_grad():
-        made.comb.lags.bias.fill_(100)
-        made.cnn.out.bias.fill_(100)
-        made.grid.grids.bias.fill_(100)
-        made.rates.rises.bias.fill_(100)
-        per_bin, comb, cnn, grid, coarse, rates, empty = made.all_branches(audio).T
-        assert min(comb.min(), cnn.min(), grid.min(), rates.min()) > 90
-        confirmed = torch.minimum(per_bin, coarse)
-        expected = confirmed + 0.2 + 0.2 + 0.5 * 4 + coarse + 0.5 * 4 - 10 * empty
-        np.testing.assert_allclose(made(audio), expected, atol=1e-5)
+def test_weights_are_read_back_as_saved(tmp_path: Path) -> None:
+    """Every array of every head."""
+    fitted = head_weights(network())
+    fitted.save(tmp_path / "heads.npz")
+    again = HeadWeights.load(tmp_path / "heads.npz")
+    for head, regression in vars(fitted).items():
+        for name, values in vars(regression).items():
+            np.testing.assert_array_equal(values, getattr(getattr(again, head), name))
 
 
-def test_one_resolution_confirms_the_other() -> None:
-    """The per-bin head counts for no more than the coarse one, the coarse one for itself."""
-    branches = torch.zeros(2, 7, dtype=torch.float64)
-    branches[:, 0], branches[:, 4] = torch.tensor([5.0, -3.0]), torch.tensor([-1.0, 2.0])
-    found = counted(branches)
-    assert found[:, 0].tolist() == [-1.0, -3.0]
-    assert found[:, 4].tolist() == [-1.0, 2.0]
-    assert found.dtype == torch.float64
+def test_a_seeded_network_stays_what_it_was(exported: tuple[Scaled, Path, float]) -> None:
+    """Branches, logits and the exported graph's output are those of the network behind 2.1."""
+    known = json.loads(GOLDEN.read_text())
+    audio = np.concatenate([segments(3), odd_segments()])
+    scaled, folder, _ = exported
+    found = np.stack([*logits_of(scaled.network, audio).values()], 1)
+    np.testing.assert_allclose(found, known["branches"], atol=1e-4)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    probabilities = session.run(None, {"audio": audio})[0]
+    np.testing.assert_allclose(probabilities, known["probabilities"], atol=1e-5)
 
 
 def test_empty_share_is_what_lies_above_a_cut_off() -> None:
     """A rate of 16 kHz leaves the bins from 8 to 13.5 kHz empty, whatever the level."""
     audio, made = segments(2), network()
     held = np.stack([narrow(row, 44_100, 16_000) for row in (*audio, *(0.1 * audio))])
-    with torch.no_grad():
-        whole = made.all_branches(torch.from_numpy(audio))[:, -1]
-        part = made.all_branches(torch.from_numpy(held))[:, -1]
+    whole, part = (logits_of(made, some)["empty share"] for some in (audio, held))
     np.testing.assert_allclose(whole, 0, atol=1e-6)
     np.testing.assert_allclose(part, (13.5 - 8) / 12.5, atol=0.05)
 
@@ -144,7 +171,7 @@ def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
     made = ArtifactNetwork()
     n_bins = made.bins.in_features
     with pytest.raises(ValueError, match="1 grids for 5 places"):
-        made.grid.set(GridReference(np.zeros((1, n_bins)), np.zeros(1)))
+        made.grid.set(GridRegressions(np.zeros((1, n_bins)), np.zeros(1)))
 
 
 def test_a_segments_logit_does_not_depend_on_its_batch() -> None:
@@ -156,37 +183,28 @@ def test_a_segments_logit_does_not_depend_on_its_batch() -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_an_exported_network_is_a_model_that_the_plugin_scores_with(tmp_path: Path) -> None:
+def test_an_exported_network_is_a_model_that_the_plugin_scores_with(
+    exported: tuple[Scaled, Path, float],
+) -> None:
     """Torch and the ONNX graph behind a detector agree to 1e-5, at any batch size."""
-    audio, scaled = segments(3), Scaled(network(), 0.3, 1.5)
-    card = {"model_id": "test", "version": "1", "licence": "MIT"}
-    export_model(scaled, tmp_path / "test", card, Thresholds(0.5, 0.2))
-    detector = Detector(find_model("test", [tmp_path]))
+    scaled, folder, difference = exported
+    audio = segments(3)
+    detector = Detector(find_model("test", [folder.parent]))
     found = detector.probabilities(SegmentBatch((audio,), np.zeros(3)))
     with torch.no_grad():
         expected = scaled(torch.from_numpy(audio)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    session = onnxruntime.InferenceSession(str(tmp_path / "test" / "model.onnx"))
-    np.testing.assert_allclose(session.run(None, {"audio": audio})[0], expected, atol=1e-5)
+    assert 0 < difference < 1e-5
+    other = Scaled(scaled.network, 0.1, 1.0)
+    assert largest_difference(other, folder / "model.onnx", [audio]) > 1e-3
 
 
-def test_an_export_is_compared_on_what_it_is_given(tmp_path: Path) -> None:
-    """It tells the largest difference, and one that is none of the network's is an error."""
-    card = {"model_id": "test", "version": "1", "licence": "MIT"}
-    made, audio = network(), segments(2)
-    found = export_model(Scaled(made, 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2), [audio])
-    assert 0 < found < 1e-5
-    other = Scaled(made, 0.1, 1.0)
-    assert largest_difference(other, tmp_path / "model.onnx", [audio]) > 1e-3
-
-
-def test_the_graph_carries_its_card(tmp_path: Path) -> None:
+def test_the_graph_carries_its_card(exported: tuple[Scaled, Path, float]) -> None:
     """The metadata of the ONNX file holds the card, the file's own hash aside."""
-    card = {"model_id": "test", "version": "1", "licence": "MIT", "aggregation": "tercile"}
-    export_model(Scaled(network(), 0.0, 1.0), tmp_path, card, Thresholds(0.5, 0.2))
-    graph = onnx.load(str(tmp_path / "model.onnx"))
+    graph = onnx.load(str(exported[1] / "model.onnx"))
     (prop,) = graph.metadata_props
+    card = json.loads(prop.value)
     assert prop.key == "card"
-    assert '"model_id": "test"' in prop.value
-    assert '"segment_samples": 176400' in prop.value
-    assert '"aggregation": "tercile"' in prop.value
+    assert (card["model_id"], card["aggregation"]) == ("test", "tercile")
+    assert card["input"]["segment_samples"] == SEGMENT_SAMPLES
+    assert "files" not in card

@@ -20,8 +20,11 @@ from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import AudioError, ModelError
 from beetsplug.artifactnet.models.store import find_model, open_model
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training import corpus, robustness
-from beetsplug.artifactnet.training.changes import (
+from beetsplug.artifactnet.training.data import corpus
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.dataset import clip_key
+from beetsplug.artifactnet.training.report import robustness
+from beetsplug.artifactnet.training.report.changes import (
     CHANGES,
     SEMITONE,
     UNCHANGED,
@@ -32,9 +35,7 @@ from beetsplug.artifactnet.training.changes import (
     quieter,
     without_head,
 )
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.dataset import clip_key
-from beetsplug.artifactnet.training.robustness import (
+from beetsplug.artifactnet.training.report.robustness import (
     Cache,
     Pair,
     demands,
@@ -43,7 +44,7 @@ from beetsplug.artifactnet.training.robustness import (
     report,
     score_tracks,
 )
-from beetsplug.artifactnet.training.tracks import Track, choose, choose_tracks, excerpt
+from beetsplug.artifactnet.training.report.tracks import Track, choose, choose_tracks, excerpt
 from tests.support.audio_files import encode, music, tone
 from tests.support.onnx_models import AI_THRESHOLD, UNSURE_THRESHOLD, write_model
 

@@ -12,41 +12,43 @@ pytest.importorskip("sklearn")
 
 import torch
 
-from beetsplug.artifactnet.training import songs
-from beetsplug.artifactnet.training.corpus import Clip, Split
-from beetsplug.artifactnet.training.dataset import SAMPLE_RATE, SEGMENT_SAMPLES, Crop, Dataset
-from beetsplug.artifactnet.training.folds import Fold
-from beetsplug.artifactnet.training.fusion import BRANCHES, N_BRANCHES, fuse
-from beetsplug.artifactnet.training.network import ArtifactNetwork
-from beetsplug.artifactnet.training.reference import (
+from beetsplug.artifactnet.training.choices import (
+    BRANCHES,
     COARSE_N_FFT,
-    Reference,
-    coarse_features,
-    fine_structure,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+    Branch,
 )
-from tests.training.test_network import network, segments
+from beetsplug.artifactnet.training.data.corpus import Clip, Split
+from beetsplug.artifactnet.training.data.dataset import Crop, Dataset
+from beetsplug.artifactnet.training.fit.folds import Fold
+from beetsplug.artifactnet.training.model.fusion import Fusion, column, fuse
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.model.weights import Regression
+from beetsplug.artifactnet.training.report import songs
+from beetsplug.artifactnet.training.signal.features import coarse_features, fine_structure
+from tests.training.model.test_network import network, segments
 
 N_SONGS, N_PLACES, LINE_HZ = 4, 3, 100.0
 
 
 def test_the_same_segment_again_adds_nothing() -> None:
-    """Heads that hear no order of frames find of a segment, said three times, the same."""
+    """Heads that know no order of frames give a segment, three times over, the same logit."""
     made, audio = network(), torch.from_numpy(segments(1))
     with torch.no_grad():
-        once = made.all_branches(audio)[0]
-        thrice = made.weighed(made.spectra(audio.repeat(3, 1)).joined())[0]
-    for head in ("grid head", "coarse head", "frame-rate head", "empty share"):
-        at = BRANCHES.index(head)
-        assert thrice[at].item() == pytest.approx(once[at].item(), abs=1e-4), head
+        once = made.logits(made.spectra(audio))
+        thrice = made.logits(made.spectra(audio.repeat(3, 1)).joined())
+    for name in ("grid", "coarse", "frame-rate", "empty share"):
+        assert thrice[name].item() == pytest.approx(once[name].item(), abs=1e-4), name
 
 
 def test_levels_are_averaged_before_what_stands_out_of_them_is_told() -> None:
-    """The coarse head hears the lines of the segments' mean spectrum."""
+    """The coarse head reads the lines of the segments' mean spectrum."""
     made, audio = network(), segments(3)
     weights = made.coarse.bins.weight.detach()[0]
     with torch.no_grad():
         spectra = made.spectra(torch.from_numpy(audio))
-        found = made.weighed(spectra.joined())[0, BRANCHES.index("coarse head")]
+        found = made.logits(spectra.joined())["coarse"][0]
         mean = fine_structure(spectra.coarse.mean(0, keepdim=True), 5)[0]
     low = round(1_000 * COARSE_N_FFT / SAMPLE_RATE)
     expected = mean[low : low + len(weights)] @ weights + made.coarse.bins.bias[0]
@@ -64,8 +66,8 @@ def test_a_comb_in_the_audio_shows_in_its_row_alone(tmp_path: Path) -> None:
     lines = np.arange(LINE_HZ, 13_000, LINE_HZ) * COARSE_N_FFT / SAMPLE_RATE
     weights = np.zeros(n_bins)
     weights[[round(line) - low for line in lines if low <= line < low + n_bins - 1]] = 1.0
-    made.coarse.set(Reference(weights, 0.0))
-    made.fusion.copy_(torch.tensor([0, 0, 0, 0, 1.0, 0, 0]))
+    made.coarse.set(Regression(weights, 0.0))
+    made.fusion = Fusion([Branch("coarse", weight=1.0)])
 
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
@@ -109,8 +111,8 @@ def make_songs(folder: Path) -> Fold:
     ]
     dataset = Dataset(clips, crops, np.round(np.stack(samples) * 32767).astype(np.int16))
     fold = Fold(dataset, Split((), clips), np.arange(len(crops)))
-    fold.branches = np.zeros((len(crops), N_BRANCHES))
+    fold.branches = np.zeros((len(crops), len(BRANCHES)))
     known = np.tile([0.0, 1.0], len(crops) // 2)
-    fold.branches[:, BRANCHES.index("coarse head")] = known
+    fold.branches[:, column("coarse")] = known
     assert len(np.unique(fuse(fold.branches))) == 2
     return fold

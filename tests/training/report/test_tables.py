@@ -9,18 +9,20 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from beetsplug.artifactnet.training import evaluate, tables
-from beetsplug.artifactnet.training.calibration import AGGREGATION, calibrate
-from beetsplug.artifactnet.training.corpus import Clip
-from beetsplug.artifactnet.training.evaluate import Judged
-from beetsplug.artifactnet.training.fusion import fuse
-from tests.training.made_folds import N_AI, N_REAL, is_excerpt, make_fold
+from beetsplug.artifactnet.training.choices import AGGREGATION
+from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.fit import judging
+from beetsplug.artifactnet.training.fit.calibration import calibrate
+from beetsplug.artifactnet.training.fit.judging import Judged
+from beetsplug.artifactnet.training.model.fusion import fuse
+from beetsplug.artifactnet.training.report import tables
+from tests.training.fit.made_folds import N_AI, N_REAL, is_excerpt, make_fold
 
 
 def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
     """The one branch that knows, and the network by it, find everything; another, nothing."""
     report = tables.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
-    assert report["coarse head, as they are"]["all"]["auc"] > 0.99
+    assert report["coarse, as they are"]["all"]["auc"] > 0.99
     assert report["network, as they are"]["all"]["auc"] > 0.99
     assert abs(report["cnn, as they are"]["all"]["auc"] - 0.5) < 0.2
     assert report["network, as they are"]["all"]["n_ai"] == 2 * sum(
@@ -33,9 +35,9 @@ def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
 def test_report_as_tables(tmp_path: Path) -> None:
     """A row each detector, kind and family, and one each generator of a family of several."""
     report = tables.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])
-    detectors, kinds, families, generators = evaluate.markdown(report).strip().split("\n\n")
+    detectors, kinds, families, generators = tables.markdown(report).strip().split("\n\n")
     assert len(detectors.splitlines()) == 2 + len(report)
-    assert kinds.splitlines()[0] == "| kind | clips | network | recoded | reference |"
+    assert kinds.splitlines()[0] == "| kind | clips | network | recoded | baseline |"
     assert [row.split(" | ")[0] for row in kinds.splitlines()[2:]] == ["| full songs"]
     assert families.splitlines()[-1].startswith("| Suno | ")
     rows = [row.split(" | ")[0] for row in generators.splitlines()[2:]]
@@ -53,7 +55,7 @@ def test_a_generator_belongs_to_its_family(tmp_path: Path) -> None:
         for i, (family, name) in enumerate(names)
     ]
     judged.append(Judged(Clip(tmp_path / "real", 0, "", "", "r", "r", 44_100), 2.5))
-    found = evaluate.by_generator(judged)
+    found = tables.by_generator(judged)
     assert {name: (rates["n_ai"], rates["auc"]) for name, rates in found.items()} == {
         "A, x": (1, 0.0),
         "A, y": (1, 0.0),
@@ -70,7 +72,7 @@ def test_kinds_of_generators(tmp_path: Path) -> None:
         for i, family in enumerate(families)
     ]
     judged.append(Judged(Clip(tmp_path / "real", 0, "", "", "r", "r", 44_100), 3.5))
-    found = evaluate.by_kind(judged)
+    found = tables.by_kind(judged)
     assert {name: (rates["n_ai"], rates["auc"]) for name, rates in found.items()} == {
         "full songs": (2, 0.0),
         "neural codecs": (1, 0.0),
@@ -115,7 +117,7 @@ def test_reliability_table(tmp_path: Path) -> None:
     judged = [
         j
         for f in folds
-        for j in evaluate.full_band(f.judge(fuse(f.branches), aggregation=AGGREGATION))
+        for j in judging.full_band(f.judge(fuse(f.branches), aggregation=AGGREGATION))
     ]
     n_ai = sum(clip.clip.label for clip in judged)
     assert sum(int(row[1]) for row in rows) == n_ai

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-from beetsplug.artifactnet.training import frame_rates  # noqa: E402
-from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
+from beetsplug.artifactnet.training.signal import frame_rates  # noqa: E402
+from beetsplug.artifactnet.training.signal.features import standing_features  # noqa: E402
+from beetsplug.artifactnet.training.signal.frame_rates import (  # noqa: E402
     N_PARTS,
     ModulationSpectrum,
     line_combs,
@@ -17,7 +18,6 @@ from beetsplug.artifactnet.training.frame_rates import (  # noqa: E402
     modulation_features,
     rate_features,
 )
-from beetsplug.artifactnet.training.reference import standing_features  # noqa: E402
 
 N_SAMPLES = 176_400
 BIN_HZ = 44_100 / 32 / 8_192

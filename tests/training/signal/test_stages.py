@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-from beetsplug.artifactnet.training import network, reference, stages  # noqa: E402
+from beetsplug.artifactnet.training import choices  # noqa: E402
+from beetsplug.artifactnet.training.model import network  # noqa: E402
+from beetsplug.artifactnet.training.signal import features, stages  # noqa: E402
 
 DFT_TOLERANCE = 5e-6
 """Of the largest value: float32 against float64."""
@@ -201,10 +203,10 @@ def test_autocorrelation_does_not_wrap() -> None:
 
 def seven_channels_in_numpy(parts: list[Array], whitening_bins: int) -> NDArray[np.float64]:
     levels = [
-        10 * np.log10(part.astype(np.float64) ** 2 + reference.POWER_FLOOR) for part in parts
+        10 * np.log10(part.astype(np.float64) ** 2 + choices.POWER_FLOOR) for part in parts
     ]
     stacked = np.stack(levels, axis=1)
-    floor = stacked.max(axis=(1, 2, 3), keepdims=True) - network.DYNAMIC_RANGE_DB
+    floor = stacked.max(axis=(1, 2, 3), keepdims=True) - choices.DYNAMIC_RANGE_DB
     stacked = np.maximum(stacked, floor)
     for first in range(0, stacked.shape[3], whitening_bins):
         block = stacked[..., first : first + whitening_bins]
@@ -230,20 +232,20 @@ def test_seven_channels(level: float) -> None:
 def test_fine_structure() -> None:
     """The envelope is SciPy's running minimum, and what stands above it is clipped."""
     spectrum = 4 * noise(3, 500)
-    found = reference.fine_structure(torch.from_numpy(spectrum)).numpy()
+    found = features.fine_structure(torch.from_numpy(spectrum)).numpy()
     envelope = scipy.ndimage.minimum_filter1d(
-        spectrum, size=reference.ENVELOPE_BINS, axis=1, mode="nearest"
+        spectrum, size=choices.ENVELOPE_BINS, axis=1, mode="nearest"
     )
-    expected = np.clip(spectrum - envelope, 0, reference.CLIP_DB)
+    expected = np.clip(spectrum - envelope, 0, choices.CLIP_DB)
     np.testing.assert_array_equal(expected, found)
 
 
 def test_standing_out() -> None:
     """The ground is SciPy's running mean, what lies below it counts as ground."""
     levels = 20 * noise(2, 5, 300)
-    found = reference.standing_out(torch.from_numpy(levels)).numpy()
+    found = features.standing_out(torch.from_numpy(levels)).numpy()
     ground = scipy.ndimage.uniform_filter1d(
-        levels.astype(float), size=reference.GROUND_BINS, axis=2, mode="nearest"
+        levels.astype(float), size=choices.GROUND_BINS, axis=2, mode="nearest"
     )
     expected = np.maximum(levels - ground, 0).mean(1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
@@ -253,9 +255,9 @@ def test_a_hole_in_one_frame_is_as_deep_as_the_ground() -> None:
     """A cell without power, as between the lines of noise, moves its own bin by nothing."""
     levels = np.zeros((1, 4, 100), np.float32)
     levels[0, :, 50] = 3
-    before = reference.standing_out(torch.from_numpy(levels)).numpy()
+    before = features.standing_out(torch.from_numpy(levels)).numpy()
     levels[0, 0, 20] = -60
-    after = reference.standing_out(torch.from_numpy(levels)).numpy()
+    after = features.standing_out(torch.from_numpy(levels)).numpy()
     assert before[0, 50] == pytest.approx(3 * 16 / 17)
     assert after[0, 20] == before[0, 20] == 0
     np.testing.assert_array_equal(before[0, 40:], after[0, 40:])
@@ -290,7 +292,7 @@ def test_untrained_residual_keeps_the_magnitude() -> None:
     torch.manual_seed(0)
     untrained = network.ArtifactNetwork().eval()
     magnitude = np.abs(noise(1, 6, untrained.config.n_bins))
-    log_magnitude = np.log10(magnitude**2 + reference.POWER_FLOOR)
+    log_magnitude = np.log10(magnitude**2 + choices.POWER_FLOOR)
     (found,) = run(untrained.residual, magnitude, log_magnitude)
     np.testing.assert_allclose(found, magnitude, rtol=1e-6)
 
@@ -307,12 +309,12 @@ class _SevenChannels(torch.nn.Module):  # type: ignore[misc, name-defined, unuse
 
 class _FineStructure(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
     def forward(self, spectrum: Any) -> Any:
-        return reference.fine_structure(spectrum)
+        return features.fine_structure(spectrum)
 
 
 class _StandingOut(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
     def forward(self, levels: Any) -> Any:
-        return reference.standing_out(levels)
+        return features.standing_out(levels)
 
 
 EXPORTED: dict[str, tuple[Any, list[Array]]] = {
