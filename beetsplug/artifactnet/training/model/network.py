@@ -148,14 +148,6 @@ class Spectra(NamedTuple):
     modulation: Tensor
     """(batch, n_bands, n_modulations), decibels."""
 
-    def joined(self) -> Spectra:
-        """Return the spectra of all segments as of one: all their frames, the others' means."""
-        return Spectra(
-            self.magnitude.flatten(0, 1)[None],
-            self.coarse.mean(0, keepdim=True),
-            self.modulation.mean(0, keepdim=True),
-        )
-
 
 class ArtifactNetwork(nn.Module):
     """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""

@@ -1,4 +1,4 @@
-"""The peers: networks of the published sizes, exported untrained and scoring real files."""
+"""The exporters: networks of the published sizes, exported untrained and scoring real files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from safetensors.torch import save_file
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.exporters import program, spectttra
 from beetsplug.artifactnet.exporters.exporter import (
-    Peer,
-    PeerInput,
+    NetworkInput,
+    PublishedDetector,
     chords,
     describe_misfit,
     disclaimed,
-    export_peer,
+    export_detector,
     load_weights,
 )
 from beetsplug.artifactnet.models.store import find_model
@@ -52,21 +52,21 @@ def _seeded() -> Iterator[None]:
 
 
 @pytest.fixture
-def beta() -> Peer:
-    return spectttra.peer(spectttra.BETA_5S)
+def beta() -> PublishedDetector:
+    return spectttra.detector(spectttra.BETA_5S)
 
 
-def lively(peer: Peer) -> Peer:
+def lively(detector: PublishedDetector) -> PublishedDetector:
     """Return it with a steeper last layer, so that its scores leave 0.5."""
     with torch.no_grad():
-        for name, tensor in peer.network.named_parameters():
+        for name, tensor in detector.network.named_parameters():
             if name.endswith("classifier.weight"):
                 tensor.mul_(20)
-    return peer
+    return detector
 
 
-def n_parameters(peer: Peer) -> int:
-    return sum(tensor.numel() for tensor in peer.network.parameters())
+def n_parameters(detector: PublishedDetector) -> int:
+    return sum(tensor.numel() for tensor in detector.network.parameters())
 
 
 def score(folder: Path, duration_s: int, sample_rate: int) -> TrackResult:
@@ -76,10 +76,10 @@ def score(folder: Path, duration_s: int, sample_rate: int) -> TrackResult:
     return score_file(track, Detector(find_model(str(folder / "model.onnx"))), 3)
 
 
-def published_state(peer: Peer) -> dict[str, torch.Tensor]:
-    """Return the peer's tensors under their published names."""
-    state = peer.network.state_dict()
-    return {peer.published_name(name): tensor.clone() for name, tensor in state.items()}
+def published_state(detector: PublishedDetector) -> dict[str, torch.Tensor]:
+    """Return the detector's tensors under their published names."""
+    state = detector.network.state_dict()
+    return {detector.published_name(name): tensor.clone() for name, tensor in state.items()}
 
 
 # SpecTTTra
@@ -90,10 +90,10 @@ def published_state(peer: Peer) -> dict[str, torch.Tensor]:
 )
 def test_spectttra_has_the_published_size(variant: spectttra.Variant, millions: float) -> None:
     """The authors' table gives 19 and 17 million parameters."""
-    assert n_parameters(spectttra.peer(variant)) / 1e6 == pytest.approx(millions, abs=0.05)
+    assert n_parameters(spectttra.detector(variant)) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
-def test_spectttra_has_the_published_names(beta: Peer) -> None:
+def test_spectttra_has_the_published_names(beta: PublishedDetector) -> None:
     state = published_state(beta)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     tokens = "encoder.st_tokenizer"
@@ -144,9 +144,9 @@ def test_log_mel_hears_each_segment_by_itself() -> None:
     torch.testing.assert_close(mel(both)[:1], mel(quiet[None]))
 
 
-def test_beta_scores_segments_of_a_track(tmp_path: Path, beta: Peer) -> None:
+def test_beta_scores_segments_of_a_track(tmp_path: Path, beta: PublishedDetector) -> None:
     """Three segments, each with what PyTorch gives for the same five seconds."""
-    made = export_peer(lively(beta), tmp_path)
+    made = export_detector(lively(beta), tmp_path)
     assert made.difference < 1e-4
     result = score(tmp_path, 16, 16_000)
     assert result.score is not None
@@ -163,13 +163,13 @@ def test_beta_scores_segments_of_a_track(tmp_path: Path, beta: Peer) -> None:
 
 def test_alpha_scores_a_short_track_in_one_call(tmp_path: Path) -> None:
     """Twenty seconds are filled with zeros to the two minutes that it hears."""
-    peer = lively(spectttra.peer(spectttra.ALPHA_120S))
-    assert export_peer(peer, tmp_path).difference < 1e-4
+    detector = lively(spectttra.detector(spectttra.ALPHA_120S))
+    assert export_detector(detector, tmp_path).difference < 1e-4
     result = score(tmp_path, 20, 16_000)
     padded = np.zeros((1, 120 * 16_000), np.float32)
     padded[0, : 20 * 16_000] = chords(16_000, 20 * 16_000)
     with torch.no_grad():
-        expected = float(torch.sigmoid(peer.network(torch.from_numpy(padded)))[0])
+        expected = float(torch.sigmoid(detector.network(torch.from_numpy(padded)))[0])
     assert result.outcome is Outcome.SCORED
     assert result.score is not None
     assert [one.probability for one in result.score.segments] == [
@@ -185,8 +185,8 @@ def test_clam_hears_two_inputs_at_their_own_rates(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from beetsplug.artifactnet.exporters import clam
 
-    peer = lively(clam.peer(duration_s=2, n_layers=1))
-    made = export_peer(peer, tmp_path)
+    detector = lively(clam.detector(duration_s=2, n_layers=1))
+    made = export_detector(detector, tmp_path)
     assert made.difference < 1e-4
     card = find_model(str(tmp_path / "model.onnx")).card
     assert [(one.name, one.sample_rate, one.segment_s) for one in card.inputs] == [
@@ -200,12 +200,12 @@ def test_clam_hears_two_inputs_at_their_own_rates(tmp_path: Path) -> None:
     assert result.score is not None
     assert [one.start_s for one in result.score.segments] == [0.5]
     samples = chords(48_000, 3 * 48_000)
-    heard = [
+    waveforms = [
         soxr.resample(samples, 48_000, rate)[None, rate // 2 : 5 * rate // 2]
         for rate in (24_000, 16_000)
     ]
     with torch.no_grad():
-        expected = float(torch.sigmoid(peer.network(*map(torch.from_numpy, heard)))[0])
+        expected = float(torch.sigmoid(detector.network(*map(torch.from_numpy, waveforms)))[0])
     # The reader resamples in spans, whose edges differ a little.
     assert result.score.probability == pytest.approx(expected, abs=1e-3)
 
@@ -227,18 +227,18 @@ def test_clam_is_loaded_from_three_prefixes(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from beetsplug.artifactnet.exporters import clam
 
-    peer = clam.peer(duration_s=2, n_layers=1)
-    state = published_state(peer)
+    detector = clam.detector(duration_s=2, n_layers=1)
+    state = published_state(detector)
     assert {name.partition(".")[0] for name in state} == {"mert", "wav2vec2", "head"}
     assert state["head.joint.weight"].shape == (960, 1920)
     torch.save({name: tensor + 1 for name, tensor in state.items()}, tmp_path / "clam.pt")
-    load_weights(peer, tmp_path / "clam.pt")
-    for name, tensor in published_state(peer).items():
+    load_weights(detector, tmp_path / "clam.pt")
+    for name, tensor in published_state(detector).items():
         torch.testing.assert_close(tensor, state[name] + 1)
     head = {name: tensor for name, tensor in state.items() if name.startswith("head.")}
     torch.save(head, tmp_path / "head.pt")
     with pytest.raises(ModelError, match=r"head\.pt does not fit clam: 70 missing \(mert\."):
-        load_weights(peer, tmp_path / "head.pt")
+        load_weights(detector, tmp_path / "head.pt")
 
 
 def test_attention_in_blocks_is_full_attention() -> None:
@@ -255,12 +255,14 @@ def test_attention_in_blocks_is_full_attention() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
-def test_weights_arrive_where_they_belong(tmp_path: Path, beta: Peer, suffix: str) -> None:
+def test_weights_arrive_where_they_belong(
+    tmp_path: Path, beta: PublishedDetector, suffix: str
+) -> None:
     state = published_state(beta)
     path = tmp_path / f"pytorch_model{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
     torch.manual_seed(1)
-    other = spectttra.peer(spectttra.BETA_5S)
+    other = spectttra.detector(spectttra.BETA_5S)
     name = "classifier.weight"
     assert not torch.equal(published_state(other)[name], state[name])
     load_weights(other, path)
@@ -294,7 +296,7 @@ def with_other_clips(state: dict[str, torch.Tensor]) -> None:
 )
 def test_other_weights_are_refused_in_one_line(
     tmp_path: Path,
-    beta: Peer,
+    beta: PublishedDetector,
     change: Callable[[dict[str, torch.Tensor]], None],
     problem: str,
 ) -> None:
@@ -312,7 +314,7 @@ def test_other_weights_are_refused_in_one_line(
 @pytest.mark.parametrize("name", ["model.bin", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no weights at all"])
 def test_a_broken_file_is_one_line(
-    tmp_path: Path, beta: Peer, name: str, content: bytes
+    tmp_path: Path, beta: PublishedDetector, name: str, content: bytes
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -322,14 +324,14 @@ def test_a_broken_file_is_one_line(
 
 
 @pytest.mark.parametrize("name", ["model.bin", "model.safetensors"])
-def test_a_missing_file_is_one_line(tmp_path: Path, beta: Peer, name: str) -> None:
+def test_a_missing_file_is_one_line(tmp_path: Path, beta: PublishedDetector, name: str) -> None:
     with pytest.raises(ModelError, match=r"No such file or directory"):
         load_weights(beta, tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {}}])
 def test_a_file_of_something_else_is_refused(
-    tmp_path: Path, beta: Peer, content: object
+    tmp_path: Path, beta: PublishedDetector, content: object
 ) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save(content, path)
@@ -361,22 +363,27 @@ class Restless(torch.nn.Module):
         return audio.mean(1) + torch.rand(audio.shape[0])
 
 
-def test_a_graph_that_differs_is_not_written(tmp_path: Path, beta: Peer) -> None:
-    peer = replace(
-        beta, network=Restless(), inputs=(PeerInput("audio", 100, 100),), has_free_batch=False
+def test_a_graph_that_differs_is_not_written(tmp_path: Path, beta: PublishedDetector) -> None:
+    detector = replace(
+        beta,
+        network=Restless(),
+        inputs=(NetworkInput("audio", 100, 100),),
+        has_free_batch=False,
     )
     with pytest.raises(ModelError, match="ONNX and PyTorch differ by"):
-        export_peer(peer, tmp_path)
+        export_detector(detector, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, beta: Peer) -> None:
+def test_a_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path, beta: PublishedDetector
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"file: File exists"):
-        export_peer(beta, tmp_path / "file")
+        export_detector(beta, tmp_path / "file")
 
 
-def test_an_untrained_network_says_so(beta: Peer) -> None:
+def test_an_untrained_network_says_so(beta: PublishedDetector) -> None:
     card = disclaimed(beta).card
     assert card["model_id"] == "spectttra-beta-5s-untrained"
     assert card["notice"] == "randomly initialised: its scores mean nothing"
@@ -384,7 +391,7 @@ def test_an_untrained_network_says_so(beta: Peer) -> None:
 
 
 def test_the_program_exports_weights(
-    tmp_path: Path, beta: Peer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, beta: PublishedDetector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The card is valid, and the same as the one in the graph but for the hashes."""
     import onnx
@@ -414,5 +421,5 @@ def test_a_missing_package_is_one_line_that_names_the_extra() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: the package torch is missing: pip install 'beets-artifactnet[peers]'\n"
+        "error: the package torch is missing: pip install 'beets-artifactnet[exporters]'\n"
     )
