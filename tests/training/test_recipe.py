@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_a_fold_is_a_model_of_its_own(
     model = open_model(folder / "model.onnx")
     assert model.card.label == f"finecomb-{recipe.VERSION}-fold-0"
     assert model.card.thresholds == calibrated.thresholds
+    branches = json.loads((folder / "card.json").read_text())["network"]["branches"]
+    assert branches[0] == {"name": "per-bin", "weight": 2.0, "confirmed_by": "coarse"}
     batch = SegmentBatch((dataset.segments(fold.rows),), np.zeros(len(fold.rows)))
     expected = [calibrated.score(logit) for logit in fuse(fold.branches)]
     assert np.ptp(expected) > 0.01

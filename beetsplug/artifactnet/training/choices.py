@@ -181,6 +181,14 @@ BRANCHES = (
 weights: fitted ones gained nothing on folds that they were not fitted on."""
 
 
+def branches_as_dicts() -> list[dict[str, object]]:
+    """Return :data:`BRANCHES` as JSON types, without what does not apply."""
+    return [
+        {k: v for k, v in asdict(branch).items() if v not in (math.inf, "")}
+        for branch in BRANCHES
+    ]
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of the network; stored in the checkpoint and the model card."""

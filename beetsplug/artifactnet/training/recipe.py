@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.store import BUNDLED_MODELS, DEFAULT_MODEL
-from beetsplug.artifactnet.training.choices import AGGREGATION, TrainConfig
+from beetsplug.artifactnet.training.choices import AGGREGATION, TrainConfig, branches_as_dicts
 from beetsplug.artifactnet.training.data import corpus, debian
 from beetsplug.artifactnet.training.data.corpus import Clip, Split
 from beetsplug.artifactnet.training.data.dataset import Dataset, build_dataset, write_manifest
@@ -153,7 +153,7 @@ def _card(network: ArtifactNetwork, version: str) -> dict[str, Any]:
         "version": version,
         "licence": "MIT",
         "aggregation": AGGREGATION,
-        "network": network.config.as_dict(),
+        "network": network.config.as_dict() | {"branches": branches_as_dicts()},
     }
 
 

@@ -19,6 +19,12 @@ from beetsplug.artifactnet.training.report import tables
 from tests.training.fit.made_folds import N_AI, N_REAL, is_excerpt, make_fold
 
 
+def test_the_models_page_has_the_branches() -> None:
+    """The table of the page is that of the code."""
+    page = Path(__file__).parents[3] / "docs" / "model.md"
+    assert tables.branch_table() in page.read_text(encoding="utf-8")
+
+
 def test_report_tells_what_each_branch_is_worth(tmp_path: Path) -> None:
     """The one branch that knows, and the network by it, find everything; another, nothing."""
     report = tables.held_out_report([make_fold(tmp_path, seed) for seed in (0, 1)])

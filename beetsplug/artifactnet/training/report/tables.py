@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
@@ -37,6 +38,16 @@ beside generated ones."""
 
 RELIABILITY_EDGES = (0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 """Finer towards both ends, where nearly all scores lie."""
+
+
+def branch_table() -> str:
+    """Return what each branch counts for."""
+    lines = ["| branch | weight | limit | confirmed by |", "|---|---|---|---|"]
+    for branch in BRANCHES:
+        limit = f"{branch.limit:g}" if math.isfinite(branch.limit) else ""
+        cells = [branch.name, f"{branch.weight:g}", limit, branch.confirmed_by]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:
