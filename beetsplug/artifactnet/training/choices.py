@@ -24,11 +24,11 @@ N_SEGMENTS = 7
 # Spectra
 
 N_FFT, HOP_LENGTH = 32_768, 8_192
-"""Bins of 1.3 Hz: of all window lengths the one whose spectrum tells the classes apart best."""
+"""Bins of 1.3 Hz: of all window lengths the one that separates the classes best."""
 COARSE_N_FFT, COARSE_HOP = 16_384, 4_096
 """The second resolution: the two together find more than either alone."""
 BAND_HZ = (1_000.0, 13_500.0)
-"""Above it the spectrum tells more about a lossy codec than about a decoder."""
+"""Above it the spectrum depends more on a lossy codec than on a decoder."""
 POWER_FLOOR = 8e-6
 """Power of a Hann-windowed bin of ``N_FFT``, below which 16-bit quantisation noise is all."""
 ENVELOPE_BINS = 3
@@ -121,8 +121,8 @@ a hop of 512 at 44.1 kHz. One alone harms, five help, nine help no more."""
 N_PAIRS = 480
 """Real crops of each frame rate: what counts is how many pieces of music there are."""
 PAIR_STRENGTHS = (1.0, 0.3)
-"""Of the change that is mixed in: Lyra errs more than its comb is worth, and at 0.3 the comb
-is what is left."""
+"""Of the change that is mixed in: Lyra errs more than its comb is worth, and at 0.3 mostly the
+comb is left."""
 PAIR_BITS = (None, None, 64, 120, 184)
 """Of a frame. Two fifths without the quantiser: the comb is the decoder's."""
 PAIR_CODED_SHARE = 0.5
@@ -242,7 +242,7 @@ class TrainConfig:
     bin_dropout: float = 0.25
     """Of the per-bin head's input, so that no few bins decide."""
     ema_decay: float = 0.985
-    """Of the averaged weights, which are what is kept: over some 70 steps."""
+    """Of the averaged weights, which are kept: over some 70 steps."""
     gain_db: float = 6.0
     """A segment is made quieter by up to this much."""
     seed: int = 0

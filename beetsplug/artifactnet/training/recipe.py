@@ -166,7 +166,7 @@ def export_folds(
 ) -> None:
     """Write each fold's network as a model with the thresholds of the final one.
 
-    For programs that ask what happens to files of families that a model never heard.
+    To measure a model on families that it was not trained on.
 
     Args:
         material: What they were trained on.

@@ -150,7 +150,7 @@ def test_genre_table(tmp_path: Path) -> None:
             for line in tables.genre_table(folds, calibrated, genres).splitlines()[2:]
         )
     }
-    assert set(rows) == {"chiptune", "folk", "excerpts, of genres not told"}
+    assert set(rows) == {"chiptune", "folk", "excerpts of unknown genre"}
     assert rows["folk"][0] == 2
     assert sum(row[1] for row in rows.values()) == 2 * N_REAL
     flagged = [

@@ -2,8 +2,8 @@
 
 Clips come from the corpus folder's ``manifest.csv`` and from the Debian packages of
 :mod:`~beetsplug.artifactnet.training.data.debian`. AI clips are held out by family and real
-ones by source; a source on the test side gives nothing to the training side, whatever
-its label, so that no page, uploader or album stands on both.
+ones by source. A source on the test side gives nothing to the training side, so that no
+page, uploader or album stands on both.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Clip:
     skip_s: float = 0.0
     """Seconds at the head that are not used."""
     is_added: bool = False
-    """Whether every training hears it and nothing is judged by it: so what is judged stays
+    """Whether it is in every training and nothing is judged by it, so that the test sides stay
     the same from version to version."""
     is_module: bool = False
     """Whether it was rendered from a tracker module: looped samples on steady pitches, lines
@@ -86,7 +86,7 @@ class Clip:
 
     @property
     def is_full_band_excerpt(self) -> bool:
-        """Whether it is of full band and no package's: what is most like a library's music."""
+        """Whether it is a full-band clip of no package: most like a library's music."""
         return self.is_full_band and not self.is_whole_track
 
 
@@ -201,7 +201,7 @@ def decoder_music(clips: Iterable[Clip]) -> list[Clip]:
 
 
 def calibration_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the real clips of the sources that the shipped model never hears.
+    """Return the real clips of the sources that the shipped model is not trained on.
 
     A third of the sources: those that hold no AI clips, which training needs, and no added
     ones.

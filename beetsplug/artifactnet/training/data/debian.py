@@ -30,7 +30,7 @@ TRAINING_LIST = "debian_packages.tsv"
 """In the corpus folder."""
 ADDED_LIST = Path(__file__).with_name("added_packages.tsv")
 ADDED_MODULES_LIST = Path(__file__).with_name("added_modules.tsv")
-"""Packages of these two every training hears, and nothing is judged by them."""
+"""Packages that are in every training, and that nothing is judged by."""
 _AUDIO_SUFFIXES = {".ogg", ".oga", ".mp3", ".flac", ".opus", ".wav"}
 _MINIMUM_S = 30.0
 """Shorter files are sound effects."""

@@ -45,7 +45,7 @@ class Lyra:
     def resynthesise(
         self, samples: NDArray[np.float32], bits: int | None = None
     ) -> NDArray[np.float32]:
-        """Return samples (n,), at whatever rate, through encoder and decoder.
+        """Return samples (n,), of any declared rate, through encoder and decoder.
 
         Args:
             samples: Full scale 1.
@@ -102,7 +102,7 @@ def at_rate(
 ) -> NDArray[np.float32]:
     """Return a clip (n_samples,) at 44.1 kHz re-synthesised at another rate.
 
-    What that rate cannot hold stays as it was, so that no cut-off tells the pair apart.
+    The band above half that rate stays as it was, so that no cut-off gives the pair away.
     """
     down = soxr.resample(samples, SAMPLE_RATE, sample_rate)
     change = soxr.resample(resynthesise(down) - down, sample_rate, SAMPLE_RATE)

@@ -1,8 +1,8 @@
 """Pairs: real music, and the same through Lyra.
 
-A generator that was never heard has a decoder all the same, and its comb's grid is
-fixed by the sample rate and the strides. A pair shows nothing but the decoder: piece,
-level, band and place are the same on both sides.
+An unknown generator has a decoder all the same, and its comb's grid is fixed by the sample
+rate and the strides. The two sides of a pair differ by the decoder alone: piece, level,
+band and place are the same.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def _make(
 def mix_in(original: Samples, whole: Samples, strength: float) -> Samples:
     """Return the original with a share of its re-synthesis mixed in.
 
-    A small decoder errs more than its comb is worth; at a share of 0.3 the comb is what
-    is left to hear.
+    A small decoder errs more than its comb is worth; at a share of 0.3 mostly the comb is
+    left.
     """
     return original + np.float32(strength) * (whole - original)
 

@@ -64,7 +64,7 @@ class Calibrated:
 def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
     """Return the thresholds that keep to both rates on every set of real music there is.
 
-    On the calibration sources, which the final network never heard, and on those of each
+    On the calibration sources, which the final network was not trained on, and on those of each
     fold, judged by its own network; as they are, and recoded, every variant of them: a library
     holds either, and one codec lifts a track that another lowers; and of each of these on each
     of :data:`STRATA`. The highest of the thresholds is taken. The slope is fitted to the folds'
@@ -145,7 +145,7 @@ def probability(logit: float, threshold: float, slope: float) -> float:
 
 
 def fitted_slope(judged: Sequence[Judged], threshold: float) -> float:
-    """Return the slope at which :func:`probability` tells most of these clips' labels.
+    """Return the slope at which :func:`probability` fits these clips' labels best.
 
     The least log loss, both labels counting the same. The threshold is where it is for
     another reason, so a score is no probability at any slope; it is as near as it can be.

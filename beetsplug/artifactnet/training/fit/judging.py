@@ -79,7 +79,7 @@ def song_rows(
     """Return every full-band track of which there are that many segments, and their rows.
 
     A track's segments are its excerpts in the corpus, or places spread over it where the
-    whole track is at hand: as many for every track, whatever its label.
+    whole track is at hand: as many for every track of either label.
     """
     by_track: dict[tuple[str, str], list[int]] = {}
     for row in dataset.rows([clip for clip in clips if clip.is_full_band], plain=True):

@@ -40,8 +40,8 @@ def fit_regression(
 ) -> Regression:
     """Return the regression fitted to these segments, L2-penalised.
 
-    On one thread: with another number the sums differ in their last digits, and what is
-    trained from there comes out as with another seed.
+    On one thread: with another number the sums differ in their last digits, and a
+    training that starts from there comes out as with another seed.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -157,8 +157,8 @@ def fit_heads(
     """Return the regressions of all linear heads, fitted to these clips, all variants.
 
     Coarse and frame-rate head alone learn from modules and pairs. With modules the per-bin
-    head lost more of what is generated than it gained, and the comb head's limit does for
-    them; with pairs it lost more in one fold than it gained in another.
+    head found fewer generated clips, and the comb head's limit does for modules; with pairs
+    it lost more in one fold than it gained in another.
 
     Args:
         dataset: What the clips are of.

@@ -3,8 +3,8 @@
 STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
 CNN -> logit, after arXiv 2604.16254, with four changes that were measured to
 matter: bins of 1.3 Hz instead of 21.5 Hz, a second resolution of 2.7 Hz, heads that weigh
-every bin of a segment's spectrum by itself, since where a comb stands tells more than that
-there is one, and a head for how the level of each band rises and falls.
+every bin of a segment's spectrum by itself, since the place of a comb is better
+evidence than its presence, and a head for how the level of each band rises and falls.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def seven_channels(
     Log powers of residual, harmonic and percussive part under one 80-dB clamp, each
     minus its mean over its block of ``whitening_bins`` bins; the residual's first and
     second difference in time, harmonic minus percussive, and the size of the first
-    difference; in units of 10 dB. Whitened, a channel tells how a spectrum is built
-    up, and not what kind of music it is.
+    difference; in units of 10 dB. Whitened, a channel shows the fine shape of a
+    spectrum, not the kind of music.
     """
     powers = torch.stack([residual, harmonic, percussive], 1).square()
     levels = 10 * torch.log10(powers + POWER_FLOOR)
@@ -226,7 +226,7 @@ class ArtifactNetwork(nn.Module):
         """Return the logits (batch,) of every branch by name, in the order of ``BRANCHES``.
 
         Grid, coarse and frame-rate head read the whole spectrum and not the residual: their
-        weights were fitted to that, and must mean the same whatever the mask becomes. Where
+        weights were fitted to that, and must mean the same with any mask. Where
         a band is empty, heads that find nothing in it say nothing about the music.
         """
         magnitude, coarse, modulation = spectra

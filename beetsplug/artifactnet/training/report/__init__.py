@@ -1,1 +1,1 @@
-"""What is told of a trained model: tables, and programs that measure it."""
+"""Tables of a trained model, and programs that measure it."""

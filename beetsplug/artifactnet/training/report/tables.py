@@ -251,7 +251,7 @@ def genre_table(
     """Return how many held-out real tracks of each genre are flagged.
 
     Args:
-        folds: Each real track is in one, judged by a network that heard nothing from
+        folds: Each real track is in one, judged by a network that was not trained on
             its source.
         calibrated: The thresholds.
         genres: By source; one that is not in it has no row of its own.
@@ -259,7 +259,7 @@ def genre_table(
     tracks: dict[str, list[Judged]] = {}
     for fold in folds:
         for judged in real(fold, 0):
-            genre = genres.get(judged.clip.source, "excerpts, of genres not told")
+            genre = genres.get(judged.clip.source, "excerpts of unknown genre")
             tracks.setdefault(genre, []).append(judged)
     lines = ["| genre | sources | tracks | `ai` | `ai` or `unsure` |", "|---|---|---|---|---|"]
     for genre, of_genre in sorted(tracks.items()):

@@ -1,4 +1,4 @@
-"""How often human-made music is accused that the model was not trained on.
+"""False accusations of human-made music that the model was not trained on.
 
 ``python -m beetsplug.artifactnet.training.report.unseen --folder DIR`` fetches the Debian
 packages of ``unseen_packages.tsv`` and ``unseen_modules.tsv``, none of which is in the
