@@ -6,9 +6,9 @@ other's, and a classifier reads both.
 
 What is certain is the encoders: HuBERT base and wav2vec 2.0 base, 188.7 M parameters of
 the 194 M that are reported. ``transformers``' own classes hold them; no code is fetched.
-The head's inner sizes are not part of the paper's description, and neither are the
-authors' weights published, so the head here is a reading of that description, with as
-many parameters as are left. Weights of another head do not fit and are refused by name.
+The paper does not give the head's inner sizes, and the authors' weights are not published.
+The head here is a reading of that description, with as many parameters as are left. Weights
+of another head do not fit and are refused by name.
 
 A state dict for it has three prefixes. With the public encoders, and a head trained on
 their embeddings::

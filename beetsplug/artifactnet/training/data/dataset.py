@@ -180,8 +180,8 @@ def _join(clips: Sequence[Clip], parts: Path, table: Path, index: Path) -> None:
 def sample_weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the probability of drawing each row: classes even within each band.
 
-    A family's or source's share grows with the square root of its size, so that no
-    single page of demos and no long game score dominates.
+    A family's or source's share grows with the square root of its size. So no single page
+    of demos and no long game score dominates.
     """
     crops = [dataset.crops[row] for row in rows]
     clips = [dataset.clips[crop.clip] for crop in crops]

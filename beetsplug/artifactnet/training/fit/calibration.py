@@ -64,11 +64,11 @@ class Calibrated:
 def calibrate(held: Fold, folds: Sequence[Fold]) -> Calibrated:
     """Return the thresholds that keep to both rates on every set of real music there is.
 
-    On the calibration sources, which the final network was not trained on, and on those of each
-    fold, judged by its own network; as they are, and recoded, every variant of them: a library
-    holds either, and one codec lifts a track that another lowers; and of each of these on each
-    of :data:`STRATA`. The highest of the thresholds is taken. The slope is fitted to the folds'
-    full-band clips, as they are and recoded as well.
+    The sets: the calibration sources, which the final network was not trained on, and those
+    of the folds, each judged by its own network. Both as they are and in every recoded
+    variant, as one codec lifts a track that another lowers. And each of these on each of
+    :data:`STRATA`. The highest threshold is taken. The slope is fitted to the folds' full-band
+    clips, as they are and recoded.
 
     Args:
         held: The calibration tracks, judged by the final network.

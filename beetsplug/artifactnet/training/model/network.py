@@ -1,10 +1,10 @@
 """ArtifactNet's stages, sized for a laptop: audio in, one logit a segment out.
 
-STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels ->
-CNN -> logit, after arXiv 2604.16254, with four changes that were measured to
-matter: bins of 1.3 Hz instead of 21.5 Hz, a second resolution of 2.7 Hz, heads that weigh
-every bin of a segment's spectrum by itself, since the place of a comb is better
-evidence than its presence, and a head for how the level of each band rises and falls.
+STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels -> CNN ->
+logit, after arXiv 2604.16254. Four changes were measured to matter. Bins are 1.3 Hz wide
+instead of 21.5 Hz. A second resolution has bins of 2.7 Hz. Linear heads weigh every bin of a
+segment's spectrum by itself: the place of a comb is better evidence than its presence. And
+one head reads how the level of each band rises and falls.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How far small changes of the sound move a model's scores.
 
-``python -m beetsplug.artifactnet.training.report.robustness --folder DIR`` scores the middle
-minute of every audio file of 30 s and more below a folder, as it is and after each change,
-and prints a Markdown table. What codecs do is measured by ``beet aibench``.
+``python -m beetsplug.artifactnet.training.report.robustness --folder DIR`` takes every audio
+file of 30 s and more below a folder. It scores the middle minute as it is and after each
+change, and prints a Markdown table. What codecs do is measured by ``beet aibench``.
 """
 
 from __future__ import annotations

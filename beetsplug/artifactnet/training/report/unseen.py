@@ -2,8 +2,8 @@
 
 ``python -m beetsplug.artifactnet.training.report.unseen --folder DIR`` fetches the Debian
 packages of ``unseen_packages.tsv`` and ``unseen_modules.tsv``, none of which is in the
-training's lists, renders the tracker modules of the latter, scores every track of 30 s and
-more as the plugin does, and prints a Markdown table for each list: flagged tracks of each
+training's lists. It renders the tracker modules of the latter and scores every track of 30 s
+and more as the plugin does. It prints a Markdown table for each list: flagged tracks of each
 package, and of all with 95 % intervals.
 """
 

@@ -57,8 +57,8 @@ def standing_out(levels_db: Tensor) -> Tensor:
     """Return how far each bin stands above the ground, mean over frames: (batch, n_bins), dB.
 
     What lies below the ground of its frame counts as ground. The log power of noise falls
-    far below its mean and never rises far above it, so in a plain mean over frames the
-    depth of a few cells drowns a line of a decibel.
+    far below its mean and never rises far above it. In a plain mean over frames the depth
+    of a few cells would drown a line of a decibel.
 
     Args:
         levels_db: (batch, n_frames, n_bins), log powers, decibels.

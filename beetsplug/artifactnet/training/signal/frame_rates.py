@@ -1,11 +1,11 @@
 """Combs of every frame rate that a decoder may have, looked for in two spectra.
 
-A decoder does the same to each of its frames, so what it leaves repeats with them
-(cyclostationarity; Gardner, IEEE Signal Processing Magazine, April 1991): as lines at
-multiples of the frame rate in the spectrum, and as a rise and fall of each band's level,
-which are lines in its modulation spectrum. A frame rate is a sample rate over the product
-of a few small strides, so there are some three hundred of them. A regression that weighs
-combs, and not single bins, can say little else than that there is such a comb.
+A decoder does the same to each of its frames, so its trace repeats with them
+(cyclostationarity; Gardner, IEEE Signal Processing Magazine, April 1991). The spectrum has
+lines at multiples of the frame rate. The level of each band rises and falls with it, which
+makes lines in the band's modulation spectrum. A frame rate is a sample rate over the product
+of a few small strides: there are some three hundred. A regression that weighs combs instead
+of single bins has little else to learn than that there is such a comb.
 """
 
 from __future__ import annotations

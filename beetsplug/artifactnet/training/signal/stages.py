@@ -23,8 +23,8 @@ class TwoStepDFT(nn.Module):
     three times: in either step the sums of both halves of the samples give the even
     outputs and the differences the odd ones; rows are real, so bins ``n_first - k`` come
     from the same products as bins ``k``. Several times faster than ONNX's own ``STFT``
-    and ``DFT`` operators, with weights of some 4 x ``n`` instead of ``n`` x ``n``, and
-    exact to 5e-6.
+    and ``DFT`` operators, and exact to 5e-6. The weights are some 4 x ``n`` numbers instead
+    of ``n`` x ``n``.
 
     Args:
         n: Points, a power of two from 16 up.
@@ -67,8 +67,8 @@ class TwoStepDFT(nn.Module):
         """Return (..., 2, n_samples / n_second, n_second / 2) of samples (..., n_samples).
 
         Sample n_second * i + j stands in row i and column j, of the first half of the
-        columns or the second, so that the grid of a row is that of its parts on top of
-        each other.
+        columns or the second. So the grid of a row is that of its parts on top of each
+        other.
         """
         return rows.unflatten(-1, (-1, 2, self.n_second // 2)).transpose(-3, -2)
 
