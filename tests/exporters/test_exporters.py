@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
 from tests.support.audio_files import encode
-from tests.training.test_programs import WITHOUT_TORCH
+from tests.support.missing_packages import WITHOUT_TORCH
 
 
 @pytest.fixture(autouse=True)
@@ -423,3 +424,29 @@ def test_a_missing_package_is_one_line_that_names_the_extra() -> None:
     assert done.stderr == (
         "error: the package torch is missing: pip install 'beets-artifactnet[exporters]'\n"
     )
+
+
+def constants_with(**environment: str) -> list[str]:
+    """Return what the hub client makes of its settings, the exporters imported before."""
+    code = (
+        "import os, beetsplug.artifactnet.exporters, huggingface_hub.constants as hub;"
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_OFFLINE,"
+        " os.environ['DO_NOT_TRACK'], os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    names = ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    kept = {k: v for k, v in os.environ.items() if k not in (*names, "ORT_DISABLE_TELEMETRY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=kept | environment,
+    )
+    return done.stdout.split()
+
+
+def test_no_package_tells_anyone_that_it_is_used() -> None:
+    """The hub client stays offline and silent; a setting of the user's own is kept."""
+    pytest.importorskip("huggingface_hub")
+    assert constants_with() == ["True", "True", "1", "1"]
+    assert constants_with(HF_HUB_OFFLINE="0")[1] == "False"

@@ -27,10 +27,9 @@ STRATA: Mapping[str, Callable[[Clip], bool]] = {
     "": lambda _: True,
     "_excerpts": lambda clip: clip.is_full_band_excerpt,
 }
-"""Real music on which the thresholds are to hold, by the suffix of its rates: all of it, and
-what most of it is not, full-band music of other than games. Half of all real music is games',
-which scores low: where 5 % of all were `unsure`, 11 % of the excerpts were.
-"""
+"""Real music that the thresholds hold on, by the suffix of its rates: all of it, and full-band
+excerpts alone. Half of all real music is from games and scores low: where 5 % of all were
+`unsure`, 11 % of the excerpts were."""
 
 
 @dataclass(frozen=True)
