@@ -48,7 +48,7 @@ _PUBLISHED_NAMES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """What tells one published SpecTTTra from another."""
+    """The sizes in which one published SpecTTTra differs from another."""
 
     model_id: str
     duration_s: int
@@ -236,7 +236,8 @@ def published_name(name: str) -> str:
 
 def detector(variant: Variant) -> PublishedDetector:
     """Return a randomly initialised SpecTTTra and its card."""
-    crop = {"crop": "centre", "max_segments": 1} if variant is ALPHA_120S else {"crop": "even"}
+    is_alpha = variant.model_id == ALPHA_120S.model_id
+    crop = {"crop": "centre", "max_segments": 1} if is_alpha else {"crop": "even"}
     card = {
         "model_id": variant.model_id,
         "version": "1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -66,13 +66,17 @@ def held_out_report(folds: Sequence[Fold]) -> dict[str, Any]:
                 ]
             )
     for aggregation in get_args(Aggregation):
-        report[f"network, {aggregation} of three segments"] = _rates(
-            [
-                fold.judge_songs(of_fold, aggregation)
-                for fold, of_fold in zip(folds, detectors["network"], strict=True)
-            ]
-        )
+        songs = [
+            fold.judge_songs(of_fold, aggregation)
+            for fold, of_fold in zip(folds, detectors["network"], strict=True)
+        ]
+        if _has_both(itertools.chain(*songs)):
+            report[f"network, {aggregation} of three segments"] = _rates(songs)
     return report
+
+
+def _has_both(judged: Iterable[Judged]) -> bool:
+    return len({j.clip.label for j in judged}) > 1
 
 
 def _rates(folds: Sequence[Sequence[Judged]]) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _rates(folds: Sequence[Sequence[Judged]]) -> dict[str, Any]:
     return {
         "all": summary(together),
         # A fold without tracks of both kinds has no curve.
-        "folds": [summary(fold) for fold in folds if len({j.clip.label for j in fold}) > 1],
+        "folds": [summary(fold) for fold in folds if _has_both(fold)],
         "kinds": by_kind(together),
         "families": by_family(together),
         "generators": by_generator(together),
