@@ -27,7 +27,7 @@ from beetsplug.artifactnet.errors import (
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
@@ -65,13 +65,13 @@ def score_file(path: Path, detector: Scorer, count: SegmentCount) -> TrackResult
     Raises:
         ModelError: The model itself is broken.
     """
-    provenance = read_provenance(path)
+    claims = read_claims(path)
     try:
         score = _score(path, detector, count)
     except FileError as error:
         outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
-        return TrackResult(path, outcome, detail=str(error), provenance=provenance)
-    return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
+        return TrackResult(path, outcome, detail=str(error), claims=claims)
+    return TrackResult(path, Outcome.SCORED, score, claims=claims)
 
 
 def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
