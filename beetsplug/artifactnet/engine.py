@@ -70,4 +70,4 @@ def make_engine(settings: Settings) -> Engine:
     model = find_model(settings.model, settings.model_folders)
     saved = read_thresholds(settings.thresholds_file, model.card.label)
     thresholds = settings.thresholds(saved or model.card.thresholds)
-    return Engine(settings, model, Judge(model.card.label, thresholds))
+    return Engine(settings, model, Judge(model.card.label, thresholds, settings.declared))

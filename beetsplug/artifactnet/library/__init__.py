@@ -20,17 +20,34 @@ from beetsplug.artifactnet.library.storing import (
     update_album_of,
     writing,
 )
-from beetsplug.artifactnet.library.verdicts import Judge, apply_result, override, redecide
+from beetsplug.artifactnet.library.verdicts import (
+    Judge,
+    Reason,
+    add_claims,
+    apply_result,
+    carries_manifest,
+    claims,
+    forget_claims,
+    is_declared,
+    override,
+    redecide,
+)
 
 __all__ = [
     "ALBUM_TYPES",
     "ITEM_TYPES",
     "Field",
     "Judge",
+    "Reason",
     "State",
+    "add_claims",
     "apply_result",
+    "carries_manifest",
+    "claims",
     "file_stamp",
+    "forget_claims",
     "format_timeline",
+    "is_declared",
     "item_path",
     "override",
     "own",
