@@ -4,11 +4,32 @@ Strong evidence where it is there, and none where it is not: one transcode or ta
 removes it, and anybody can write it. It is kept apart from the score.
 """
 
+from beetsplug.artifactnet.scoring.provenance.artists import ArtistList, read_artists
+from beetsplug.artifactnet.scoring.provenance.description import Description, describe
 from beetsplug.artifactnet.scoring.provenance.reader import (
     carries_manifest,
     read_claims,
     read_manifests,
     read_many,
 )
+from beetsplug.artifactnet.scoring.provenance.releases import describe_release
+from beetsplug.artifactnet.scoring.provenance.signature import (
+    Signature,
+    SignatureState,
+    check_signature,
+)
 
-__all__ = ["carries_manifest", "read_claims", "read_manifests", "read_many"]
+__all__ = [
+    "ArtistList",
+    "Description",
+    "Signature",
+    "SignatureState",
+    "carries_manifest",
+    "check_signature",
+    "describe",
+    "describe_release",
+    "read_artists",
+    "read_claims",
+    "read_manifests",
+    "read_many",
+]
