@@ -60,8 +60,8 @@ class Identity:
 
 
 @cache
-def identity(organisation: str = "Eleven Labs Inc.", valid_days: int = 30) -> Identity:
-    """Return a signer with a self-signed certificate; a negative time has expired."""
+def identity(organisation: str = "Eleven Labs Inc.", valid_s: float = 86_400) -> Identity:
+    """Return a signer with a self-signed certificate that holds from now on so long."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
         [
@@ -76,15 +76,15 @@ def identity(organisation: str = "Eleven Labs Inc.", valid_days: int = 30) -> Id
         ),
         False,
     )
-    ends = datetime.now(UTC) + timedelta(days=valid_days)
+    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(ends, datetime.now(UTC)) - timedelta(days=1))
-        .not_valid_after(ends)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(seconds=valid_s))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.KeyUsage(digital_signature=True, **usage), critical=True)
         .add_extension(
