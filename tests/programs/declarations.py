@@ -51,7 +51,8 @@ def read(paths: Sequence[Path], workers: LocalWorkers) -> Counter[str]:
     for place, claims in read_files(paths, workers):
         counts["unreadable" if claims is None else strongest(claims)] += 1
         for claim in claims or ():
-            print(f"{claim.strength.value:<6} {claim.word}  {paths[place]}: {claim.text}")
+            line = f"{claim.strength.value:<6} {claim.word}  {paths[place]}: {claim.text}"
+            sys.stdout.write(f"{line}\n")
     return counts
 
 
@@ -74,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     taken_s = time.monotonic() - started
     parts = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     rate = len(paths) * 60 / max(taken_s, 1e-9)
-    print(f"{len(paths)} files: {parts}; {taken_s:.1f} s, {rate:.0f} files per minute")
+    sys.stdout.write(
+        f"{len(paths)} files: {parts}; {taken_s:.1f} s, {rate:.0f} files per minute\n"
+    )
     return 1 if counts[Strength.STRONG.value] else 0
 
 

@@ -6,19 +6,13 @@ Sources: C2PA 2.3, sections A.3.5 (Ogg), A.4 (RIFF) and A.5 (ISO base media).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import islice
-from typing import Any
 
-from beetsplug.artifactnet.scoring.provenance.files import BoundedFile
+from beetsplug.artifactnet.scoring.provenance.files import LARGEST_STORE_BYTES, BoundedFile
+from beetsplug.artifactnet.scoring.provenance.ogg import manifests_in_ogg
 
-LARGEST_STORE_BYTES = 16 << 20
-"""A manifest is some kilobytes, with pictures of its ingredients some megabytes."""
 _MOST_CHUNKS = 1 << 16
 """Looked at in one file; three hours of fragmented MP4 have 20,000 boxes."""
-_MOST_PAGES = 1 << 13
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_OGG_IDENTIFIER = b"\0c2pa"
 
 
 def manifests_in_container(stream: BoundedFile) -> Iterator[bytes]:
@@ -34,7 +28,7 @@ def _finder(head: bytes) -> Callable[[BoundedFile], Iterator[bytes]] | None:
         return _in_riff
     if head[4:8] == b"ftyp":
         return _in_mp4
-    return _in_ogg if head[:4] == b"OggS" else None
+    return manifests_in_ogg if head[:4] == b"OggS" else None
 
 
 def _store(stream: BoundedFile, position: int, size: int) -> Iterator[bytes]:
@@ -68,7 +62,7 @@ def _in_mp4(stream: BoundedFile) -> Iterator[bytes]:
         if size == 1:
             size, body = int.from_bytes(head[8:16], "big"), 16
         if size == 0:
-            size = stream.size() - position
+            size = stream.size - position
         if head[4:8] == b"uuid" and head[body : body + 16] == _C2PA_UUID:
             for box in _store(stream, position + body + 16, size - body - 16):
                 yield from _in_uuid_box(box)
@@ -85,41 +79,3 @@ def _in_uuid_box(box: bytes) -> Iterator[bytes]:
         yield box
     elif purpose != b"merkle":
         yield rest[8:]
-
-
-def _in_ogg(stream: BoundedFile) -> Iterator[bytes]:
-    from mutagen.ogg import OggPage
-
-    stream.seek(0)
-    pages = islice(_pages(stream), _MOST_PAGES)
-    for page in pages:
-        # The first pages of all streams stand together, before any other.
-        if not page.first:
-            return
-        if page.packets and page.packets[0].startswith(_OGG_IDENTIFIER):
-            own = [page, *_rest_of(page, pages)]
-            packets = OggPage.to_packets(own, strict=False)
-            yield b"".join(packets)[len(_OGG_IDENTIFIER) : LARGEST_STORE_BYTES]
-            return
-
-
-def _pages(stream: BoundedFile) -> Iterator[Any]:
-    """Yield the pages up to one that cannot be read."""
-    from mutagen.ogg import OggPage, error
-
-    with suppress(error, EOFError):
-        while stream.tell() < stream.size():
-            yield OggPage(stream)
-
-
-def _rest_of(first: Any, pages: Iterator[Any]) -> Iterator[Any]:
-    """Yield the pages of a stream behind its first, while it is not too large."""
-    size = 0
-    if first.last:
-        return
-    for page in pages:
-        if page.serial == first.serial:
-            size += page.size
-            yield page
-            if page.last or size > LARGEST_STORE_BYTES:
-                return

@@ -7,13 +7,23 @@ import os
 from pathlib import Path
 
 _LARGEST_TAG_BYTES = 64 << 20
+LARGEST_STORE_BYTES = 16 << 20
+"""A C2PA manifest is some kilobytes, with pictures of its ingredients some megabytes."""
 
 
 class BoundedFile(io.BufferedReader):
     """A file that gives no more at once than any real tag holds.
 
     A tag's size is what the file says, and mutagen would read 4 GB of it.
+
+    Args:
+        raw: The file, unbuffered.
     """
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self.size = os.fstat(raw.fileno()).st_size
+        """Bytes, when it was opened."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return ``size`` bytes, by default the rest.
@@ -21,19 +31,15 @@ class BoundedFile(io.BufferedReader):
         Raises:
             ValueError: They are more than a tag holds.
         """
-        rest = max(0, self.size() - self.tell())
+        rest = max(0, self.size - self.tell())
         wanted = rest if size is None or size < 0 else min(size, rest)
         if wanted > _LARGEST_TAG_BYTES:
             raise ValueError("a tag too large")
         return super().read(size)
 
-    def size(self) -> int:
-        """Return the file's size in bytes."""
-        return os.fstat(self.fileno()).st_size
-
     def at(self, position: int, size: int) -> bytes:
         """Return the bytes from a position on, fewer where the file ends before."""
-        if not 0 <= position < self.size():
+        if not 0 <= position < self.size:
             return b""
         self.seek(position)
         return self.read(size)

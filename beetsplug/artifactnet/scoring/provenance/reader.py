@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from beetsplug.artifactnet.results import Claim
-from beetsplug.artifactnet.scoring.provenance.containers import (
-    LARGEST_STORE_BYTES,
-    manifests_in_container,
-)
-from beetsplug.artifactnet.scoring.provenance.files import open_bounded
+from beetsplug.artifactnet.scoring.provenance.containers import manifests_in_container
+from beetsplug.artifactnet.scoring.provenance.files import LARGEST_STORE_BYTES, open_bounded
 from beetsplug.artifactnet.scoring.provenance.labels import UNKNOWN, claims_in
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.scoring.provenance.tags import manifests_in_tags, read_tags, texts

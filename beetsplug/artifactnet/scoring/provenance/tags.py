@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from beetsplug.artifactnet.scoring.provenance.files import BoundedFile
+from beetsplug.artifactnet.scoring.provenance.ogg import first_pages
 
 log = logging.getLogger("beetsplug.artifactnet")
 
@@ -59,7 +60,7 @@ def read_tags(stream: BoundedFile) -> Iterator[Any]:
 
 
 def _readers(stream: BoundedFile) -> Iterator[Callable[[BoundedFile], Any]]:
-    from mutagen import apev2, flac, id3, oggopus, oggvorbis
+    from mutagen import apev2, flac, id3
 
     head = stream.at(0, 10)
     if head[:3] == b"ID3":
@@ -67,11 +68,7 @@ def _readers(stream: BoundedFile) -> Iterator[Callable[[BoundedFile], Any]]:
         if stream.at(_id3_size(head), 4) == b"fLaC":
             yield lambda s: flac.FLAC(s).tags
     else:
-        yield _any_format
-    if head[:4] == b"OggS":
-        # mutagen looks for the codec in the first page alone.
-        yield lambda s: oggvorbis.OggVorbis(s).tags
-        yield lambda s: oggopus.OggOpus(s).tags
+        yield _ogg if head[:4] == b"OggS" else _any_format
     if _has_ape_footer(stream):
         yield apev2.APEv2
 
@@ -81,6 +78,27 @@ def _any_format(stream: BoundedFile) -> Any:
 
     file = mutagen.File(stream)
     return None if file is None else file.tags
+
+
+def _ogg(stream: BoundedFile) -> Any:
+    """Return the comments of an Ogg file, whose audio may not be its first stream.
+
+    mutagen looks for the codec in the first page alone, or in the whole file.
+    """
+    from mutagen import oggflac, oggopus, oggspeex, oggvorbis
+
+    kinds: dict[bytes, Any] = {
+        b"\x01vorbi": oggvorbis.OggVorbis,
+        b"OpusHe": oggopus.OggOpus,
+        b"\x7fFLAC\x01": oggflac.OggFLAC,
+        b"Speex ": oggspeex.OggSpeex,
+    }
+    for page in first_pages(stream):
+        kind = kinds.get(bytes(page.packets[0][:6])) if page.packets else None
+        if kind is not None:
+            stream.seek(0)
+            return kind(stream).tags
+    return None
 
 
 def _id3_size(head: bytes) -> int:
@@ -93,7 +111,7 @@ def _id3_size(head: bytes) -> int:
 
 
 def _has_ape_footer(stream: BoundedFile) -> bool:
-    end = stream.at(max(0, stream.size() - 160), 160)
+    end = stream.at(max(0, stream.size - 160), 160)
     # Alone, or before an ID3v1 tag of 128 bytes.
     return b"APETAGEX" in (end[-32:-24], end[-160:-152])
 
