@@ -84,15 +84,13 @@ def test_changed_files(container: str, tmp_path: Path) -> None:
     add_tag(path, "prompt", GRAPH)
     add_comment(path, SUNO_COMMENT)
     data = path.read_bytes()
-    head = 12_000 if container != "wav" else len(data)
+    # Tags and manifest stand in front, in WAV behind the audio.
+    start = len(data) - 12_000 if container == "wav" else 0
+    end = start + 12_000
     rng = random.Random(container)
     n_claimed = 0
     for _ in range(N_MUTANTS):
-        part = data[:head] if container != "wav" else data[-12_000:]
-        changed = mutate(part, rng)
-        path.write_bytes(
-            changed + data[head:] if container != "wav" else data[:-12_000] + changed
-        )
+        path.write_bytes(data[:start] + mutate(data[start:end], rng) + data[end:])
         claims = read_claims(path)
         assert all(claim.source in STRENGTHS for claim in claims)
         read_manifests(path)

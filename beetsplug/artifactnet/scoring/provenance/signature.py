@@ -83,6 +83,8 @@ def check_signature(path: Path, anchors: str | None = None) -> Signature:
     except (c2pa.C2paError.NotSupported, c2pa.C2paError.ManifestNotFound):
         # It looks for fewer MIME types and in fewer containers than the claims' reader.
         return Signature(SignatureState.UNSUPPORTED)
+    except c2pa.C2paError.Io as error:
+        return Signature(SignatureState.NOT_CHECKED, detail=str(error)[:200])
     except Exception as error:  # noqa: BLE001 - a broken manifest is what it says it is
         return Signature(SignatureState.INVALID, detail=str(error)[:200])
 
