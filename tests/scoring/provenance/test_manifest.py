@@ -184,7 +184,7 @@ def test_mime_types(mime: str, container: str, store: bytes, tmp_path: Path) -> 
     if container == "aiff":
         import mutagen.aiff
 
-        file: Any = mutagen.aiff.AIFF(path)
+        file: Any = mutagen.aiff.AIFF(path)  # type: ignore[no-untyped-call]
         file.add_tags()
         file.tags.add(id3.GEOB(encoding=3, mime=mime, filename="", desc="", data=store))
         file.save()

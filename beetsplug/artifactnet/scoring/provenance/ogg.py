@@ -29,7 +29,7 @@ def manifests_in_ogg(stream: BoundedFile) -> Iterator[bytes]:
 
     for page in first_pages(stream):
         if page.packets and page.packets[0].startswith(_IDENTIFIER):
-            packets = OggPage.to_packets([page, *_rest_of(page, stream)], strict=False)
+            packets = OggPage.to_packets([page, *_rest_of(page, stream)], strict=False)  # type: ignore[no-untyped-call]
             yield b"".join(packets)[len(_IDENTIFIER) : LARGEST_STORE_BYTES]
             return
 
@@ -40,7 +40,7 @@ def _pages(stream: BoundedFile) -> Iterator[Any]:
 
     with suppress(error, EOFError):
         while stream.tell() < stream.size:
-            yield OggPage(stream)
+            yield OggPage(stream)  # type: ignore[no-untyped-call]
 
 
 def _rest_of(first: Any, stream: BoundedFile) -> Iterator[Any]:

@@ -66,7 +66,7 @@ def _readers(stream: BoundedFile) -> Iterator[Callable[[BoundedFile], Any]]:
     if head[:3] == b"ID3":
         yield id3.ID3
         if stream.at(_id3_size(head), 4) == b"fLaC":
-            yield lambda s: flac.FLAC(s).tags
+            yield lambda s: flac.FLAC(s).tags  # type: ignore[no-untyped-call]
     else:
         yield _ogg if head[:4] == b"OggS" else _any_format
     if _has_ape_footer(stream):
