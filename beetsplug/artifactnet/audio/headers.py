@@ -33,6 +33,8 @@ _VBRI_AT = 36
 """Where a VBRI tag starts, whatever the side information."""
 _MOST_BYTES_BEHIND = 1 << 14
 """What may follow the last frame of an MP3 without being another one."""
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _WAVPACK_HEADER_BYTES = 32
 _WAVPACK_AUDIO, _WAVPACK_CORRECTION = 0x0A, 0x0B
 _WAVPACK_ID, _WAVPACK_LARGE = 0x3F, 0x80
@@ -197,6 +199,28 @@ def refuse_cut_caf(path: Path) -> None:
             if size < 0:
                 return
             start += size
+
+
+def refuse_cut_asf(path: Path) -> None:
+    """Raise where a WMA file is smaller than it says (Microsoft, ASF 1.2, section 3.2).
+
+    Raises:
+        AudioError: It is.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(_ASF_HEADER))
+        if head != _ASF_HEADER:
+            return
+        head += file.read(_BLOCK_BYTES)
+        present = file.seek(0, io.SEEK_END)
+    place = head.find(_ASF_PROPERTIES)
+    if place < 0 or len(head) < place + 92:
+        return
+    (n_bytes,) = struct.unpack_from("<Q", head, place + 40)
+    is_broadcast = head[place + 88] & 1
+    if present < TRUNCATION_TOLERANCE * n_bytes and not is_broadcast:
+        raise AudioError(f"truncated: {present:,} of {n_bytes:,} bytes")
 
 
 def refuse_wavpack_correction(path: Path) -> None:
