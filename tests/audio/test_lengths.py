@@ -86,18 +86,14 @@ def test_flac_of_unknown_length(tmp_path: Path) -> None:
     np.testing.assert_array_equal(expected, read_waveform(path, 44_100).samples)
 
 
-@pytest.mark.parametrize("n_told", [1, (1 << 36) - 1])
-def test_flac_of_a_false_length(n_told: int, tmp_path: Path) -> None:
-    """A length that is not the file's is not believed: refused, or the true one."""
+def test_flac_that_announces_too_much(tmp_path: Path) -> None:
+    """A FLAC that tells of more samples than it has lost its end."""
     path = encode(tmp_path / "a.flac", music(3.0), 44_100)
     data = bytearray(path.read_bytes())
-    told = int.from_bytes(data[21:26], "big") >> 36 << 36 | n_told
-    data[21:26] = told.to_bytes(5, "big")
+    data[21] |= 0x0F
     path.write_bytes(data)
-    try:
-        assert duration_s(path) in {3.0, n_told / 44_100}
-    except AudioError as error:
-        assert "truncated" in str(error)
+    with pytest.raises(AudioError, match="truncated"):
+        duration_s(path)
 
 
 def test_packets_without_duration(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ from tests.support.audio_files import encode, music, tone
 from tests.support.beets_library import HEARING_BEET
 from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
-CRASHER = Path(__file__).parents[1] / "regressions" / "vorbis-seek-crash.ogg"
 TIME_LIMIT_S = 3
 ENDLESS_REPEATS = 20_000
 """Seconds of audio in a file whose decoding takes longer than that."""
@@ -110,9 +109,9 @@ class Soak:
         return "garbage" if fault == "hanging" and round_of_faults >= MAX_HANGING else fault
 
     def _seeds(self) -> dict[str, Path]:
-        """Return a good file of each format, one that crashes and one that takes long."""
+        """Return a good file of each format, and one that takes long."""
         duration_s = 2.0 if self.model is not None else 8.0
-        seeds = {"crash": CRASHER, "endless": self.folder / "seeds" / "endless.aac"}
+        seeds = {"endless": self.folder / "seeds" / "endless.aac"}
         for suffix in SUFFIXES:
             seeds[suffix] = path = self.folder / "seeds" / f"good.{suffix}"
             rate = SAMPLE_RATE if suffix in {"flac", "wav"} else 44_100
@@ -332,12 +331,6 @@ def _short(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
     return path, "too_short: "
 
 
-def _crashing(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
-    path = path.with_name(path.name + ".ogg")
-    shutil.copyfile(seeds["crash"], path)
-    return path, "unreadable: its decoder crashed"
-
-
 def _hanging(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
     path = path.with_name(path.name + ".aac")
     path.symlink_to(seeds["endless"])
@@ -355,7 +348,6 @@ FAULTS: dict[str, Fault] = {
     "loop": _loop,
     "silent": _silent,
     "short": _short,
-    "crashing": _crashing,
     "hanging": _hanging,
 }
 
