@@ -436,15 +436,6 @@ def test_not_audio(
         pass
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
-def test_no_permission(tmp_path: Path) -> None:
-    """A file that may not be read is refused with the system's reason."""
-    path = encode(tmp_path / "a.wav", music(1.0), 44_100)
-    path.chmod(0)
-    with pytest.raises(AudioError, match="Permission denied"), open_audio(path):
-        pass
-
-
 @pytest.mark.parametrize("tag", [b"drms", b"enca"])
 def test_encrypted(tag: bytes, encoded: EncodedFile, tmp_path: Path) -> None:
     """An MP4 whose sample entry is that of an encrypted track is refused as encrypted."""

@@ -175,14 +175,15 @@ def test_names(name: bytes, container: str, song: Song, score: Score, tmp_path: 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
-def test_folder_without_permission(song: Song, score: Score, tmp_path: Path) -> None:
-    """A song in a folder that may not be entered is unreadable."""
+def test_folder_without_permission(song: Song, tmp_path: Path) -> None:
+    """A song in a folder that may not be entered is not said to be at fault."""
     folder = tmp_path / "locked"
     folder.mkdir()
     (folder / "a.mp3").write_bytes(song("mp3").read_bytes())
     folder.chmod(0)
     try:
-        assert_unreadable(score(folder / "a.mp3"), "Permission denied")
+        with pytest.raises(PermissionError), open_audio(folder / "a.mp3"):
+            pass
     finally:
         folder.chmod(0o700)
 
@@ -418,21 +419,15 @@ def test_chained_ogg(container: str, song: Song, score: Score, tmp_path: Path) -
 
 @pytest.mark.parametrize("rates_hz", [(44_100, 22_050), (22_050, 44_100), (44_100, 48_000)])
 def test_joined_mp3(rates_hz: tuple[int, int], score: Score, tmp_path: Path) -> None:
-    """MP3s of two rates in one file are unreadable.
-
-    Where the first has a length tag it is the file's word, and the first alone is scored.
-    """
+    """MP3s of two rates in one file are one song, with a length tag in front and without."""
     for container in ("mp3", "mp3_cbr_no_xing"):
         parts = [
             encode(tmp_path / f"{rate}.mp3", music(3.0, rate), rate, container)
             for rate in rates_hz
         ]
         result = score(join(tmp_path / "a.mp3", parts))
-        if container == "mp3":
-            assert result.score is not None
-            assert pytest.approx(3.0, abs=0.05) == result.score.duration_s
-        else:
-            assert_unreadable(result, "its sample rate changes on the way")
+        assert result.score is not None
+        assert pytest.approx(6.0, abs=0.2) == result.score.duration_s
 
 
 def test_joined_mp3_of_one_rate(score: Score, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -374,8 +375,10 @@ class Worker:
         process = self._process or self._start()
         started = time.monotonic()
         assert process.stdin is not None
-        process.stdin.write(os.fsencode(path) + b"\n")
-        process.stdin.flush()
+        # Where the process is gone already, no answer comes and says so.
+        with suppress(BrokenPipeError):
+            process.stdin.write(os.fsencode(path) + b"\n")
+            process.stdin.flush()
         answer = self._line(self._limit_s)
         seconds = time.monotonic() - started
         if answer is None:

@@ -28,6 +28,7 @@ LAYOUTS = {
 """Channels -> FFmpeg's name of the usual layout."""
 _BLOCK_FRAMES = 1 << 14
 _DSF_BLOCK = 4_096
+_OPUS_FRAMES = 960
 
 
 def write_with_sndfile(
@@ -156,3 +157,83 @@ def join(path: Path, parts: Sequence[Path]) -> Path:
     """Write the bytes of files one after another and return the path."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
+
+
+def write_opus(path: Path, samples: Samples, layout: str = "stereo", late_by: int = 0) -> Path:
+    """Write Opus at 48 kHz as FFmpeg muxes it, and return the path.
+
+    Args:
+        path: Where to write.
+        samples: float32 (n_samples, n_channels).
+        layout: FFmpeg's name of the channels' layout.
+        late_by: Samples by which the time stamps jump after the first second. An overlap,
+            a negative number, is what a cut leaves; libsndfile calls it malformed.
+    """
+    family = {"mapping_family": "255"} if samples.shape[1] > 2 else {}
+    with path.open("wb") as file, av.open(file, "w", format="ogg") as out:
+        stream = out.add_stream("libopus", rate=48_000, options=family)
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.layout = layout
+        packets = []
+        for start in range(0, len(samples), _OPUS_FRAMES):
+            block = np.ascontiguousarray(samples[start : start + _OPUS_FRAMES])
+            frame = AudioFrame.from_ndarray(block.reshape(1, -1), "flt", layout)
+            frame.sample_rate, frame.pts = 48_000, start
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for packet in packets[50:]:
+            packet.pts = packet.dts = int(packet.pts or 0) + late_by
+        for packet in packets:
+            out.mux(packet)
+    return path
+
+
+def with_vbri_tag(mp3: bytes) -> bytes:
+    """Return an MP3 with a VBRI tag, as Fraunhofer's encoder writes it, for its Xing tag.
+
+    Args:
+        mp3: An MP3 whose Xing or Info tag tells frames and bytes.
+    """
+    start, flags, n_frames, n_bytes = _xing(mp3)
+    assert flags & 3 == 3
+    frame = mp3.rfind(b"\xff", 0, start)
+    tag = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 0, 75, n_bytes, n_frames, 0, 1, 2, 1)
+    header = mp3[frame : frame + 4] + bytes(32) + tag
+    return mp3[:frame] + header.ljust(200, b"\0") + mp3[frame + 200 :]
+
+
+def with_xing_flags(mp3: bytes, flags: int) -> bytes:
+    """Return an MP3 whose Xing tag tells only some things: 1 frames, 2 bytes."""
+    start, _, n_frames, n_bytes = _xing(mp3)
+    values = [n_frames] * (flags & 1) + [n_bytes] * (flags >> 1 & 1)
+    tag = b"Xing" + struct.pack(f">I{len(values)}I", flags, *values)
+    return mp3[:start] + tag.ljust(120, b"\0") + mp3[start + 120 :]
+
+
+def _xing(mp3: bytes) -> tuple[int, int, int, int]:
+    """Return place, flags, frames and bytes of a Xing or Info tag."""
+    start = max(mp3.find(b"Xing", 0, 1_000), mp3.find(b"Info", 0, 1_000))
+    return start, *struct.unpack_from(">III", mp3, start + 4)
+
+
+def wavpack_correction(wv: bytes) -> bytes:
+    """Return the first block of a WavPack file as one of a correction file.
+
+    Its sub-block of samples gets the number of a correction's (ID_WVC_BITSTREAM).
+    """
+    block = bytearray(wv[: 8 + int.from_bytes(wv[4:8], "little")])
+    place = 32
+    while block[place] & 0x3F != 0x0A:
+        size = int.from_bytes(block[place + 1 : place + 4], "little")
+        is_large = block[place] & 0x80
+        place += 4 + 2 * size if is_large else 2 + 2 * block[place + 1]
+    block[place] |= 0x01
+    return bytes(block)
+
+
+def half_of(path: Path) -> Path:
+    """Write the first half of a file beside it and return the path."""
+    data = path.read_bytes()
+    half = path.with_name(f"half-{path.name}")
+    half.write_bytes(data[: len(data) // 2])
+    return half

@@ -9,7 +9,6 @@ alone and gives the samples that a resampled decode of the whole file would have
 from __future__ import annotations
 
 from beetsplug.artifactnet.audio.down_mix import DownMix, Mix
-from beetsplug.artifactnet.audio.quiet import quiet_stderr
 from beetsplug.artifactnet.audio.reader import (
     AudioReader,
     Waveform,
@@ -23,6 +22,5 @@ __all__ = [
     "Mix",
     "Waveform",
     "open_audio",
-    "quiet_stderr",
     "read_waveform",
 ]

@@ -55,13 +55,16 @@ class Levels:
         return self
 
     def polarities(self) -> Polarities:
-        """Return -1 for each channel that opposes the loudest, else 1."""
-        return {
-            n_channels: np.where(products[products.diagonal().argmax()] < 0, -1, 1).astype(
-                np.float32
-            )
-            for n_channels, products in self.products.items()
-        }
+        """Return -1 for each channel whose polarity is not that of the first, else 1.
+
+        What counts is whether it opposes the loudest one.
+        """
+        signs = {}
+        for n_channels, products in self.products.items():
+            loudest = products[products.diagonal().argmax()]
+            opposes = loudest < 0
+            signs[n_channels] = np.where(opposes == opposes[0], 1, -1).astype(np.float32)
+        return signs
 
 
 @dataclass(frozen=True)

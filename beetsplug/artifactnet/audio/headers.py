@@ -6,6 +6,7 @@ Only what neither libsndfile nor FFmpeg tells is read here.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from beetsplug.artifactnet.audio.source import TRUNCATION_TOLERANCE
 from beetsplug.artifactnet.errors import AudioError
 
 _BLOCK_BYTES = 1 << 20
+_SEARCHED_BYTES = 1 << 17
 _PAGE = b"OggS\0"
 """Capture pattern and version (RFC 3533, section 6)."""
 _FIRST_PAGE = _PAGE + b"\x02"
@@ -33,6 +35,8 @@ _VBRI_AT = 36
 """Where a VBRI tag starts, whatever the side information."""
 _MOST_BYTES_BEHIND = 1 << 14
 """What may follow the last frame of an MP3 without being another one."""
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _WAVPACK_HEADER_BYTES = 32
 _WAVPACK_AUDIO, _WAVPACK_CORRECTION = 0x0A, 0x0B
 _WAVPACK_ID, _WAVPACK_LARGE = 0x3F, 0x80
@@ -47,7 +51,7 @@ def ogg_links(path: Path) -> list[tuple[int, int]]:
         AudioError: The last page is missing, or cut: the file has lost its end.
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         if file.read(len(_PAGE)) != _PAGE:
             return []
         n_bytes = file.seek(0, io.SEEK_END)
@@ -62,19 +66,20 @@ def ogg_links(path: Path) -> list[tuple[int, int]]:
 
 def _find(file: BinaryIO, pattern: bytes) -> Iterator[int]:
     """Yield each place of a pattern in a file."""
-    offset, tail = 0, b""
+    # Twice as fast as bytes.find, and one small buffer costs no new pages of memory.
+    expression = re.compile(re.escape(pattern))
+    n_kept = len(pattern) - 1
+    buffer = bytearray(n_kept + _SEARCHED_BYTES)
+    offset, start = 0, n_kept
     while True:
         file.seek(offset)
-        block = file.read(_BLOCK_BYTES)
-        if not block:
+        n_read = file.readinto(memoryview(buffer)[n_kept:])  # type: ignore[attr-defined]
+        if not n_read:
             return
-        data = tail + block
-        place = data.find(pattern)
-        while place >= 0:
-            yield offset - len(tail) + place
-            place = data.find(pattern, place + 1)
-        offset += len(block)
-        tail = data[1 - len(pattern) :]
+        for found in expression.finditer(buffer, start, n_kept + n_read):
+            yield offset - n_kept + found.start()
+        buffer[:n_kept] = buffer[n_read : n_read + n_kept]
+        offset, start = offset + n_read, 0
 
 
 def _page_bytes(file: BinaryIO, start: int) -> int:
@@ -197,6 +202,28 @@ def refuse_cut_caf(path: Path) -> None:
             if size < 0:
                 return
             start += size
+
+
+def refuse_cut_asf(path: Path) -> None:
+    """Raise where a WMA file is smaller than it says (Microsoft, ASF 1.2, section 3.2).
+
+    Raises:
+        AudioError: It is.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(_ASF_HEADER))
+        if head != _ASF_HEADER:
+            return
+        head += file.read(_BLOCK_BYTES)
+        present = file.seek(0, io.SEEK_END)
+    place = head.find(_ASF_PROPERTIES)
+    if place < 0 or len(head) < place + 92:
+        return
+    (n_bytes,) = struct.unpack_from("<Q", head, place + 40)
+    is_broadcast = head[place + 88] & 1
+    if present < TRUNCATION_TOLERANCE * n_bytes and not is_broadcast:
+        raise AudioError(f"truncated: {present:,} of {n_bytes:,} bytes")
 
 
 def refuse_wavpack_correction(path: Path) -> None:

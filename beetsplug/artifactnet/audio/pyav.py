@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 """Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_RATE_BITS = {"aac": 0x3C, "mp3": 0x0C}
+"""Formats without a header of their own, and where in the third byte of a frame they tell
+the sample rate (ISO/IEC 13818-7, 6.2, and 11172-3, 2.4.1.3)."""
 _NOT_AUDIO = "not audio that can be decoded"
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -385,7 +388,8 @@ def _codec_tag(stream: AudioStream) -> str:
 def _demuxed_s(opened: _Opened) -> float | None:
     """Return the length from the first packet to the end of the last, seconds.
 
-    None where packets do not tell how long they are, as those of WMA Pro and Lossless.
+    None where packets do not tell how long they are, as those of WMA Pro and Lossless, and
+    where files of several rates are joined: FFmpeg takes the one for the other.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
     What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
@@ -394,16 +398,19 @@ def _demuxed_s(opened: _Opened) -> float | None:
     time_base = opened.time_base
     first: int | None = None
     n_before = previous = end = n_packets = n_without = 0
+    rate_bits, rates = _RATE_BITS.get(opened.container.format.name, 0), set()
     for packet in opened.packets():
         if not packet.size:
             continue
         n_packets, n_without = n_packets + 1, n_without + (not packet.duration)
+        if rate_bits and packet.size > 2:
+            rates.add(memoryview(packet)[2] & rate_bits)
         start = end if packet.pts is None else packet.pts
         if (previous - start) * time_base > _CLOCK_RESTARTS_S:
             n_before, first, end = n_before + end - (first or 0), None, 0
         first = max(0, start) if first is None else first
         previous, end = start, max(end, start + (packet.duration or 0))
-    if n_without > 1 + n_packets // 100:
+    if n_without > 1 + n_packets // 100 or len(rates) > 1:
         return None
     return float((n_before + end - (first or 0)) * time_base)
 

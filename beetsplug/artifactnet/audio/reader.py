@@ -15,6 +15,7 @@ import numpy as np
 from beetsplug.artifactnet.audio.down_mix import DownMix, Mix, Range, Samples
 from beetsplug.artifactnet.audio.headers import (
     ogg_links,
+    refuse_cut_asf,
     refuse_cut_caf,
     refuse_wavpack_correction,
 )
@@ -216,6 +217,7 @@ def _words_about_a_path() -> Iterator[None]:
 
 def _open_source(path: Path, down_mix: DownMix) -> Source:
     refuse_cut_caf(path)
+    refuse_cut_asf(path)
     refuse_wavpack_correction(path)
     links = ogg_links(path)
     if len(links) > 1:

@@ -44,7 +44,7 @@ _SIZE_LINE = re.compile(
     r"(?:data|SSND|BODY|Data Size|Data length) *:? *(\d+) \(?should be (\d+)"
 )
 _FILE_SIZE_LINE = re.compile(r"^riff *: *(\d+) \(should be (\d+)\)", re.MULTILINE)
-_FRAMES_LINE = re.compile(r"^ *(?:Frames|Cols) *: *(\d+)", re.MULTILINE)
+_FRAMES_LINE = re.compile(r"\s(?:Frames|Cols) *: *(\d+)")
 _FRAMES_IN_LOG = {"AVR", "MAT4", "MAT5", "MPC2K", "RF64"}
 """Formats whose frames libsndfile writes down as the header tells them."""
 _STREAMED_CHUNK_SIZE = 0x7FFF0000

@@ -1,0 +1,108 @@
+"""Files made of parts: joined MP3s and ADTS, chained Ogg, of other rates and channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beetsplug.artifactnet.audio import open_audio, read_waveform
+from beetsplug.artifactnet.audio.headers import ogg_links
+from beetsplug.artifactnet.audio.pyav import PyavSource
+from beetsplug.artifactnet.audio.source import Joined
+from tests.support.audio_files import encode, music, suffix
+from tests.support.odd_audio import join, write_with_ffmpeg
+
+
+def part(folder: Path, container: str, level: float, rate: int, n_channels: int) -> Path:
+    """Write three seconds of music at a level that tells them from others."""
+    path = folder / f"{container}-{level}-{rate}-{n_channels}{suffix(container)}"
+    return encode(path, np.float32(level) * music(3.0, rate, n_channels), rate, container)
+
+
+def levels_of_seconds(path: Path, seconds: list[int]) -> list[float]:
+    """Return the level of some seconds, each read as a span of its own."""
+    with open_audio(path) as reader:
+        spans = list(reader.spans([second * 16_000 for second in seconds], 16_000, 16_000))
+    return [float(span.std()) for span in spans]
+
+
+PLAN = [(1.0, 44_100, 2), (0.25, 22_050, 1), (0.5, 48_000, 2)]
+"""Level, rate and channels of three parts."""
+
+
+@pytest.mark.parametrize("container", ["mp3", "mp3_cbr_no_xing", "aac", "ogg"])
+def test_parts_of_other_rates_and_channels(container: str, tmp_path: Path) -> None:
+    """Each part is decoded, at the rate of the first, and stands where it must."""
+    parts = [part(tmp_path, container, *plan) for plan in PLAN]
+    path = join(tmp_path / f"joined{suffix(container)}", parts)
+    with open_audio(path) as reader:
+        assert reader.sample_rate == 44_100
+        assert pytest.approx(9.0, abs=0.3) == reader.duration_s
+    wanted = [levels_of_seconds(one, [1])[0] for one in parts]
+    found = levels_of_seconds(path, [1, 4, 7])
+    np.testing.assert_allclose(found, wanted, rtol=0.12)
+
+
+@pytest.mark.parametrize("container", ["ogg", "opus", "mp3", "mp3_cbr_no_xing"])
+def test_the_same_file_four_times(container: str, tmp_path: Path) -> None:
+    """Parts that nothing tells apart, of one serial number and one tag, all count."""
+    rate = 48_000
+    one = part(tmp_path, container, 1.0, rate, 2)
+    path = join(tmp_path / f"joined{suffix(container)}", [one] * 4)
+    expected = read_waveform(one, rate).samples
+    found = read_waveform(path, rate).samples
+    assert pytest.approx(4 * len(expected), rel=0.02) == len(found)
+    # A joint costs an MP3 the encoder's delay; the music goes on behind it.
+    assert min(float(second.std()) for second in np.split(found[: 11 * rate], 11)) > 0.03
+
+
+@pytest.mark.parametrize("container", ["ogg", "opus"])
+def test_links_are_exact(container: str, tmp_path: Path) -> None:
+    """A span over a joint holds the end of one link and the start of the next."""
+    rate = 48_000
+    parts = [part(tmp_path, container, level, rate, 2) for level in (1.0, 0.5)]
+    path = join(tmp_path / "chain.ogg", parts)
+    sources = [PyavSource(one) for one in parts]
+    wholes = [next(source.ranges([(0, source.n_frames)])) for source in sources]
+    assert [len(whole) for whole in wholes] == [3 * rate, 3 * rate]
+    starts = [0, rate, 3 * rate - 10_000, 3 * rate + 5_000, 5 * rate]
+    with open_audio(path) as reader:
+        spans = list(reader.spans(starts, rate, rate))
+    whole = np.concatenate(wholes)
+    for start, span in zip(starts, spans, strict=True):
+        np.testing.assert_array_equal(span, whole[start : start + rate])
+
+
+def test_chained_flac_in_ogg(tmp_path: Path) -> None:
+    """FLAC in Ogg chains too, bit for bit."""
+    parts = []
+    for number, n_channels in enumerate((2, 1)):
+        one = tmp_path / f"{number}.oga"
+        samples = music(2.0, 48_000, n_channels, seed=number)
+        parts.append(write_with_ffmpeg(one, samples, 48_000, "ogg", "flac", "s16"))
+    wholes = [read_waveform(one, 48_000).samples for one in parts]
+    found = read_waveform(join(tmp_path / "chain.oga", parts), 48_000).samples
+    np.testing.assert_array_equal(np.concatenate(wholes), found)
+
+
+def test_links_of_a_file(tmp_path: Path) -> None:
+    """Links are found by their first pages; what is no Ogg has none."""
+    parts = [part(tmp_path, "ogg", level, 44_100, 2) for level in (1.0, 0.5, 0.25)]
+    path = join(tmp_path / "chain.ogg", parts)
+    ends = np.cumsum([one.stat().st_size for one in parts]).tolist()
+    assert ogg_links(path) == list(zip([0, *ends], ends, strict=False))
+    assert len(ogg_links(parts[0])) == 1
+    assert ogg_links(part(tmp_path, "wav", 1.0, 44_100, 2)) == []
+
+
+def test_ranges_over_parts(tmp_path: Path) -> None:
+    """Overlapping ranges over a chain are those of the links laid end to end."""
+    parts = [part(tmp_path, "ogg", level, 44_100, 2) for level in (1.0, 0.5)]
+    sources = [PyavSource(one) for one in parts]
+    whole = np.concatenate([next(source.ranges([(0, source.n_frames)])) for source in sources])
+    joined = Joined(sources)
+    ranges = [(start, start + 20_000) for start in range(0, joined.n_frames - 20_000, 9_000)]
+    for (start, stop), samples in zip(ranges, joined.ranges(ranges), strict=True):
+        np.testing.assert_array_equal(whole[start:stop], samples)
