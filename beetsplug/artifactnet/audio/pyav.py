@@ -64,8 +64,10 @@ _N_BYTES_WITHOUT_AUDIO = 64 << 20
 _CLOCK_RESTARTS_S = 0.5
 """A packet earlier than the one before by this much begins another song."""
 _N_BAD_PACKETS = 8
-"""Undecodable packets that any file may have, a scratched one for instance; more than
-these and one in a hundred make it corrupt."""
+"""Undecodable packets that any file may have, beside one in a hundred."""
+_N_BAD_OF_A_SCRATCH = 64
+"""Undecodable packets of one that is scratched, where at least as many others decode: some
+kilobytes of noise hold many beginnings of packets."""
 _TRACK_LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """Of a track in Matroska, as its tag DURATION tells it."""
 _AVSEEK_SIZE = 0x10000
@@ -366,7 +368,8 @@ class _Opened:
                     frames = packet.decode()
             except AudioError:
                 n_bad += 1
-                if n_bad > _N_BAD_PACKETS + n_packets // 100:
+                of_a_scratch = min(_N_BAD_OF_A_SCRATCH, n_packets // 2)
+                if n_bad > max(_N_BAD_PACKETS + n_packets // 100, of_a_scratch):
                     raise
                 continue
             yield from frames
