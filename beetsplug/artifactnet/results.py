@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     SCORED = "scored"
     TOO_SHORT = "too_short"
     SILENT = "silent"
+    NO_EVIDENCE = "no evidence"
     MISSING = "missing"
     UNREADABLE = "unreadable"
     MODEL_FAILED = "model_failed"
@@ -71,7 +72,7 @@ class TrackScore:
     duration_s: float
     """Decoded length of the track, seconds."""
     model: str
-    """Id and version of the model, as ``ModelCard.label`` gives them."""
+    """Model and pipeline, as :func:`~.scoring.version.scored_by` names them."""
 
 
 @dataclass(frozen=True)
