@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from beetsplug.artifactnet.library import Judge
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import TrackResult
+from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.thresholds import read_thresholds
 
@@ -70,4 +71,4 @@ def make_engine(settings: Settings) -> Engine:
     model = find_model(settings.model, settings.model_folders)
     saved = read_thresholds(settings.thresholds_file, model.card.label)
     thresholds = settings.thresholds(saved or model.card.thresholds)
-    return Engine(settings, model, Judge(model.card.label, thresholds))
+    return Engine(settings, model, Judge(scored_by(model.card.label), thresholds))

@@ -15,18 +15,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
+from beetsplug.artifactnet.errors import ConfigError, ModelOutputError, NoEvidenceError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount
 from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.version import PIPELINE_VERSION
+from beetsplug.artifactnet.scoring.voting import Votes
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"
@@ -146,6 +145,8 @@ def fingerprint(card: ModelCard) -> str:
         [asdict(given) for given in card.inputs],
         [card.output_name, card.output_kind, card.call, card.aggregation],
         [card.crop, card.max_segments, card.minimum_s, card.padding],
+        [card.placement, card.down_mix, card.level, card.hum, card.evidence],
+        PIPELINE_VERSION,
     ]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -236,7 +237,8 @@ def contract(card: ModelCard) -> tuple[object, ...]:
     """Return what decides the segments that a model hears; equal ones can share them."""
     inputs = tuple((given.sample_rate, given.segment_samples) for given in card.inputs)
     where = (card.crop, card.max_segments, card.minimum_s, card.padding)
-    return inputs, where, card.is_read_at_once
+    chosen = (card.placement, card.down_mix, card.evidence)
+    return inputs, where, chosen, card.is_read_at_once
 
 
 def by_contract(detectors: Iterable[Detector]) -> list[tuple[Detector, ...]]:
@@ -292,7 +294,7 @@ def score_job(job: Job) -> tuple[Answer, ...]:
     # To the pipeline several models are one: what can be wrong with a file is told
     # there, and is the same for all of them.
     result = score_file(job.path, together, job.count)
-    if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED}:
+    if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED, Outcome.NO_EVIDENCE}:
         return tuple(together.answers())
     failed = Answer(None, f"{result.outcome.value}: {result.detail}")
     return (failed,) * len(job.detectors)
@@ -306,14 +308,17 @@ class _Together:
         self._detectors = detectors
         self._heard: list[list[float]] = [[] for _ in detectors]
 
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        found = [detector.probabilities(batch) for detector in self._detectors]
-        for heard, values in zip(self._heard, found, strict=True):
-            heard.extend(values.tolist())
-        return found[0]
+    def votes(self, batch: SegmentBatch) -> Votes:
+        votes = [detector.votes(batch) for detector in self._detectors]
+        for heard, own in zip(self._heard, votes, strict=True):
+            heard.extend(own.probabilities)
+        return votes[0]
 
     def answers(self) -> Iterator[Answer]:
         for detector, heard in zip(self._detectors, self._heard, strict=True):
+            if not heard:
+                yield Answer(None, f"{Outcome.NO_EVIDENCE.value}: {NoEvidenceError()}")
+                continue
             try:
                 # Times play no part in a probability.
                 score = score_track(

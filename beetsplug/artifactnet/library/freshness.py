@@ -16,7 +16,7 @@ class State(Enum):
     UNSCORED = "unscored"
     FRESH = "fresh"
     STALE = "stale"
-    """Scored by another model, or the file has changed since."""
+    """Scored by another model or pipeline, or the file has changed since."""
     FAILED = "failed"
 
 
@@ -30,7 +30,7 @@ def file_stamp(path: Path) -> str | None:
 
 
 def state(item: Item, model: str) -> State:
-    """Return where an item stands towards the model of this label."""
+    """Return where an item stands towards a model and pipeline, named as with a score."""
     if own(item, Field.SCORE) is None:
         return State.FAILED if own(item, Field.ERROR) else State.UNSCORED
     stamp = file_stamp(item_path(item))

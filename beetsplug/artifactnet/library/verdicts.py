@@ -25,6 +25,7 @@ from beetsplug.artifactnet.results import (
     Verdict,
 )
 from beetsplug.artifactnet.scoring.track import ai_share, decide
+from beetsplug.artifactnet.scoring.version import model_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Judge:
     """Who decides at present: a model and the thresholds in force."""
 
     model: str
-    """The model's label."""
+    """The model and the pipeline, as they are stored with a score."""
     thresholds: Thresholds
 
 
@@ -73,7 +74,7 @@ def redecide(item: Item, judge: Judge) -> bool:
     """
     before = own(item, Field.VERDICT), own(item, Field.SHARE)
     word, score = override(item), own(item, Field.SCORE)
-    is_ours = own(item, Field.MODEL) == judge.model
+    is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     segments = _segments(item) if is_ours else ()
     if segments:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.

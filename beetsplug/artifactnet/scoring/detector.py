@@ -13,6 +13,7 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import ModelInput
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
+from beetsplug.artifactnet.scoring.voting import Votes, cast_votes
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -73,6 +74,14 @@ class Detector:
         """
         used = self.open().get_providers()
         return [name for name in self._providers if name not in used]
+
+    def votes(self, batch: SegmentBatch) -> Votes:
+        """Return the votes of the segments, prepared as the card says.
+
+        Raises:
+            ModelError: As :meth:`probabilities`.
+        """
+        return cast_votes(self, batch)
 
     def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
         """Return P(AI) of each segment, (n_segments,), NaN where it is not finite.

@@ -11,9 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import (
     AudioError,
@@ -21,6 +18,7 @@ from beetsplug.artifactnet.errors import (
     MissingFileError,
     ModelError,
     ModelOutputError,
+    NoEvidenceError,
     SilentError,
     TooShortError,
 )
@@ -30,6 +28,8 @@ from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.version import scored_by
+from beetsplug.artifactnet.scoring.voting import Votes
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 log = logging.getLogger("beetsplug.artifactnet")
@@ -39,6 +39,7 @@ _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (AudioError, Outcome.UNREADABLE),
     (TooShortError, Outcome.TOO_SHORT),
     (SilentError, Outcome.SILENT),
+    (NoEvidenceError, Outcome.NO_EVIDENCE),
     (ModelOutputError, Outcome.MODEL_FAILED),
 )
 
@@ -50,8 +51,8 @@ class Scorer(Protocol):
     def card(self) -> ModelCard:
         """What it must be given."""
 
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        """Return P(AI) of each segment, (n_segments,), as :class:`Detector` does."""
+    def votes(self, batch: SegmentBatch) -> Votes:
+        """Return the votes of the segments, as :class:`Detector` does."""
 
 
 def score_file(path: Path, detector: Scorer, count: SegmentCount) -> TrackResult:
@@ -82,18 +83,19 @@ def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
     with open_audio(path) as reader:
         for batch in cut_segments(reader, card, count):
             silent = silent and batch.is_silent
-            found = detector.probabilities(batch).tolist()
-            probabilities.extend(found)
-            # One probability for all segments of a song stands where they begin.
-            starts_s.extend(batch.starts_s[: len(found)].tolist())
+            votes = detector.votes(batch)
+            probabilities.extend(votes.probabilities)
+            starts_s.extend(votes.starts_s)
         duration_s = reader.duration_s
     if silent:
         raise SilentError
+    if not probabilities:
+        raise NoEvidenceError
     return score_track(
         probabilities,
         starts_s,
         duration_s=duration_s,
-        model=card.label,
+        model=scored_by(card.label),
         aggregation=card.aggregation,
     )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import AudioReader
 from beetsplug.artifactnet.errors import NoEvidenceError, SilentError, TooShortError
-from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput, Padding
+from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput
 from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect
 
 _BATCH_SEGMENTS = 16
@@ -51,7 +51,7 @@ class SegmentBatch:
         """Whether no sample of any segment rises above -80 dBFS."""
         return all(np.abs(given).max(initial=0.0) < _SILENCE_PEAK for given in self.samples)
 
-    def only(self, kept: Sequence[bool]) -> SegmentBatch:
+    def only(self, kept: Sequence[bool] | NDArray[np.bool]) -> SegmentBatch:
         """Return those of the segments."""
         mask = np.asarray(kept)
         if mask.all():
@@ -200,7 +200,9 @@ class _Cutter:
         """Return the places at which a segment can be judged, with its share of sound."""
         length = round(_WINDOW_S * self.first.sample_rate)
         spans = zip(starts, self._spans(self.first, starts), strict=True)
-        return {start: _sound_share(span, length) for start, span in spans if self._is_judged(span)}
+        return {
+            start: _sound_share(span, length) for start, span in spans if self._is_judged(span)
+        }
 
     def _is_judged(self, samples: Samples) -> bool:
         if np.abs(samples).max(initial=0.0) < _SILENCE_PEAK:
@@ -213,9 +215,7 @@ class _Cutter:
             or has_evidence(samples, rate)
         )
 
-    def _batch(
-        self, samples: tuple[Samples, ...], starts: Sequence[int]
-    ) -> SegmentBatch:
+    def _batch(self, samples: tuple[Samples, ...], starts: Sequence[int]) -> SegmentBatch:
         return SegmentBatch(samples, np.asarray(starts) / self.first.sample_rate)
 
     def _spans(self, given: ModelInput, starts: Sequence[int]) -> Iterator[Samples]:

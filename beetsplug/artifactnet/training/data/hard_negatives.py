@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ STEP = 1 / 32_768
 
 Samples = NDArray[np.float32]
 _Float = NDArray[np.float64]
-_Make = Callable[[], _Float]
+_Make = Callable[..., _Float]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def decibels(level_db: float) -> float:
 
 
 def quantised(samples: _Float, rng: np.random.Generator | None = None) -> Samples:
-    """Return samples on the grid of 16 bits, with triangular dither where there is a ``rng``."""
+    """Return samples on the grid of 16 bits, with triangular dither if there is a ``rng``."""
     steps = np.asarray(samples, dtype=np.float64) / STEP
     if rng is not None:
         steps = steps + rng.random(len(steps)) - rng.random(len(steps))
@@ -172,7 +173,7 @@ class _Builder:
 
         return HardNegative(self.kind, f"{self.kind}: {name}, dithered", made)
 
-    def random(self, name: str, make: Callable[[np.random.Generator], _Float]) -> HardNegative:
+    def random(self, name: str, make: _Make) -> HardNegative:
         """Return a signal with randomness of its own."""
         state = self.rng().bit_generator.state
 
@@ -446,7 +447,7 @@ def _chiptunes(n_samples: int, seed: int) -> Iterator[HardNegative]:
         )
 
 
-def _synthesis(n_samples: int, seed: int) -> Iterator[HardNegative]:
+def _synthesis(n_samples: int, seed: int) -> Iterator[HardNegative]:  # noqa: C901
     build = _Builder("synthesis", seed)
 
     def struck(length_s: float, tone: Callable[[int, int], _Float]) -> _Float:
@@ -584,5 +585,5 @@ def _hum_on(music: Samples, place: int) -> Iterator[HardNegative]:
         yield HardNegative(
             "hum",
             f"hum: {shape} of {mains_hz:g} Hz at {level_db:g} dB on music {place}",
-            lambda f=mains_hz, v=level_db, a=amplitude: with_hum(music, f, v, a),
+            partial(with_hum, music, mains_hz, level_db, amplitude),
         )
