@@ -121,7 +121,7 @@ def _change_db(powers: _Powers, floor: float) -> float:
 
 
 def _spectrogram(samples: Samples, sample_rate: int) -> tuple[_Powers, float]:
-    """Return power (n_frames, n_blocks, bins of a block) in the band, and 16-bit noise in it."""
+    """Return power (n_frames, n_blocks, bins of a block), and that of 16-bit noise."""
     n_fft = min(2 ** round(math.log2(_FRAME_S * sample_rate)), len(samples))
     n_frames = len(samples) // n_fft
     frames = samples[: n_frames * n_fft].reshape(n_frames, n_fft)

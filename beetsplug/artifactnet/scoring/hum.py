@@ -36,6 +36,9 @@ _LEAST_SHARE = 0.55
 """Share of the low harmonics that stand out where there is hum; a decoder's comb: 0.48."""
 _LEAST_POWER = 25.0
 """Or median power of the others over that of chance; a decoder's comb: 14."""
+_EVEN_OVER = 9
+_UNEVENNESS = 0.5
+"""Share of a harmonic by which it may differ from its neighbours' median and follow it."""
 _TABLE = 16_384
 """Samples of the one period that the hum is interpolated from."""
 
@@ -107,7 +110,27 @@ def _measured(samples: Samples, sample_rate: int, mains_hz: int, n_periods: int)
     powers = np.square(np.abs(sums)) / weights.sum(0)
     best = int(np.log1p(powers).sum(1).argmax())
     lines = sums[best] / weights.sum(0) / _response(bins[best], length)
-    return _Hum(mains_hz + float(_DRIFTS_HZ[best]), lines, powers[best])
+    return _Hum(mains_hz + float(_DRIFTS_HZ[best]), _evened(lines), powers[best])
+
+
+def _evened(lines: _Lines) -> _Lines:
+    """Return harmonics whose course from one to the next is even where it nearly is.
+
+    What a decoder's comb or the music adds to a single one of them stays in the segment.
+    Odd and even harmonics are seen apart: many hums have only one of the two.
+    """
+    evened = lines.copy()
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        numbers = np.arange(1, len(lines) + 1)[part]
+        own = lines[part] * numbers
+        turn = np.angle((own[1:] * own[:-1].conj()).sum())
+        back = np.exp(1j * turn * np.arange(len(own)))
+        padded = np.pad(own / back, _EVEN_OVER // 2, mode="edge")
+        rows = np.lib.stride_tricks.sliding_window_view(padded, _EVEN_OVER)
+        even = (np.median(rows.real, 1) + 1j * np.median(rows.imag, 1)) * back
+        is_near = np.abs(even - own) < _UNEVENNESS * np.abs(own)
+        evened[part] = np.where(is_near, even, own) / numbers
+    return evened
 
 
 def _beside(powers: _Reals, bins: NDArray[np.int_]) -> _Reals:

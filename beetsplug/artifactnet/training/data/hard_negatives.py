@@ -313,7 +313,7 @@ def _near_silence(n_samples: int, seed: int) -> Iterator[HardNegative]:
         return STEP * (rng.random(n_samples) - 0.5) * 1.01
 
     def one_step(rng: np.random.Generator) -> _Float:
-        return STEP * rng.integers(-1, 2, n_samples)
+        return STEP * rng.integers(-1, 2, n_samples).astype(np.float64)
 
     def shaped(rng: np.random.Generator) -> _Float:
         noise = rng.standard_normal(n_samples)
