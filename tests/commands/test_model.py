@@ -435,7 +435,10 @@ class TestCheck(ModelsHelper):
         """Without a name the configured model is checked, a line a step."""
         path = str(self.model_folder / "model.onnx")
         self.configure(model=path)
-        card, files, hashes, session, contract, run = self.run_lines("aimodel", "check")
+        lines = self.run_lines("aimodel", "check")
+        card, files, hashes, session, contract, run, *known = lines
+        assert len(known) == 7
+        assert all(line.startswith("ok self-test: ") for line in known)
         assert card == f"ok card: {MODEL} in {self.model_folder}"
         assert files == "ok files: 1, 0.0 MB"
         assert hashes == "ok hashes: 1 as the card names them"

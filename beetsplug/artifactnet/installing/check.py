@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.installing.self_test import self_test
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.detector import Detector
@@ -33,6 +34,7 @@ def check_model(model: Model, providers: Sequence[str]) -> Iterator[str]:
     inputs = [f"{given.name} {given.type} {given.shape}" for given in session.get_inputs()]
     yield f"contract: {', '.join(inputs)} -> {model.card.output_name}"
     yield _run(detector)
+    yield from self_test(detector)
 
 
 def model_bytes(model: Model) -> int:
