@@ -36,7 +36,7 @@ _LEAST_BLOCKS = 5
 _LEAST_SHARE = 0.3
 """Share of the cells of occupied blocks that must hold more than noise: where tones or
 a few clicks are all that there is, most hold nothing."""
-_ROUGHNESS_DB = (1.2, 27.0)
+_ROUGHNESS_DB = (1.2, 21.0)
 """How far the strongest bin of a block stands above the middle one: less in the smooth
 spectrum of a click or sweep, more where there is nothing between lines."""
 _LEAST_CHANGE_DB = 1.15

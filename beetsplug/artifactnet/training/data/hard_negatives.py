@@ -63,7 +63,7 @@ def decibels(level_db: float) -> float:
     return float(10 ** (level_db / 20))
 
 
-def quantised(samples: _Float, rng: np.random.Generator | None = None) -> Samples:
+def quantised(samples: _Float | Samples, rng: np.random.Generator | None = None) -> Samples:
     """Return samples on the grid of 16 bits, with triangular dither if there is a ``rng``."""
     steps = np.asarray(samples, dtype=np.float64) / STEP
     if rng is not None:
