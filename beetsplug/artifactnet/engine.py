@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import TrackResult
+from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.thresholds import InForce, Judge, in_force, read_thresholds
 
@@ -29,7 +30,11 @@ class Engine:
     @property
     def judge(self) -> Judge:
         """Return what decides verdicts: the model's label and the thresholds in force."""
-        return Judge(self.model.card.label, self.in_force.thresholds, self.settings.declared)
+        return Judge(
+            scored_by(self.model.card.label),
+            self.in_force.thresholds,
+            self.settings.declared,
+        )
 
     def score(
         self,

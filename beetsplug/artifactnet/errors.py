@@ -49,6 +49,13 @@ class SilentError(FileError):
         super().__init__("no sound in any segment")
 
 
+class NoEvidenceError(FileError):
+    """There is sound in the track, and nothing in it that can be judged."""
+
+    def __init__(self) -> None:
+        super().__init__("noise, tones or clicks alone, or too quiet to be judged")
+
+
 class ModelOutputError(FileError):
     """The model gave too few finite probabilities for this track."""
 

@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     SCORED = "scored"
     TOO_SHORT = "too_short"
     SILENT = "silent"
+    NO_EVIDENCE = "no evidence"
     MISSING = "missing"
     UNREADABLE = "unreadable"
     UNAVAILABLE = "unavailable"
@@ -83,7 +84,7 @@ class TrackScore:
     duration_s: float
     """Decoded length of the track, seconds."""
     model: str
-    """Id and version of the model, as ``ModelCard.label`` gives them."""
+    """Model and pipeline, as :func:`~.scoring.version.scored_by` names them."""
 
 
 class Strength(StrEnum):

@@ -54,7 +54,7 @@ class Judge:
     """What decides verdicts at present: a model and the thresholds in force."""
 
     model: str
-    """The model's label."""
+    """The model and the pipeline, as they are stored with a score."""
     thresholds: Thresholds
     follows_declarations: bool = True
     """Whether a strong declaration in the file comes before the score."""

@@ -29,6 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 from beetsplug.artifactnet.commands.terminal import LINE_LIMIT
 from beetsplug.artifactnet.library import Field, State, own, state
 from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS
+from beetsplug.artifactnet.scoring.version import model_of, scored_by
 from beetsplug.artifactnet.thresholds import save_thresholds
 from tests.support import model_server as web
 from tests.support.beets_library import MODEL, ArtifactNetHelper, slow_down, write_track
@@ -168,7 +169,10 @@ class TestList(ModelsHelper):
         """A model that the configuration names by its path has a line of its own."""
         path = str(self.model_folder / "model.onnx")
         self.configure(model=path)
-        assert self.run_lines("aimodel", "list")[-1] == f"* {path}  by its path    {MODEL}, MIT"
+        assert (
+            self.run_lines("aimodel", "list")[-1]
+            == f"* {path}  by its path    {model_of(MODEL)}, MIT"
+        )
 
     @pytest.mark.parametrize("name", ["none", "/nowhere/model.onnx"])
     def test_what_is_in_use_is_missing(self, name: str) -> None:
@@ -206,6 +210,11 @@ class TestShow(ModelsHelper):
             "input audio": "176400 samples at 44100 Hz, 4 s",
             "output": "p_ai, probability",
             "crop": "even; shorter tracks are filled up (zero), under 1 s not scored",
+            "placement": "published",
+            "down_mix": "mean",
+            "level": "kept",
+            "hum": "kept",
+            "evidence": "any",
             "call": "once a segment",
             "aggregation": "median",
             "thresholds": "ai 0.5, unsure 0.5",
@@ -380,7 +389,9 @@ class TestInstall(ModelsHelper):
         """One's own model, with external data, by graph and card."""
         folder = write_external_model(tmp_path / "mine")
         (line,) = (line for line in self.install_own(folder) if line.startswith("installed"))
-        assert line.startswith(f"installed {MODEL} (0.0 MB) in {self.models / 'loudness'}")
+        assert line.startswith(
+            f"installed {model_of(MODEL)} (0.0 MB) in {self.models / 'loudness'}"
+        )
         assert self.run_lines("aimodel", "check", "loudness")[-1].startswith("ok run")
 
     def test_own_by_a_known_card(self, tmp_path: Path) -> None:
@@ -479,7 +490,7 @@ class TestCheck(ModelsHelper):
         path = str(self.model_folder / "model.onnx")
         self.configure(model=path)
         card, files, hashes, session, contract, run = self.run_lines("aimodel", "check")
-        assert card == f"ok card: {MODEL} in {self.model_folder}"
+        assert card == f"ok card: {model_of(MODEL)} in {self.model_folder}"
         assert files == "ok files: 1, 0.0 MB"
         assert hashes == "ok hashes: 1 as the card names them"
         assert session == "ok session: CPUExecutionProvider"
@@ -741,13 +752,13 @@ class TestFromInstallationToRemoval(ModelsHelper):
         assert self.run_lines("artifactnet")[-1].endswith(", 1 outdated (--outdated)")
         first, second = self.get("First"), self.get("Second")
         assert own(first, Field.MODEL) == MODEL
-        assert own(second, Field.MODEL) == V94_LABEL
+        assert own(second, Field.MODEL) == scored_by(V94_LABEL)
         assert state(first, V94_LABEL) is State.STALE
         assert own(second, Field.SCORE) == pytest.approx(0.1 / 2, abs=0.01)
         assert own(second, Field.SEGMENTS) == 1
 
         self.run_lines("artifactnet", "--outdated")
-        assert own(self.get("First"), Field.MODEL) == V94_LABEL
+        assert own(self.get("First"), Field.MODEL) == scored_by(V94_LABEL)
         assert self.run_lines("aimodel", "check")[-1].startswith("ok run: ")
 
         assert self.run_lines("aimodel", "remove", V94, "--yes") == [
@@ -761,7 +772,7 @@ class TestFromInstallationToRemoval(ModelsHelper):
         assert str(caught.value).startswith(
             f"artifactnet: there is no model '{V94}': set `model:` to one of default, "
         )
-        assert own(self.get("First"), Field.MODEL) == V94_LABEL
+        assert own(self.get("First"), Field.MODEL) == scored_by(V94_LABEL)
         self.configure(model="default")
         assert self.run_lines("ai") == [
             "nothing to score: 2 tracks scored, 2 outdated (--outdated)"

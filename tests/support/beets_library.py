@@ -27,7 +27,7 @@ from mediafile import MediaFile
 from tests.support.audio_files import encode, tone
 from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
-MODEL = "loudness-1.0"
+MODEL = "loudness-1.0+2"
 """Label of the model that every test library is scored with."""
 SCORES = {verdict: 10 * level for verdict, level in LEVELS.items()}
 """Verdict -> score of a track that :func:`write_track` wrote for it."""

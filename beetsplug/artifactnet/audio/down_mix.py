@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import AudioError
+from beetsplug.artifactnet.models.card import DownMix
 
 Samples = NDArray[np.float32]
 Range = tuple[int, int]
 """First frame and the frame after the last, at the file's own rate."""
-DownMix = Literal["mean", "audible"]
-"""``mean`` of the channels always, or the polarity-aligned mean where it cancels."""
 Mix = Literal["mean", "aligned"]
 """What was used for a range: the mean, or the mean of channels of one polarity."""
 Polarities = Mapping[int, NDArray[np.float32]]

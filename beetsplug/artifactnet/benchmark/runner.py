@@ -22,6 +22,7 @@ from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file_by_each
 from beetsplug.artifactnet.scoring.segments import SegmentCount
+from beetsplug.artifactnet.scoring.version import PIPELINE_VERSION
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"
@@ -154,6 +155,8 @@ def fingerprint(card: ModelCard) -> str:
         [asdict(given) for given in card.inputs],
         [card.output_name, card.output_kind, card.call, card.aggregation],
         [card.crop, card.max_segments, card.minimum_s, card.padding],
+        [card.placement, card.down_mix, card.level, card.hum, card.evidence],
+        PIPELINE_VERSION,
     ]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -263,7 +266,8 @@ def contract(card: ModelCard) -> tuple[object, ...]:
     """Return the part of a card that decides the segments; equal cards can share them."""
     inputs = tuple((given.sample_rate, given.segment_samples) for given in card.inputs)
     where = (card.crop, card.max_segments, card.minimum_s, card.padding)
-    return inputs, where, card.is_read_at_once
+    chosen = (card.placement, card.down_mix, card.evidence)
+    return inputs, where, chosen, card.is_read_at_once
 
 
 def by_contract(detectors: Iterable[Detector]) -> list[tuple[Detector, ...]]:

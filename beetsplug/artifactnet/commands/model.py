@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from beets import ui
-from beets.dbcore.query import MatchQuery
+from beets.dbcore.query import SubstringQuery
 from beets.exceptions import UserError
 from beets.library import Library
 
@@ -33,6 +33,7 @@ from beetsplug.artifactnet.models.store import (
     installed_models,
     model_ids,
 )
+from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import in_force, read_thresholds
 
 if TYPE_CHECKING:
@@ -284,7 +285,10 @@ class _Run:
             label = read_card(folder / CARD_FILE).label
         except ModelError:
             return
-        n_tracks = len(self.lib.items(MatchQuery(Field.MODEL, label, fast=False)))
+        n_tracks = sum(
+            model_of(str(item.get(Field.MODEL))) == label
+            for item in self.lib.items(SubstringQuery(Field.MODEL, label, fast=False))
+        )
         if n_tracks:
             yield (
                 f"{count_of(n_tracks, 'track')} keep the scores that it gave, "
@@ -343,6 +347,11 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
         )
     yield "output", f"{card.output_name}, {card.output_kind}"
     yield "crop", _crop(card)
+    yield "placement", card.placement
+    yield "down_mix", card.down_mix
+    yield "level", card.level
+    yield "hum", card.hum
+    yield "evidence", card.evidence
     yield "call", f"once a {card.call}"
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.installing.self_test import self_test
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.detector import CPU, OPENING_LIMIT_S, Detector
@@ -88,6 +89,7 @@ def check_model(
     # The first call of a session allocates what the others find.
     run(_timed_call, detector, 0)
     yield _summary(model.card, [run(_timed_call, detector, seed) for seed in range(_N_RUNS)])
+    yield from run(self_test, detector)
 
 
 def _limited(memory_bytes: int | None, function: Callable[[], T]) -> T:

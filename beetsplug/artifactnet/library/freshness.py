@@ -17,7 +17,7 @@ class State(Enum):
     UNSCORED = "unscored"
     FRESH = "fresh"
     STALE = "stale"
-    """Scored by another model, or the file has changed since."""
+    """Scored by another model or pipeline, or the file has changed since."""
     FAILED = "failed"
 
 
@@ -31,7 +31,7 @@ def file_stamp(path: Path) -> str | None:
 
 
 def state(item: Item, model: str) -> State:
-    """Return where an item stands towards the model of this label."""
+    """Return where an item stands towards a model and pipeline, named as with a score."""
     error = str(own(item, Field.ERROR) or "")
     if error.startswith(f"{Outcome.UNAVAILABLE.value}:"):
         return State.FAILED  # with an older score or without

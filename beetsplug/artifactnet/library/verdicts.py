@@ -30,6 +30,7 @@ from beetsplug.artifactnet.results import (
     parse_claims,
 )
 from beetsplug.artifactnet.scoring.track import ai_share, decide
+from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
 
 
@@ -83,7 +84,7 @@ def redecide(item: Item, judge: Judge) -> bool:
     """
     before = [own(item, name) for name in _DECIDED]
     put(item, Field.DECLARED, is_declared(item) or None)
-    is_ours = own(item, Field.MODEL) == judge.model
+    is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     segments = _segments(item) if is_ours else ()
     if segments:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.

@@ -21,6 +21,11 @@ CARD_FILE = "card.json"
 
 Crop = Literal["even", "centre", "start"]
 Padding = Literal["zero", "repeat"]
+Placement = Literal["published", "audible"]
+DownMix = Literal["mean", "audible"]
+Level = Literal["kept", "raised"]
+Hum = Literal["kept", "removed"]
+Evidence = Literal["any", "needed"]
 Call = Literal["segment", "song"]
 OutputKind = Literal["probability", "logit"]
 Aggregation = Literal["median", "tercile", "mean", "max"]
@@ -30,6 +35,7 @@ _FIELDS = frozenset(
     {"model_id", "version", "licence", "url", "notice", "architecture", "files"}
     | {"input", "inputs", "crop", "max_segments", "minimum_s", "padding", "call", "output"}
     | {"aggregation", "thresholds", "error_rates", "network"}
+    | {"placement", "down_mix", "level", "hum", "evidence"}
 )
 """``network`` is free: what whoever trained the model wants to keep with it."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -79,6 +85,17 @@ class ModelCard:
     """A shorter track is not scored, seconds."""
     padding: Padding = "zero"
     """What fills a segment behind the end of a shorter track."""
+    placement: Placement = "published"
+    """``published``: where ``crop`` puts segments, whatever is there; ``audible``: segments
+    without sound or evidence have no vote, and others are looked for in their stead."""
+    down_mix: DownMix = "mean"
+    """``mean`` of the channels; ``audible``: another mix where the mean cancels them."""
+    level: Level = "kept"
+    """``raised``: a quiet segment is brought to the level of others before the model."""
+    hum: Hum = "kept"
+    """``removed``: mains hum is taken out of a segment that would count as suspicious."""
+    evidence: Evidence = "any"
+    """``needed``: a segment that holds too little to be judged has no vote."""
     call: Call = "segment"
     """``segment``: one output for each segment; ``song``: all segments of a track in
     one call, and one output for all of them."""
@@ -156,6 +173,11 @@ def parse_card(values: object, origin: str) -> ModelCard:
         or (None if crop == "even" else 1),
         minimum_s=card.seconds("minimum_s", 1.0),
         padding=card.choice("padding", Padding, "zero"),
+        placement=card.choice("placement", Placement, "published"),
+        down_mix=card.choice("down_mix", DownMix, "mean"),
+        level=card.choice("level", Level, "kept"),
+        hum=card.choice("hum", Hum, "kept"),
+        evidence=card.choice("evidence", Evidence, "any"),
         call=card.choice("call", Call, "segment"),
         aggregation=card.choice("aggregation", Aggregation, "median"),
         url=card.text("url", ""),

@@ -15,6 +15,7 @@ from beetsplug.artifactnet.models.card import MAX_SAMPLES, ModelInput
 from beetsplug.artifactnet.models.runtime import load_onnxruntime
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
+from beetsplug.artifactnet.scoring.voting import Votes, cast_votes
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -79,6 +80,14 @@ class Detector:
         """
         used = self.open().get_providers()
         return [name for name in self._providers if name not in used]
+
+    def votes(self, batch: SegmentBatch) -> Votes:
+        """Return the votes of the segments, prepared as the card says.
+
+        Raises:
+            ModelError: As :meth:`probabilities`.
+        """
+        return cast_votes(self, batch)
 
     def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
         """Return P(AI) of each segment, (n_segments,), NaN where it is not finite.

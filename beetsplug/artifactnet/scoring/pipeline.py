@@ -23,6 +23,7 @@ from beetsplug.artifactnet.errors import (
     MissingFileError,
     ModelError,
     ModelOutputError,
+    NoEvidenceError,
     SilentError,
     TooShortError,
 )
@@ -32,6 +33,7 @@ from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
 
 log = logging.getLogger("beetsplug.artifactnet")
@@ -45,6 +47,7 @@ _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (AudioError, Outcome.UNREADABLE),
     (TooShortError, Outcome.TOO_SHORT),
     (SilentError, Outcome.SILENT),
+    (NoEvidenceError, Outcome.NO_EVIDENCE),
     (ModelOutputError, Outcome.MODEL_FAILED),
 )
 
@@ -57,10 +60,9 @@ class _Segments:
     starts_s: list[float] = field(default_factory=list)
 
     def add(self, batch: SegmentBatch, detector: Detector) -> None:
-        found = detector.probabilities(batch).tolist()
-        self.probabilities.extend(found)
-        # One probability for all segments of a song stands where they begin.
-        self.starts_s.extend(batch.starts_s[: len(found)].tolist())
+        votes = detector.votes(batch)
+        self.probabilities.extend(votes.probabilities)
+        self.starts_s.extend(votes.starts_s)
 
 
 def score_file(
@@ -130,7 +132,7 @@ def _score_segments(
     """Return the segments as each model scores them, and the track's length in seconds."""
     segments = [_Segments() for _ in detectors]
     silent = True
-    with open_audio(path) as reader:
+    with open_audio(path, detectors[0].card.down_mix) as reader:
         for batch in cut_segments(reader, detectors[0].card, count):
             silent = silent and batch.is_silent
             for found, detector in zip(segments, detectors, strict=True):
@@ -148,12 +150,14 @@ def _aggregated(
     duration_s: float,
     claims: tuple[Claim, ...],
 ) -> TrackResult:
+    if not segments.probabilities:
+        return _failed(path, NoEvidenceError(), claims)
     try:
         score = score_track(
             segments.probabilities,
             segments.starts_s,
             duration_s=duration_s,
-            model=card.label,
+            model=scored_by(card.label),
             aggregation=card.aggregation,
         )
     except ModelOutputError as error:

@@ -1,26 +1,36 @@
 """Where segments start in a track, and cutting them out.
 
-A *segment* is what the model reads at once; its length and rate come from the card.
+A *segment* is what the model reads at once; its length and rate come from the card. Where
+the card's placement is ``audible``, a segment without sound is left out, and others are
+looked for where there is sound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import AudioReader
-from beetsplug.artifactnet.errors import TooShortError
-from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput, Padding
+from beetsplug.artifactnet.errors import NoEvidenceError, SilentError, TooShortError
+from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput
+from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect
 
 _BATCH_SEGMENTS = 16
 """Segments held in memory at once, whatever the length of the track."""
 _SILENCE_PEAK = 1e-4
 """-80 dBFS: three steps of 16-bit audio. Below it there is no evidence."""
+_MOST_MOVED = 32
+"""Segments that are looked for elsewhere where some are silent; more are left out."""
+_MOST_PROBES = 96
+"""Places that are looked at in one pass through a track with silence in it."""
+_WINDOW_S = 0.05
+_FULL_SHARE = 0.9
+"""Share of a segment in which there is sound, above which it is preferred."""
 
 SegmentCount = int | Literal["all"]
 Samples = NDArray[np.float32]
@@ -40,6 +50,13 @@ class SegmentBatch:
     def is_silent(self) -> bool:
         """Whether no sample of any segment rises above -80 dBFS."""
         return all(np.abs(given).max(initial=0.0) < _SILENCE_PEAK for given in self.samples)
+
+    def only(self, kept: Sequence[bool] | NDArray[np.bool]) -> SegmentBatch:
+        """Return those of the segments."""
+        mask = np.asarray(kept)
+        if mask.all():
+            return self
+        return SegmentBatch(tuple(given[mask] for given in self.samples), self.starts_s[mask])
 
 
 def segment_starts(
@@ -99,45 +116,144 @@ def cut_segments(
 
     Raises:
         TooShortError: The track is shorter than the card's ``minimum_s``.
+        SilentError: The card's placement is ``audible``, and there is no sound.
+        NoEvidenceError: The same, and there is sound, but nothing that can be judged.
         AudioError: It cannot be decoded.
     """
     if reader.duration_s < card.minimum_s:
         raise TooShortError(reader.duration_s, card.minimum_s)
-    first = card.inputs[0]
+    cutter = _Cutter(reader, card)
     starts = segment_starts(
-        reader.n_samples(first.sample_rate),
-        first.segment_samples,
-        count,
-        card.crop,
-        card.max_segments,
+        cutter.n_samples, cutter.first.segment_samples, count, card.crop, card.max_segments
     )
-    if card.is_read_at_once:
-        samples = tuple(
-            np.stack(list(_spans(reader, given, _at_rate(starts, first, given), card.padding)))
-            for given in card.inputs
-        )
-        yield SegmentBatch(samples, np.asarray(starts) / first.sample_rate)
+    if card.placement == "published":
+        yield from cutter.batches(starts)
         return
-    spans = _spans(reader, first, starts, card.padding)
-    for batch_starts in _batches(starts):
-        batch = np.stack(list(islice(spans, len(batch_starts))))
-        yield SegmentBatch((batch,), np.asarray(batch_starts) / first.sample_rate)
+    batches = iter(cutter.audible(starts, is_movable=card.crop == "even" and count != "all"))
+    found = next(batches, None)
+    if found is None:
+        raise NoEvidenceError if cutter.has_sound else SilentError
+    yield found
+    yield from batches
 
 
-def _spans(
-    reader: AudioReader, given: ModelInput, starts: Sequence[int], padding: Padding
-) -> Iterator[Samples]:
-    n_samples = reader.n_samples(given.sample_rate)
-    for span in reader.spans(starts, given.segment_samples, given.sample_rate):
-        is_short = n_samples < given.segment_samples
-        # np.resize repeats what it is given until the new length is full.
-        yield (
-            np.resize(span[:n_samples], len(span)) if is_short and padding == "repeat" else span
+class _Cutter:
+    """Cuts segments out of one track for one model."""
+
+    def __init__(self, reader: AudioReader, card: ModelCard) -> None:
+        self._reader, self._card = reader, card
+        self.first = card.inputs[0]
+        self.n_samples = reader.n_samples(self.first.sample_rate)
+        self.has_sound = False
+        """Whether a segment was found that is not silent."""
+
+    def batches(self, starts: Sequence[int]) -> Iterator[SegmentBatch]:
+        """Yield the segments at these places."""
+        if self._card.is_read_at_once:
+            samples = tuple(
+                np.stack(list(self._spans(given, self._at_rate(starts, given))))
+                for given in self._card.inputs
+            )
+            yield self._batch(samples, starts)
+            return
+        spans = self._spans(self.first, starts)
+        for batch_starts in _batches(starts):
+            samples = (np.stack(list(islice(spans, len(batch_starts)))),)
+            yield self._batch(samples, batch_starts)
+
+    def audible(self, starts: Sequence[int], *, is_movable: bool) -> Iterator[SegmentBatch]:
+        """Yield the segments at these places that can be judged.
+
+        Where some cannot and they are movable, as many are looked for in all of the track.
+        """
+        if not is_movable or len(starts) > _MOST_MOVED:
+            for batch in self.batches(starts):
+                kept = [self._is_judged(samples) for samples in batch.samples[0]]
+                if any(kept):
+                    yield batch.only(kept)
+            return
+        batches = list(self.batches(starts))
+        kept = [self._is_judged(samples) for batch in batches for samples in batch.samples[0]]
+        if all(kept):
+            yield from batches
+            return
+        del batches
+        chosen = self._survey(len(starts))
+        if chosen:
+            yield from self.batches(chosen)
+
+    def _survey(self, count: int) -> list[int]:
+        """Return up to so many places of segments that can be judged, evenly spread."""
+        last = self.n_samples - self.first.segment_samples
+        if last <= 0:
+            return []
+        n_whole = -(-self.n_samples // self.first.segment_samples)
+        n_probes = min(_MOST_PROBES, max(n_whole, 2 * count - 1))
+        probes = [int(start) for start in np.linspace(0, last, n_probes)]
+        found = self._probe(probes)
+        if len(found) < count and probes[1] > self.first.segment_samples:
+            # Between the places where there was something and their neighbours.
+            found |= self._probe(_between(probes, found or dict.fromkeys(probes, 0.0)))
+        return _spread(found, count)
+
+    def _probe(self, starts: Sequence[int]) -> dict[int, float]:
+        """Return the places at which a segment can be judged, with its share of sound."""
+        length = round(_WINDOW_S * self.first.sample_rate)
+        spans = zip(starts, self._spans(self.first, starts), strict=True)
+        return {
+            start: _sound_share(span, length) for start, span in spans if self._is_judged(span)
+        }
+
+    def _is_judged(self, samples: Samples) -> bool:
+        if np.abs(samples).max(initial=0.0) < _SILENCE_PEAK:
+            return False
+        self.has_sound = True
+        rate = self.first.sample_rate
+        return (
+            self._card.evidence == "any"
+            or not is_suspect(samples, rate)
+            or has_evidence(samples, rate)
         )
 
+    def _batch(self, samples: tuple[Samples, ...], starts: Sequence[int]) -> SegmentBatch:
+        return SegmentBatch(samples, np.asarray(starts) / self.first.sample_rate)
 
-def _at_rate(starts: Sequence[int], first: ModelInput, given: ModelInput) -> list[int]:
-    return [round(start * given.sample_rate / first.sample_rate) for start in starts]
+    def _spans(self, given: ModelInput, starts: Sequence[int]) -> Iterator[Samples]:
+        n_samples = self._reader.n_samples(given.sample_rate)
+        is_repeated = n_samples < given.segment_samples and self._card.padding == "repeat"
+        for span in self._reader.spans(starts, given.segment_samples, given.sample_rate):
+            # np.resize repeats what it is given until the new length is full.
+            yield np.resize(span[:n_samples], len(span)) if is_repeated else span
+
+    def _at_rate(self, starts: Sequence[int], given: ModelInput) -> list[int]:
+        return [round(start * given.sample_rate / self.first.sample_rate) for start in starts]
+
+
+def _sound_share(samples: Samples, length: int) -> float:
+    """Return the share of windows of ``length`` samples in which there is sound."""
+    n_windows = max(1, len(samples) // length)
+    windows = samples[: n_windows * length].reshape(n_windows, -1)
+    return float((np.abs(windows).max(1) >= _SILENCE_PEAK).mean())
+
+
+def _between(probes: Sequence[int], around: Container[int]) -> list[int]:
+    """Return up to :data:`_MOST_PROBES` places beside some of the probes, and not at them."""
+    gaps = [
+        (first, second)
+        for first, second in pairwise(probes)
+        if first in around or second in around
+    ]
+    n_each = max(1, _MOST_PROBES // len(gaps))
+    inner = [np.linspace(*gap, n_each + 2)[1:-1].astype(int).tolist() for gap in gaps]
+    return sorted({place for places in inner for place in places})[:_MOST_PROBES]
+
+
+def _spread(found: Mapping[int, float], count: int) -> list[int]:
+    """Return up to ``count`` of the places, evenly spread; full ones where they suffice."""
+    full = sorted(place for place, share in found.items() if share >= _FULL_SHARE)
+    places = full if len(full) >= count else sorted(found)
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)
+    return [places[number] for number in chosen]
 
 
 def _batches(starts: Sequence[int]) -> Iterator[Sequence[int]]:

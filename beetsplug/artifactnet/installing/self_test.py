@@ -1,0 +1,141 @@
+"""A known-answer test: what this machine's decoders and engine make of known signals.
+
+The signals are made from a seed, written as files of several kinds in a temporary folder,
+and scored like any other file. A machine whose libraries decode or compute differently
+gets other probabilities than those that are recorded here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.results import Outcome, TrackResult
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+
+Samples = NDArray[np.float32]
+
+_SAMPLE_RATE = 44_100
+_DURATION_S = 6.0
+_LOSSLESS, _LOSSY = 0.01, 0.15
+"""How far a probability may lie from the recorded one."""
+_CLICK = 0.1
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A signal in a container, and what is known of its score."""
+
+    name: str
+    signal: Callable[[], Samples]
+    suffix: str
+    subtype: str
+    expected: float | Outcome
+    tolerance: float = _LOSSLESS
+
+
+def self_test(detector: Detector) -> list[str]:
+    """Return a line for each known signal that gets its known answer on this machine.
+
+    There is none for a model that no answers are known for.
+
+    Raises:
+        ModelError: One does not; the message says which, and what came instead.
+    """
+    cases = _CASES.get(detector.card.label, ())
+    with tempfile.TemporaryDirectory() as folder:
+        return [_tried(case, Path(folder), detector) for case in cases]
+
+
+def _tried(case: _Case, folder: Path, detector: Detector) -> str:
+    path = folder / f"signal{case.suffix}"
+    _write(path, case)
+    return _compared(case, score_file(path, detector, 3))
+
+
+def _write(path: Path, case: _Case) -> None:
+    if case.subtype != "AAC":
+        soundfile.write(path, case.signal(), _SAMPLE_RATE, subtype=case.subtype)
+        return
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(case.signal()[None], "fltp", "mono")
+        frame.sample_rate = _SAMPLE_RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _compared(case: _Case, result: TrackResult) -> str:
+    """Return what came of a case in one line.
+
+    Raises:
+        ModelError: It is not the recorded answer.
+    """
+    found = result.outcome if result.score is None else result.score.probability
+    line = f"self-test: {case.name}: {_word(found)}"
+    if isinstance(case.expected, Outcome) or isinstance(found, Outcome):
+        agrees = found == case.expected
+    else:
+        agrees = abs(found - case.expected) <= case.tolerance
+    if not agrees:
+        reason = f" ({result.detail})" if result.detail else ""
+        raise ModelError(
+            f"{line}{reason}, where {_word(case.expected)} is known: a decoder or "
+            f"onnxruntime works differently here; reinstall soundfile, av and onnxruntime"
+        )
+    return line
+
+
+def _word(answer: float | Outcome) -> str:
+    return answer.value if isinstance(answer, Outcome) else f"{answer:.4f}"
+
+
+def _swell() -> NDArray[np.float64]:
+    """Return a level that rises and falls, as that of music does, (n_samples,)."""
+    time_s = np.arange(round(_DURATION_S * _SAMPLE_RATE)) / _SAMPLE_RATE
+    return 0.6 + 0.4 * np.sin(2 * np.pi * 0.7 * time_s)
+
+
+def _noise() -> Samples:
+    noise = np.random.default_rng(33).standard_normal(round(_DURATION_S * _SAMPLE_RATE))
+    return (0.05 * noise * _swell()).astype(np.float32)
+
+
+def _comb() -> Samples:
+    """Return noise with a click each 512 samples, rising and falling together."""
+    clicks = np.zeros(round(_DURATION_S * _SAMPLE_RATE))
+    clicks[::512] = _CLICK
+    return (_noise() + clicks * _swell()).astype(np.float32)
+
+
+def _tone() -> Samples:
+    time_s = np.arange(round(_DURATION_S * _SAMPLE_RATE)) / _SAMPLE_RATE
+    return (0.5 * np.sin(2 * np.pi * 1_000 * time_s)).astype(np.float32)
+
+
+def _silence() -> Samples:
+    return np.zeros(round(_DURATION_S * _SAMPLE_RATE), np.float32)
+
+
+_CASES: dict[str, tuple[_Case, ...]] = {
+    "finecomb-2.1": (
+        _Case("comb in WAV", _comb, ".wav", "PCM_16", 0.8915),
+        _Case("comb in FLAC", _comb, ".flac", "PCM_16", 0.8915),
+        _Case("comb in Ogg Vorbis", _comb, ".ogg", "VORBIS", 0.8487, _LOSSY),
+        _Case("comb in MP3", _comb, ".mp3", "MPEG_LAYER_III", 0.8775, _LOSSY),
+        _Case("comb in m4a (AAC)", _comb, ".m4a", "AAC", 0.7507, _LOSSY),
+        _Case("noise in WAV", _noise, ".wav", "PCM_16", 0.1651),
+        _Case("tone in FLAC", _tone, ".flac", "PCM_16", Outcome.NO_EVIDENCE),
+        _Case("silence in WAV", _silence, ".wav", "PCM_16", Outcome.SILENT),
+    )
+}
+"""By the label of the model that gave the answers."""

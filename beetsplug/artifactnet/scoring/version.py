@@ -1,0 +1,20 @@
+"""Which pipeline made a score, beside which model."""
+
+from __future__ import annotations
+
+PIPELINE_VERSION = 2
+"""Of what stands before a model: decoding, down-mix, placement, level, evidence.
+
+Raised with each change that may change a score of any model. Version 1 left no mark.
+"""
+
+
+def scored_by(model: str) -> str:
+    """Return what is stored with a score: the model's label, ``+``, the pipeline's version."""
+    return f"{model}+{PIPELINE_VERSION}"
+
+
+def model_of(stored: str) -> str:
+    """Return the model's label of what is stored with a score, by any pipeline."""
+    label, plus, version = stored.rpartition("+")
+    return label if plus and version.isdecimal() else stored

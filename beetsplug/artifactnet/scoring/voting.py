@@ -1,0 +1,109 @@
+"""The votes of a track's segments: what a model says of each that can be judged.
+
+A vote against the music is looked at twice: mains hum is taken out of its segment, which is
+then scored again, and a segment without evidence loses its vote. A vote for the music is
+taken as it is, so this costs nothing for most files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.models.card import ModelCard
+from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
+from beetsplug.artifactnet.scoring.hum import without_hum
+from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
+
+
+class Model(Protocol):
+    """What scores segments, such as a :class:`~.detector.Detector`."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What it must be given."""
+
+    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
+        """Return P(AI) of each segment, or one for all of them."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What a model says of some of a track's segments, in time order."""
+
+    probabilities: list[float]
+    """P(AI) in [0, 1], or NaN."""
+    starts_s: list[float]
+    """Where each segment begins, seconds; the first one's for a call of a whole song."""
+
+
+def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
+    """Return the votes of a batch of segments; those without evidence have none.
+
+    Raises:
+        ModelError: The model is broken.
+    """
+    found = model.probabilities(_leveled(batch, model.card))
+    suspicious = found >= model.card.thresholds.unsure
+    if suspicious.any() and (model.card.hum == "removed" or model.card.evidence == "needed"):
+        if model.card.call == "song":
+            return _song_again(model, batch, found)
+        batch, found = _again(model, batch, found, suspicious)
+    return Votes(found.tolist(), batch.starts_s[: len(found)].tolist())
+
+
+def _again(
+    model: Model, batch: SegmentBatch, found: NDArray[np.float64], suspicious: NDArray[np.bool]
+) -> tuple[SegmentBatch, NDArray[np.float64]]:
+    """Return segments and probabilities after a second look at the suspicious ones."""
+    clean, kept, changed = _examined(batch, model.card, suspicious)
+    if changed.any():
+        found = found.copy()
+        found[changed] = model.probabilities(_leveled(clean.only(changed), model.card))
+    return batch.only(kept), found[kept]
+
+
+def _song_again(model: Model, batch: SegmentBatch, found: NDArray[np.float64]) -> Votes:
+    """Return the vote of a song after a second look at all of its segments."""
+    clean, kept, changed = _examined(batch, model.card, np.ones(len(batch.starts_s), bool))
+    if not kept.any():
+        return Votes([], [])
+    if changed.any() or not kept.all():
+        batch = clean.only(kept)
+        found = model.probabilities(_leveled(batch, model.card))
+    return Votes(found.tolist(), batch.starts_s[: len(found)].tolist())
+
+
+def _examined(
+    batch: SegmentBatch, card: ModelCard, chosen: NDArray[np.bool]
+) -> tuple[SegmentBatch, NDArray[np.bool], NDArray[np.bool]]:
+    """Return the segments without hum, which have evidence, and which of those changed."""
+    kept, changed = np.ones(len(chosen), bool), np.zeros(len(chosen), bool)
+    samples = tuple(given.copy() for given in batch.samples)
+    for place in np.flatnonzero(chosen):
+        if card.hum == "removed":
+            for given, own in zip(card.inputs, samples, strict=True):
+                segment = own[place]
+                clean = without_hum(segment, given.sample_rate)
+                if clean is not segment:
+                    own[place], changed[place] = clean, True
+        if card.evidence == "needed":
+            kept[place] = has_evidence(samples[0][place], card.inputs[0].sample_rate)
+    return replace(batch, samples=samples), kept, changed & kept
+
+
+def _leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
+    """Return the segments at the level that the card asks for."""
+    if card.level == "kept":
+        return batch
+    return replace(batch, samples=tuple(_all_raised(given) for given in batch.samples))
+
+
+def _all_raised(segments: Samples) -> Samples:
+    rows = list(segments)
+    leveled = [raised(row) for row in rows]
+    is_same = all(new is row for new, row in zip(leveled, rows, strict=True))
+    return segments if is_same else np.stack(leveled)

@@ -1,0 +1,47 @@
+"""Score all hard negatives as files; none may be ``ai``.
+
+    python -m tests.programs.hard_negatives [MUSIC.wav ...]
+
+Hum is laid over each file of human-made music that is named.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import soundfile
+
+from beetsplug.artifactnet.audio import read_waveform
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.results import Verdict
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.scoring.track import decide
+from beetsplug.artifactnet.training.data.hard_negatives import SAMPLE_RATE, hard_negatives
+
+
+def main(paths: list[str]) -> int:
+    """Print what became of the signals, and return how many were called ``ai``."""
+    detector = Detector(find_model("default"))
+    music = [read_waveform(Path(path), SAMPLE_RATE).samples for path in paths]
+    outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "signal.wav"
+        for signal in hard_negatives(music):
+            soundfile.write(path, signal.make(), SAMPLE_RATE, subtype="PCM_16")
+            result = score_file(path, detector, 7)
+            word: str = result.outcome
+            if result.score is not None:
+                word = decide(result.score.probability, detector.card.thresholds)
+                if word != Verdict.REAL:
+                    print(f"{word} {result.score.probability:.4f} {signal.name}")  # noqa: T201
+            outcomes[str(word)] += 1
+    print(dict(outcomes))  # noqa: T201
+    return outcomes[Verdict.AI.value]
+
+
+if __name__ == "__main__":
+    sys.exit(min(1, main(sys.argv[1:])))

@@ -1,0 +1,85 @@
+"""What a segment must hold to be judged, its level, and the hum in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.audio import read_waveform
+from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect, raised
+from beetsplug.artifactnet.scoring.hum import without_hum
+from beetsplug.artifactnet.training.data.hard_negatives import (
+    decibels,
+    hard_negatives,
+    quantised,
+    with_hum,
+)
+
+RATE, LENGTH = 44_100, 176_400
+DEMO = Path(__file__).parents[2] / "docs" / "demo"
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def music() -> Samples:
+    """Return four seconds of the human-made demo."""
+    return read_waveform(DEMO / "human.ogg", RATE).samples[5 * RATE :][:LENGTH]
+
+
+@pytest.mark.parametrize("level_db", [0, -20, -40])
+@pytest.mark.parametrize("name", ["human", "resynthesised"])
+def test_music_is_evidence(name: str, level_db: int) -> None:
+    """All of a song's segments can be judged, at any usual level."""
+    samples = read_waveform(DEMO / f"{name}.ogg", RATE).samples * np.float32(decibels(level_db))
+    for start in range(0, len(samples) - LENGTH, LENGTH):
+        assert has_evidence(quantised(samples[start:][:LENGTH]), RATE)
+
+
+@pytest.mark.parametrize("kind", ["tone", "drone", "click train", "near silence", "sweep"])
+def test_signals_are_none(kind: str) -> None:
+    """Signals that no music is in hold nothing to judge."""
+    signals = [s for s in hard_negatives(duration_s=4.0) if s.kind == kind][::7]
+    judged = [s.name for s in signals if has_evidence(s.make(), RATE)]
+    assert len(judged) <= len(signals) // 8, judged
+
+
+def test_music_is_above_suspicion(music: Samples) -> None:
+    """The cheap test passes music, and stops at quiet and at steady signals."""
+    time_s = np.arange(LENGTH) / RATE
+    assert not is_suspect(music, RATE)
+    assert is_suspect(music * np.float32(0.01), RATE)
+    assert is_suspect(np.sin(2 * np.pi * 440 * time_s).astype(np.float32), RATE)
+
+
+@pytest.mark.parametrize("exponent", [-5, -8, -12])
+def test_quiet_music_is_raised_exactly(music: Samples, exponent: int) -> None:
+    """A quiet segment times a power of two is the loud one, bit by bit."""
+    peak = float(np.abs(music).max())
+    loud = music if peak >= 0.5 else np.ldexp(music, 1)
+    np.testing.assert_array_equal(loud, raised(np.ldexp(loud, exponent)))
+
+
+def test_loud_music_and_silence_are_kept(music: Samples) -> None:
+    """From -24 dB on a segment stays the same array, and so does silence."""
+    for samples in (music, np.zeros(10, np.float32), np.full(10, 2.0**-4, np.float32)):
+        assert raised(samples) is samples
+
+
+def test_music_without_hum_is_kept(music: Samples) -> None:
+    """A segment without hum is returned as it is."""
+    assert without_hum(music, RATE) is music
+
+
+@pytest.mark.parametrize("mains_hz", [49.98, 50.0, 50.01, 60.0])
+@pytest.mark.parametrize("level_db", [-20.0, -30.0, -40.0])
+def test_hum_is_taken_out(music: Samples, mains_hz: float, level_db: float) -> None:
+    """What is left of a hum lies at least 10 dB below it."""
+    humming = with_hum(music, mains_hz, level_db)
+    rest = without_hum(humming, RATE) - music
+    hum = humming - music
+    inner = slice(RATE // 10, -RATE // 10)
+    left_db = 20 * np.log10(np.std(rest[inner]) / np.std(hum[inner]))
+    assert left_db < -10

@@ -1,0 +1,153 @@
+"""Which segments of a file have a vote: whole files by the bundled model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.audio import read_waveform
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.results import Outcome, TrackResult
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.training.data.hard_negatives import (
+    STEP,
+    decibels,
+    hard_negatives,
+    quantised,
+    with_hum,
+)
+
+RATE = 44_100
+DEMO = Path(__file__).parents[2] / "docs" / "demo"
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    """Return the bundled model's detector."""
+    return Detector(find_model("default"))
+
+
+@pytest.fixture(scope="module")
+def ai() -> Samples:
+    """Return the demo that a decoder made; its score is 0.971."""
+    return read_waveform(DEMO / "resynthesised.ogg", RATE).samples
+
+
+@pytest.fixture(scope="module")
+def human() -> Samples:
+    """Return the demo that people made; its score is 0.016."""
+    return read_waveform(DEMO / "human.ogg", RATE).samples
+
+
+def score(folder: Path, samples: Samples, detector: Detector) -> TrackResult:
+    path = folder / "signal.wav"
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    return score_file(path, detector, 7)
+
+
+def probability(folder: Path, samples: Samples, detector: Detector) -> float:
+    result = score(folder, samples, detector)
+    assert result.score is not None, result
+    return result.score.probability
+
+
+def gap(kind: str, seconds: int) -> Samples:
+    rng = np.random.default_rng(1)
+    n_samples = seconds * RATE
+    if kind == "zeros":
+        return np.zeros(n_samples, np.float32)
+    return (STEP * rng.integers(-1, 2, n_samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "one step"])
+def test_hidden_track(
+    kind: str, ai: Samples, human: Samples, detector: Detector, tmp_path: Path
+) -> None:
+    """Five minutes of silence between two songs have no vote (C7)."""
+    silence = gap(kind, 300)
+    result = score(tmp_path, np.concatenate([ai, silence, ai]), detector)
+    assert result.score is not None
+    assert len(result.score.segments) == 7
+    assert result.score.probability == pytest.approx(0.97, abs=0.03)
+    mixed = np.concatenate([human, silence, human])
+    assert probability(tmp_path, mixed, detector) == pytest.approx(0.016, abs=0.03)
+
+
+def test_silent_intro_and_fade(ai: Samples, detector: Detector, tmp_path: Path) -> None:
+    """A minute of silence before a song, or a long fade-in, changes no verdict."""
+    intro = np.concatenate([gap("zeros", 60), ai])
+    assert probability(tmp_path, intro, detector) >= 0.5
+    fade = np.clip(np.linspace(-1, 1.5, len(ai)), 0, 1).astype(np.float32)
+    assert probability(tmp_path, ai * fade, detector) >= 0.5
+
+
+def test_silent_file(detector: Detector, tmp_path: Path) -> None:
+    """Silence is what the whole file is, one step of noise or not."""
+    for kind in ("zeros", "one step"):
+        assert score(tmp_path, gap(kind, 20), detector).outcome is Outcome.SILENT
+
+
+@pytest.mark.parametrize("level_db", [-20, -40, -50, -60])
+def test_loudness(
+    level_db: int, ai: Samples, human: Samples, detector: Detector, tmp_path: Path
+) -> None:
+    """The verdict stays the same down to 16-bit noise (C8)."""
+    gain = np.float32(decibels(level_db))
+    assert probability(tmp_path, quantised(ai * gain), detector) >= 0.5
+    assert probability(tmp_path, quantised(human * gain), detector) < 0.1
+
+
+def test_too_quiet_to_be_judged(ai: Samples, detector: Detector, tmp_path: Path) -> None:
+    """Where noise covers all, there is no score."""
+    result = score(tmp_path, quantised(ai * np.float32(decibels(-74))), detector)
+    assert result.outcome is Outcome.NO_EVIDENCE
+
+
+@pytest.mark.parametrize("hz", [(400,), (1_000,), (3_000,), (10_000,), (19_000, 20_000)])
+def test_undithered_tones(hz: tuple[int, ...], detector: Detector, tmp_path: Path) -> None:
+    """Tones are no evidence (C9)."""
+    time_s = np.arange(12 * RATE) / RATE
+    tones = np.sum([np.sin(2 * np.pi * f * time_s) for f in hz], axis=0)
+    result = score(tmp_path, quantised(0.5 * tones / len(hz)), detector)
+    assert result.outcome is Outcome.NO_EVIDENCE
+    assert result.detail
+
+
+def test_pulses_in_noise(detector: Detector, tmp_path: Path) -> None:
+    """Pulses each 441 samples with noise are no evidence (C9)."""
+    samples = np.random.default_rng(3).normal(0, 0.01, 12 * RATE)
+    samples[::441] += 0.5
+    assert score(tmp_path, quantised(samples), detector).outcome is Outcome.NO_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    ("mains_hz", "level_db"), [(50.0, -30.0), (60.0, -30.0), (50.0, -20.0)]
+)
+def test_hum_on_music(
+    mains_hz: float,
+    level_db: float,
+    ai: Samples,
+    human: Samples,
+    detector: Detector,
+    tmp_path: Path,
+) -> None:
+    """Music with hum gets the verdict and nearly the score of the music (C10)."""
+    humming = with_hum(human, mains_hz, level_db)
+    assert probability(tmp_path, humming, detector) == pytest.approx(0.016, abs=0.05)
+    humming = with_hum(ai, mains_hz, level_db)
+    assert probability(tmp_path, humming, detector) >= 0.5
+
+
+def test_hard_negatives(detector: Detector, tmp_path: Path) -> None:
+    """None of a sample of signals that nobody made with a decoder is ``ai``."""
+    signals = hard_negatives(duration_s=8.0)
+    assert len({signal.name for signal in signals}) == len(signals) >= 300
+    for signal in signals[::19]:
+        result = score(tmp_path, signal.make(), detector)
+        assert result.score is None or result.score.probability < 0.5, signal.name
