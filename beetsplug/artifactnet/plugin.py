@@ -49,20 +49,11 @@ class ArtifactNetPlugin(BeetsPlugin):
         self.import_stages = [self.score_import]
         self.export_to_tags: bool | None = None
         """What the command line said of ``write``; None: what the configuration says."""
-        self._fresh: set[int] = set()
-        self._imported: set[int] = set()
         self._import_is_broken = False
         # What the core has to say goes where the plugin's own lines go.
         logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
             ("write", self.before_write),
-            ("after_write", self.after_write),
-            ("before_item_moved", self.before_move),
-            ("item_moved", self.after_move),
-            ("item_copied", self.after_copy),
-            ("item_linked", self.after_copy),
-            ("item_hardlinked", self.after_copy),
-            ("item_reflinked", self.after_copy),
             ("database_change", self.follow_override),
             ("item_removed", self.after_removal),
             ("import", self.after_import),
@@ -124,7 +115,6 @@ class ArtifactNetPlugin(BeetsPlugin):
             for place, result in results:
                 item = items[place]
                 library.store_result(item, result, engine.judge)
-                self._imported.add(int(item.id or 0))
                 self._tell(item, result, settings)
         except Cancelled:
             self._log.debug("import aborted, scoring stopped")
@@ -151,54 +141,17 @@ class ArtifactNetPlugin(BeetsPlugin):
             score = library.own(item, Field.SCORE)
             self._log.warning("{} {:.4f} {}", verdict, score, printable(str(item.filepath)))
 
-    def after_import(self, lib: Library, **_: object) -> None:
-        """Take what the import did to its files for known, other plugins' work included."""
-        for item_id in sorted(self._imported):
-            item = lib.get_item(item_id)
-            if item is not None and library.restamp(item, library.item_path(item)):
-                item.store()
-        self._imported.clear()
+    def after_import(self, **_: object) -> None:
+        """Let the next import of this process try again."""
         self._import_is_broken = False
 
-    # Around beets' own changes to files: none of them makes a score stale.
+    # Tags.
 
-    def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
-        """Remember a file that is as it was scored; add the score to its tags."""
-        self._remember(item, path)
+    def before_write(self, item: Item, tags: dict[str, Any], **_: object) -> None:
+        """Add score and verdict to what beets is about to write."""
         if self._exports_to_tags():
             _add_media_fields()
             tags.update(_tags(item))
-
-    def after_write(self, item: Item, path: bytes) -> None:
-        """Take beets' own tag writing for no change of the audio."""
-        if path == item.path:
-            self._restamp_remembered(item, path)
-
-    def before_move(self, item: Item, source: bytes, **_: object) -> None:
-        """Remember a file that is as it was scored."""
-        self._remember(item, source)
-
-    def after_move(self, item: Item, destination: bytes, **_: object) -> None:
-        """Follow the file."""
-        self._restamp_remembered(item, destination)
-
-    def after_copy(self, item: Item, source: bytes, destination: bytes) -> None:
-        """Follow the copy."""
-        self._remember(item, source)
-        self._restamp_remembered(item, destination)
-
-    def _remember(self, item: Item, path: bytes) -> None:
-        stamp = library.own(item, Field.FILE)
-        if stamp is not None and stamp == library.file_stamp(_path(path)):
-            self._fresh.add(id(item))
-        else:
-            # A write or move that failed may have left this one, or another at its place.
-            self._fresh.discard(id(item))
-
-    def _restamp_remembered(self, item: Item, path: bytes) -> None:
-        if id(item) in self._fresh:
-            self._fresh.discard(id(item))
-            library.restamp(item, _path(path))
 
     def _exports_to_tags(self) -> bool:
         if self.export_to_tags is not None:
@@ -224,19 +177,12 @@ class ArtifactNetPlugin(BeetsPlugin):
             self._log.debug("verdict left as it is: {}", error)
             return
         if changed:
-            model.store()
-            library.update_album_of(model)
+            library.store(model)
 
     def after_removal(self, item: Item) -> None:
         """Count an album's flagged tracks again when one of its tracks goes."""
         if library.own(item, Field.VERDICT) is not None:
             library.update_album_of(item)
-
-
-def _path(path: bytes) -> Path:
-    from beets.util import syspath
-
-    return Path(syspath(path))
 
 
 def _import_was_aborted() -> bool:

@@ -86,6 +86,8 @@ class TrackResult:
     """Why there is no score, in a few words; empty when there is one."""
     provenance: str = ""
     """What the file says of its own origin; empty where it says nothing."""
+    stamp: str = ""
+    """The file as it was before it was read, as :func:`~.stamp.file_stamp` has it."""
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):

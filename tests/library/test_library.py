@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from beetsplug.artifactnet.library import (
     override,
     parse_timeline,
     redecide,
+    restamp,
     state,
     store_result,
     update_album,
@@ -34,7 +36,8 @@ from beetsplug.artifactnet.results import (
     TrackScore,
     Verdict,
 )
-from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper
+from beetsplug.artifactnet.stamp import file_stamp
+from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper, write_track
 
 JUDGE = Judge("loudness-1.0", Thresholds(ai=0.5, unsure=0.3))
 LENIENT = Judge("loudness-1.0", Thresholds(ai=0.9, unsure=0.8))
@@ -67,7 +70,6 @@ class TestApplyResult(ArtifactNetHelper):
         item.store()
 
         item = self.get("Song")
-        status = Path(item.filepath).stat()
         assert self.rows(item).keys() == SCORE_FIELDS
         assert item.ai_score == 0.6
         assert item.ai_verdict == "ai"
@@ -76,7 +78,7 @@ class TestApplyResult(ArtifactNetHelper):
         assert item.ai_timeline == "0.0:0.1000 4.0:0.6000 8.0:0.9500"
         assert item.ai_model == "loudness-1.0"
         assert before - 1 <= item.ai_scored <= time.time() + 1
-        assert item.ai_file == f"{status.st_size}-{status.st_mtime_ns}"
+        assert item.ai_file == file_stamp(Path(item.filepath))
 
     @pytest.mark.parametrize("n_flagged", range(8))
     def test_a_share_of_sevenths_survives_the_database(self, n_flagged: int) -> None:
@@ -163,24 +165,33 @@ class TestState(ArtifactNetHelper):
         """The same file and the same model: nothing to do."""
         assert state(self.scored_item(), JUDGE.model) is State.FRESH
 
-    def test_a_changed_time_makes_it_stale(self) -> None:
-        """A file written to since may hold other audio, though its size is the same."""
+    def test_a_changed_time_is_no_change(self) -> None:
+        """The same audio is the same, whoever touched the file."""
         item = self.scored_item()
-        now = Path(item.filepath).stat().st_mtime
+        before = str(item.ai_file)
+        os.utime(item.filepath, (1, 1))
 
-        os.utime(item.filepath, (now + 1, now + 1))
+        assert state(item, JUDGE.model) is State.FRESH
+        assert restamp(item)
+        assert not restamp(item)
+        assert item.ai_file != before
+        assert item.ai_file.split("-")[2] == before.split("-")[2]
+
+    def test_other_audio_makes_it_stale(self) -> None:
+        """Also audio of the same length."""
+        item = self.scored_item()
+        write_track(Path(item.filepath), "real")
 
         assert state(item, JUDGE.model) is State.STALE
 
-    def test_a_changed_size_makes_it_stale(self) -> None:
-        """A file of another size holds something else, though its time is the same."""
-        item = self.scored_item()
-        path = Path(item.filepath)
-        times = path.stat()
+    def test_the_stamp_is_of_the_file_that_was_read(self) -> None:
+        """A file that is replaced while it is being scored is stale when that is stored."""
+        item = self.add_track("Song")
+        before = file_stamp(Path(item.filepath))
+        assert before is not None
+        write_track(Path(item.filepath), "real")
 
-        with path.open("ab") as file:
-            file.write(b"\0")
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        store_result(item, replace(scored(0.9), stamp=before), JUDGE)
 
         assert state(item, JUDGE.model) is State.STALE
 
@@ -195,6 +206,24 @@ class TestState(ArtifactNetHelper):
         Path(item.filepath).unlink()
 
         assert state(item, JUDGE.model) is State.FRESH
+
+    def test_a_returned_file_is_due(self) -> None:
+        """A file that was missing, and is back, never failed."""
+        item = self.add_track("Song")
+        store_result(item, failed(Outcome.MISSING), JUDGE)
+        assert state(item, JUDGE.model) is State.UNSCORED
+        Path(item.filepath).unlink()
+        assert state(item, JUDGE.model) is State.FAILED
+
+    def test_a_returned_file_loses_its_error(self) -> None:
+        """A scored file that was away for a while has its score, and no error."""
+        item = self.scored_item()
+        store_result(item, failed(Outcome.MISSING), JUDGE)
+        assert state(item, JUDGE.model) is State.FRESH
+
+        assert restamp(item)
+
+        assert "ai_error" not in item.keys(with_album=False)
 
     def test_a_failure_is_remembered(self) -> None:
         """What failed is not tried again by itself."""

@@ -354,8 +354,7 @@ class _Bench:
         n_changed = 0
         for item in list(self.lib.items(f"{Field.SCORE}:..")):
             if library.redecide(item, judge):
-                item.store()
-                library.update_album_of(item)
+                library.store(item)
                 n_changed += 1
         ui.print_(
             f"saved in {printable(str(path))}; {count_of(n_changed, 'verdict')} decided anew"

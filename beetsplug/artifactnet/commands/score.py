@@ -163,6 +163,8 @@ class _Run:
             if self.is_due(state):
                 plan.due.append((int(item.id or 0), library.item_path(item)))
                 continue
+            if state is State.FRESH and not self.opts.pretend and library.restamp(item):
+                library.store(item)
             plan.n_stale += state is State.STALE
             plan.n_failed += state is State.FAILED
             plan.n_scored += state is not State.FAILED

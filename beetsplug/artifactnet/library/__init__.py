@@ -11,7 +11,7 @@ from beetsplug.artifactnet.library.fields import (
     own,
     parse_timeline,
 )
-from beetsplug.artifactnet.library.freshness import State, file_stamp, restamp, state
+from beetsplug.artifactnet.library.freshness import State, restamp, state, was_missing
 from beetsplug.artifactnet.library.storing import (
     patiently,
     store,
@@ -29,7 +29,6 @@ __all__ = [
     "Judge",
     "State",
     "apply_result",
-    "file_stamp",
     "format_timeline",
     "item_path",
     "override",
@@ -43,5 +42,6 @@ __all__ = [
     "store_result",
     "update_album",
     "update_album_of",
+    "was_missing",
     "writing",
 ]

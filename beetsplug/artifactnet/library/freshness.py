@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 
 from beets.library import Item
 
+from beetsplug.artifactnet.stamp import file_stamp, holds_same_audio, is_current
 from beetsplug.artifactnet.library.fields import Field, item_path, own, put
+from beetsplug.artifactnet.results import Outcome
 
 
 class State(Enum):
@@ -20,27 +21,40 @@ class State(Enum):
     FAILED = "failed"
 
 
-def file_stamp(path: Path) -> str | None:
-    """Return a file's size and time of change in one word, None if it is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return f"{status.st_size}-{status.st_mtime_ns}"
-
-
 def state(item: Item, model: str) -> State:
     """Return where an item stands towards the model of this label."""
     if own(item, Field.SCORE) is None:
-        return State.FAILED if own(item, Field.ERROR) else State.UNSCORED
-    stamp = file_stamp(item_path(item))
-    same_file = stamp is None or stamp == own(item, Field.FILE)
-    # A file that is not there has not changed: its disk may be unmounted.
-    return State.FRESH if same_file and own(item, Field.MODEL) == model else State.STALE
+        return State.UNSCORED if _is_due_again(item) else State.FAILED
+    same_model = own(item, Field.MODEL) == model
+    stamp = str(own(item, Field.FILE) or "")
+    is_fresh = same_model and holds_same_audio(item_path(item), stamp)
+    return State.FRESH if is_fresh else State.STALE
 
 
-def restamp(item: Item, path: Path) -> bool:
-    """Note that beets itself changed a scored item's file; tell whether that was news."""
-    if own(item, Field.SCORE) is None:
-        return False
-    return put(item, Field.FILE, file_stamp(path))
+def _is_due_again(item: Item) -> bool:
+    """Tell whether an item without a score never failed, or its missing file is back."""
+    error = str(own(item, Field.ERROR) or "")
+    return not error or (was_missing(error) and item_path(item).exists())
+
+
+def was_missing(error: str) -> bool:
+    """Tell whether an ``ai_error`` says that there was no file."""
+    return error.startswith(f"{Outcome.MISSING.value}:")
+
+
+def restamp(item: Item) -> bool:
+    """Bring a fresh item's stamp in line with tags that were written since its scoring.
+
+    So that the next look at the file needs its size and time alone. An error of the time
+    when the file was away goes, too. Nothing is stored.
+
+    Returns:
+        Whether the item was changed.
+    """
+    path = item_path(item)
+    is_back = was_missing(str(own(item, Field.ERROR) or "")) and path.exists()
+    changed = put(item, Field.ERROR, None) if is_back else False
+    if not is_current(path, str(own(item, Field.FILE) or "")):
+        stamp = file_stamp(path)
+        changed = (stamp is not None and put(item, Field.FILE, stamp)) or changed
+    return changed

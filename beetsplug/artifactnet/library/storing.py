@@ -108,6 +108,9 @@ def writing(library: Library) -> Iterator[None]:
     """
     with ExitStack() as stack:
         transaction = patiently(lambda: _begin(library, stack))
+        if transaction is None:
+            yield
+            return
         try:
             yield
             transaction.mutate("COMMIT")
@@ -118,11 +121,20 @@ def writing(library: Library) -> Iterator[None]:
             raise
 
 
-def _begin(library: Library, stack: ExitStack) -> Transaction:
-    """Enter a transaction that locks everybody else out, so that its end cannot fail."""
+def _begin(library: Library, stack: ExitStack) -> Transaction | None:
+    """Enter a transaction that locks everybody else out, so that its end cannot fail.
+
+    Returns:
+        None within a transaction of beets' own, which will end it.
+    """
     with ExitStack() as attempt:
         transaction = attempt.enter_context(library.transaction())
-        transaction.mutate("BEGIN EXCLUSIVE")
+        try:
+            transaction.mutate("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "within a transaction" not in str(error):
+                raise
+            return None
         stack.push(attempt.pop_all())
     return transaction
 

@@ -15,7 +15,6 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
-from beetsplug.artifactnet.library.freshness import file_stamp
 from beetsplug.artifactnet.results import (
     Outcome,
     SegmentScore,
@@ -25,6 +24,7 @@ from beetsplug.artifactnet.results import (
     Verdict,
 )
 from beetsplug.artifactnet.scoring.track import ai_share, decide
+from beetsplug.artifactnet.stamp import file_stamp
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
             put(item, name, None)
         item[Field.ERROR] = f"{result.outcome.value}: {result.detail}"
     else:
-        _apply_score(item, result.score)
+        _apply_score(item, result.score, result.stamp)
         put(item, Field.ERROR, None)
     redecide(item, judge)
 
 
-def _apply_score(item: Item, score: TrackScore) -> None:
+def _apply_score(item: Item, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
-    put(item, Field.FILE, file_stamp(item_path(item)))
+    put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
 def redecide(item: Item, judge: Judge) -> bool:

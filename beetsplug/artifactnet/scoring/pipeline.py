@@ -30,6 +30,7 @@ from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 log = logging.getLogger("beetsplug.artifactnet")
@@ -65,13 +66,14 @@ def score_file(path: Path, detector: Scorer, count: SegmentCount) -> TrackResult
     Raises:
         ModelError: The model itself is broken.
     """
+    stamp = file_stamp(path) or ""
     provenance = read_provenance(path)
     try:
         score = _score(path, detector, count)
     except FileError as error:
         outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
-        return TrackResult(path, outcome, detail=str(error), provenance=provenance)
-    return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
+        return TrackResult(path, outcome, detail=str(error), provenance=provenance, stamp=stamp)
+    return TrackResult(path, Outcome.SCORED, score, provenance=provenance, stamp=stamp)
 
 
 def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
