@@ -102,7 +102,7 @@ class TestTags:
 
 
 class TestAudio:
-    def test_other_audio_counts(self, audio: Path, container: str, tmp_path: Path) -> None:
+    def test_other_audio_counts(self, audio: Path, container: str) -> None:
         """Another recording of the same length and tags is another file."""
         stamp = file_stamp(audio)
         assert stamp is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Engine:
         paths: Iterable[Path],
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[int, TrackResult]]:
+    ) -> Generator[tuple[int, TrackResult]]:
         """Yield results as :func:`~beetsplug.artifactnet.scoring.pipeline.score_files` does."""
         from beetsplug.artifactnet.scoring.pipeline import score_files
 
@@ -57,6 +57,18 @@ class Engine:
         return shared_workers(
             self.settings.executor, self.settings.threads if threads is None else threads
         )
+
+    def check_executor(self, threads: int | None = None) -> None:
+        """Connect to the option ``executor`` where that is another machine.
+
+        Raises:
+            ConfigError: Nobody answers there.
+            MissingPackageError: The extra ``dask`` is not installed.
+        """
+        from beetsplug.artifactnet.workers import LOCAL
+
+        if self.settings.executor != LOCAL:
+            self.workers(threads)
 
 
 def make_engine(settings: Settings) -> Engine:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import beets
 import confuse
 from beets.dbcore import types
-from beets.library import Item, Library, parse_query_string
+from beets.library import Album, Item, Library
 from beets.plugins import BeetsPlugin
 
 from beetsplug.artifactnet import library
@@ -19,20 +18,19 @@ from beetsplug.artifactnet.commands import (
     aimodel_command,
     artifactnet_command,
 )
+from beetsplug.artifactnet.commands.imports import ImportScoring
 from beetsplug.artifactnet.commands.terminal import printable
-from beetsplug.artifactnet.engine import Engine, make_engine
-from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
-from beetsplug.artifactnet.library import Field, State
-from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
+from beetsplug.artifactnet.engine import make_engine
+from beetsplug.artifactnet.errors import ArtifactNetError
+from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.settings import DEFAULTS, Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import ClassVar
 
     from beets.events import EventType
     from beets.importer import ImportSession, ImportTask
-    from beets.library import Album
     from beets.logging import BeetsLogger
     from beets.ui import Subcommand
 
@@ -47,15 +45,16 @@ class ArtifactNetPlugin(BeetsPlugin):
         super().__init__("artifactnet")
         self.config.add(DEFAULTS)
         self.import_stages = [self.score_import]
-        self.export_to_tags: bool | None = None
-        """What the command line said of ``write``; None: what the configuration says."""
-        self._import_is_broken = False
+        self._import = ImportScoring(self.settings, self._log)
+        self._album_overrides = library.AlbumOverrides()
+        self._show_fields()
         # What the core has to say goes where the plugin's own lines go.
         logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
             ("write", self.before_write),
             ("database_change", self.follow_override),
             ("item_removed", self.after_removal),
+            ("import_begin", self.before_import),
             ("import", self.after_import),
         )
         for event, listener in listeners:
@@ -64,9 +63,26 @@ class ArtifactNetPlugin(BeetsPlugin):
             # in a thread of its own, while the importer writes, moves and stores.
             self.listeners[event].append(listener)
 
+    def _show_fields(self) -> None:
+        """Have formats show an unscored track's fields as empty, and sort it last."""
+        fields = (
+            (Item, library.ITEM_TYPES, self.template_fields),
+            (Album, library.ALBUM_TYPES, self.album_template_fields),
+        )
+        for model, field_types, template_fields in fields:
+            # Not the user's own words: beets takes an album's fields from its tracks again
+            # where the album loses them, and fails at a computed one.
+            names = [name for name in field_types if not name.startswith(Field.OVERRIDE)]
+            template_fields.update({name: library.stored_value(name) for name in names})
+            library.sort_unscored_last(model, [*field_types])
+
     def commands(self) -> list[Subcommand]:
         """Return ``beet artifactnet``, ``beet aibench`` and ``beet aimodel``."""
-        return [artifactnet_command(self), aibench_command(self), aimodel_command(self)]
+        return [
+            artifactnet_command(self.settings, self._log),
+            aibench_command(self),
+            aimodel_command(self),
+        ]
 
     @property
     def log(self) -> BeetsLogger:
@@ -83,157 +99,75 @@ class ArtifactNetPlugin(BeetsPlugin):
 
     # At import.
 
-    def score_import(self, _session: ImportSession, task: ImportTask) -> None:
-        """Score the items of an import task, and never stand in the import's way.
+    def before_import(self, **_: object) -> None:
+        """Refuse values of ours that ``--set`` and ``set_fields`` cannot set.
 
-        An exception here would end the whole import and leave its files unmoved.
+        Raises:
+            UserError: There is one. Later it would stop the import half-way.
         """
-        if self._import_is_broken:
-            return
-        try:
-            settings = self.settings()
-            if settings.auto:
-                self._score_task(task, settings)
-            if task.is_album:
-                # Tracks that were scored before may have come to a new album.
-                library.update_album(task.album)
-        except ArtifactNetError as error:
-            self._import_is_broken = True
-            self._log.error("nothing is scored in this import: {}", printable(str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
-            self._log.error("not scored: {!r}", error)
+        library.Refusal.ends_the_command = True
+        for name, view in beets.config["import"]["set_fields"].items():
+            value = str(view.get())
+            field_type = {**library.ITEM_TYPES, **library.ALBUM_TYPES}.get(name)
+            # What a template comes to is known with each item alone.
+            if field_type is not None and not set(value) & {"$", "%"}:
+                field_type.parse(value)
+        library.Refusal.ends_the_command = False
 
-    def _score_task(self, task: ImportTask, settings: Settings) -> None:
-        from beetsplug.artifactnet.workers import Cancelled
+    def score_import(self, _session: ImportSession, task: ImportTask) -> None:
+        """Score the items of an import task."""
+        self._import.score(task)
 
-        engine = make_engine(settings)
-        items = self._due_at_import(task, settings, engine)
-        results = engine.score(
-            [library.item_path(item) for item in items], is_cancelled=_import_was_aborted
-        )
-        try:
-            for place, result in results:
-                item = items[place]
-                library.store_result(item, result, engine.judge)
-                self._tell(item, result, settings)
-        except Cancelled:
-            self._log.debug("import aborted, scoring stopped")
-
-    def _due_at_import(
-        self, task: ImportTask, settings: Settings, engine: Engine
-    ) -> Sequence[Item]:
-        """Return the task's items that need a score and are not exempt."""
-        exempt = _parse_query(settings.auto_ignore)
-        return [
-            item
-            for item in task.imported_items()
-            if (settings.force or library.state(item, engine.judge.model) is not State.FRESH)
-            and not (exempt is not None and exempt.match(item))
-        ]
-
-    def _tell(self, item: Item, result: TrackResult, settings: Settings) -> None:
-        """Warn of a failure; say what was flagged, unless the user wants quiet."""
-        quiet = settings.quiet or beets.config["import"]["quiet"].get(bool)
-        verdict = library.own(item, Field.VERDICT)
-        if result.outcome is not Outcome.SCORED:
-            self._log.warning("not scored: {}", printable(f"{item.filepath}: {result.detail}"))
-        elif verdict != Verdict.REAL.value and not quiet:
-            score = library.own(item, Field.SCORE)
-            self._log.warning("{} {:.4f} {}", verdict, score, printable(str(item.filepath)))
-
-    def after_import(self, **_: object) -> None:
-        """Let the next import of this process try again."""
-        self._import_is_broken = False
+    def after_import(self, lib: Library, **_: object) -> None:
+        """Say what a quiet import found."""
+        library.Refusal.ends_the_command = True
+        self._import.finish(lib)
 
     # Tags.
 
     def before_write(self, item: Item, tags: dict[str, Any], **_: object) -> None:
-        """Add score and verdict to what beets is about to write."""
-        if self._exports_to_tags():
-            _add_media_fields()
-            tags.update(_tags(item))
-
-    def _exports_to_tags(self) -> bool:
-        if self.export_to_tags is not None:
-            return self.export_to_tags
+        """Add score and verdict to what beets is about to write, with ``write: yes``."""
         try:
-            return self.config["write"].get() is True
+            is_exported = self.config["write"].get() is True
         except confuse.ConfigError:
             # `beet write` must work with a broken section.
-            return False
+            return
+        if is_exported:
+            tags.update(library.score_tags(item))
 
     # Consistency.
 
     def follow_override(self, model: Item | Album, **_: object) -> None:
         """Let an override decide the verdict as soon as it is set or removed."""
-        if not isinstance(model, Item):
+        if isinstance(model, Item):
+            self._follow_item(model)
+        elif isinstance(model, Album):
+            self._album_overrides.album_stored(model)
+
+    def _follow_item(self, item: Item) -> None:
+        fields = (Field.OVERRIDE, Field.OVERRIDE_FROM, Field.VERDICT)
+        is_handed_down = self._album_overrides.is_running(item.album_id)
+        if not is_handed_down and not any(library.own(item, name) for name in fields):
             return
-        if not any(library.own(model, f) for f in (Field.OVERRIDE, Field.VERDICT)):
-            return
+        before = library.own(item, Field.OVERRIDE), library.own(item, Field.OVERRIDE_FROM)
+        done = self._album_overrides.item_stored(item)
+        after = library.own(item, Field.OVERRIDE), library.own(item, Field.OVERRIDE_FROM)
+        if self._redecide(item) or before != after:
+            library.store(item)
+        if done:
+            album = item.get_album()
+            name = "" if album is None else printable(f"{album.albumartist} - {album.album}")
+            self._log.info("ai_override of {}: tracks: {}", name, done)
+
+    def _redecide(self, item: Item) -> bool:
         try:
-            changed = library.redecide(model, make_engine(self.settings()).judge)
+            return library.redecide(item, make_engine(self.settings()).judge)
         except (ArtifactNetError, ValueError) as error:
             # `beet modify` must work with a broken section; the command will say so.
             self._log.debug("verdict left as it is: {}", error)
-            return
-        if changed:
-            library.store(model)
+            return False
 
     def after_removal(self, item: Item) -> None:
         """Count an album's flagged tracks again when one of its tracks goes."""
         if library.own(item, Field.VERDICT) is not None:
             library.update_album_of(item)
-
-
-def _import_was_aborted() -> bool:
-    """Tell whether beets has told this import stage's thread to end.
-
-    beets joins a stage's thread on Ctrl-C, and waits for the stage to return.
-    """
-    return bool(getattr(threading.current_thread(), "abort_flag", False))
-
-
-def _parse_query(text: str) -> Any:
-    """Return the query of ``auto_ignore``, None where there is none."""
-    from beets.dbcore.query import ParsingError
-
-    if not text.strip():
-        return None
-    try:
-        return parse_query_string(text, Item)[0]
-    except ParsingError as error:
-        raise ConfigError(f"artifactnet.auto_ignore: {error}") from error
-
-
-def _tags(item: Item) -> dict[str, float | str]:
-    """Return what ``write: yes`` adds to a file's tags: nothing for an unscored one."""
-    score = library.own(item, Field.SCORE)
-    verdict = library.own(item, Field.VERDICT)
-    if not isinstance(score, float) or not isinstance(verdict, str):
-        return {}
-    return {Field.SCORE: score, Field.VERDICT: verdict}
-
-
-def _add_media_fields() -> None:
-    """Teach MediaFile the two tags, without teaching beets to read them back.
-
-    Were they media fields of beets' items, ``beet update`` would overwrite scores with
-    what a file says, and with 0.0 where it says nothing.
-    """
-    import mediafile
-
-    for name, kind in ((Field.SCORE, float), (Field.VERDICT, str)):
-        # Not by hasattr(): a MediaField has no value on the class.
-        if name in vars(mediafile.MediaFile):
-            continue
-        tag = name.upper()
-        mediafile.MediaFile.add_field(
-            name,
-            mediafile.MediaField(
-                mediafile.MP3DescStorageStyle(tag, float_places=4),
-                mediafile.MP4StorageStyle(f"----:com.apple.iTunes:{tag}", float_places=4),
-                mediafile.StorageStyle(tag, float_places=4),
-                mediafile.ASFStorageStyle(tag, float_places=4),
-                out_type=kind,
-            ),
-        )

@@ -67,6 +67,8 @@ class Settings:
     """Where installed models lie."""
     thresholds_file: Path
     """Where calibrated thresholds are saved."""
+    forced_run_file: Path
+    """Where a run that scores everything again is noted while it lasts."""
 
     def thresholds(self, card: Thresholds) -> Thresholds:
         """Return the user's thresholds, and the model's where there are none.
@@ -126,6 +128,7 @@ def read_settings(config: confuse.ConfigView, config_folder: Path) -> Settings:
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
+        forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
 
 

@@ -68,12 +68,16 @@ class TestOutput(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines == ["nothing to score: 1 track scored"]
+        assert lines == ["nothing to score: 1 track has a score"]
         assert self.rows(item) == before
 
     def test_an_empty_query_result(self) -> None:
-        """A query that finds no track leaves nothing to score."""
-        assert self.run_lines("ai", "title:none") == ["nothing to score: 0 tracks scored"]
+        """A query that finds nothing is an error; an empty library is none."""
+        assert self.run_lines("ai") == ["nothing to score: 0 tracks have a score"]
+        with pytest.raises(UserError, match="artifactnet: no track matches title:none"):
+            self.run_command("ai", "title:none")
+        with pytest.raises(UserError, match="artifactnet: no album matches x"):
+            self.run_command("ai", "-a", "x")
 
     def test_skipped_tracks_are_counted(self) -> None:
         """What has a score already is skipped."""
@@ -161,7 +165,7 @@ class TestChoices(ArtifactNetHelper):
         reported = self.run_lines("artifactnet")
         lines = self.run_lines("artifactnet", "--outdated")
 
-        assert reported == ["nothing to score: 2 tracks scored, 1 outdated (--outdated)"]
+        assert reported == ["nothing to score: 2 tracks have a score, 1 outdated (--outdated)"]
         assert summary(lines[-1]) == (1, 1, 0, 0, 0)
         assert self.get("One").ai_verdict == "real"
         assert self.scored_at("Two") == before
@@ -177,7 +181,7 @@ class TestChoices(ArtifactNetHelper):
         kept = str(self.get("One").ai_model)
         self.run_command("artifactnet", "--outdated")
 
-        assert reported == ["nothing to score: 1 track scored, 1 outdated (--outdated)"]
+        assert reported == ["nothing to score: 1 track has a score, 1 outdated (--outdated)"]
         assert (kept, self.get("One").ai_model) == ("loudness-1.0", "loudness-2.0")
 
     def test_failures_are_not_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -195,7 +199,7 @@ class TestChoices(ArtifactNetHelper):
         (warning,) = said(caplog)
         assert warning.startswith(f"warning: not scored: {path}: ")
         assert reported == [
-            "nothing to score: 1 track scored, 1 failed before (--retry-failed)"
+            "nothing to score: 1 track has a score, 1 failed before (--retry-failed)"
         ]
         assert summary(retried[-1]) == (1, 1, 0, 0, 0)
         assert self.rows(self.get("Broken")).keys() == SCORE_FIELDS
@@ -258,7 +262,7 @@ class TestChoices(ArtifactNetHelper):
         score = f"{self.get('One').ai_score:.4f}"
         expected = {"AI_SCORE": score, "AI_VERDICT": "ai"} if is_written else {}
         assert our_tags(Path(item.filepath)) == expected
-        assert self.run_lines("artifactnet") == ["nothing to score: 1 track scored"]
+        assert self.run_lines("artifactnet") == ["nothing to score: 1 track has a score"]
 
     def test_one_writing_does_not_lead_to_another(self) -> None:
         """``-w`` holds for one run: what beets writes afterwards is as configured."""
@@ -429,7 +433,7 @@ class TestQueries(ArtifactNetHelper):
             (["ai_share:1"], ["Track 1"]),
             (["^ai_score:.."], ["Unscored"]),
             (["ai_score:..", "ai_score-"], ["Track 1", "Track 2", "Track 3"]),
-            (["ai_score+"], ["Unscored", "Track 3", "Track 2", "Track 1"]),
+            (["ai_score+"], ["Track 3", "Track 2", "Track 1", "Unscored"]),
             (["ai_scored:2020.."], ["Track 1", "Track 2", "Track 3"]),
             ([f"ai_model:={MODEL}"], ["Track 1", "Track 2", "Track 3"]),
         ],
@@ -465,8 +469,8 @@ class TestQueries(ArtifactNetHelper):
         assert len(self.run_lines("ls", "-a", query)) == n_albums
 
     def test_formats(self) -> None:
-        """Scores have four digits in formats; ``%ifdef`` tells the unscored apart."""
-        template = "$title %ifdef{ai_score,$ai_score $ai_verdict,none}"
+        """Scores have four digits in formats; of the unscored they are empty."""
+        template = "$title %if{$ai_score,$ai_score $ai_verdict,none}"
 
         lines = self.run_lines("ls", "-f", template, "title+")
 
@@ -579,19 +583,25 @@ class TestVerdicts(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines == ["1 verdict decided anew", "nothing to score: 3 tracks scored"]
+        score = self.get("Track 2").ai_score
+        assert lines == [
+            f"ai     {score:.4f}  Artist - Album - Track 2  (was unsure)",
+            "nothing to score: 3 tracks have a score, 1 changed verdict",
+        ]
         assert (self.verdicts(), self.n_flagged()) == (["ai", "ai", "real"], 2)
         assert [item.ai_score for item in self.lib.items()] == before
         assert self.get("Track 2").ai_share == 1.0
 
     def test_a_spoilt_timeline_does_not_stop_the_command(self) -> None:
         """Somebody's edit of a field is no reason for a traceback."""
-        self.run_command("modify", "-y", "ai_timeline=garbage", "title:Track 1")
+        item = self.get("Track 1")
+        item["ai_timeline"] = "garbage"
+        item.store()
         self.configure(ai_threshold=0.95, unsure_threshold=0.9)
 
         lines = self.run_lines("artifactnet")
 
-        assert lines[-1] == "nothing to score: 3 tracks scored"
+        assert lines[-1] == "nothing to score: 3 tracks have a score, 2 changed verdict"
         assert self.verdicts() == ["real", "real", "real"]
 
 
@@ -630,12 +640,15 @@ class TestProcess(ArtifactNetHelper):
         assert summary(failed.stdout.strip()) == (0, 0, 0, 0, 1)
         assert refused.stderr == ("error: artifactnet: --threads is -1, it must be 0 or more\n")
 
-    def test_a_terminal_gets_progress(self) -> None:
-        """A line that is written over shows what is done and how long the rest takes."""
+    @pytest.mark.parametrize("columns", [0, 30, 120])
+    def test_a_terminal_gets_progress(self, columns: int) -> None:
+        """A bar shows what is done and flagged and how long the rest takes, and goes."""
         pty = pytest.importorskip("pty")
+        termios = pytest.importorskip("termios")
         self.add_tracks()
         self.write_config()
         leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (24, columns))
 
         process = self.start_beet(
             "artifactnet", stdin=follower, stdout=follower, stderr=follower
@@ -648,9 +661,15 @@ class TestProcess(ArtifactNetHelper):
 
         assert process.wait(timeout=30) == 0
         text = shown.decode()
-        assert re.search(r"\r\d/6 \[\d+%\] \d+ songs/min, ETA \d+:\d\d", text)
+        bars = re.findall(r"\rscoring[^\r\n]*", text)
+        assert bars[0].startswith("\rscoring   0%|")
+        assert max(map(len, bars)) <= (columns or 80) + 1
+        if columns > 80:
+            assert re.search(r" [1-6]/6 \[.* left, .* tracks/s, \d ai\]", text)
         # The last one is blanked out before the summary.
         assert SUMMARY.search(text.splitlines()[-1].rpartition("\r")[2])
+        lines = [line.rpartition("\r")[2] for line in text.splitlines()]
+        assert sum("Artist - Album - Track" in line for line in lines) == self.N_TRACKS
 
     def test_ctrl_c_keeps_what_is_done(self) -> None:
         """The run ends with 130 within seconds; a second one scores the rest."""

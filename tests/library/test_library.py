@@ -240,7 +240,7 @@ class TestState(ArtifactNetHelper):
 
         item = self.get("Track 1")
 
-        assert item.ai_score == 0.9  # by beets' fallback to the album
+        assert item.ai_score is None
         assert state(item, JUDGE.model) is State.UNSCORED
 
 
@@ -318,7 +318,7 @@ class TestVerdict(ArtifactNetHelper):
         assert redecide(item, JUDGE)
         assert redecide(unscored, JUDGE)
         assert item.ai_verdict == "ai"
-        assert "ai_verdict" not in unscored
+        assert unscored.ai_verdict is None
 
     @pytest.mark.parametrize("timeline", ["", "garbage", "0.0:7.0"])
     def test_a_spoilt_timeline_costs_the_share_alone(self, timeline: str) -> None:
@@ -371,7 +371,12 @@ class TestAlbum(ArtifactNetHelper):
         """Values of an album whose tracks have lost their scores are removed."""
         album = self.add_album_of("ai")
         self.score("Track 1", scored(0.9))
-        assert self.rows(album).keys() == {"ai_album_score", "ai_album_flagged"}
+        assert self.rows(album).keys() == {
+            "ai_album_score",
+            "ai_album_flagged",
+            "ai_album_scored",
+            "ai_album_verdict",
+        }
 
         self.score("Track 1", failed(Outcome.UNREADABLE))
 

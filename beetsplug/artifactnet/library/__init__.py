@@ -6,42 +6,80 @@ from beetsplug.artifactnet.library.fields import (
     ALBUM_TYPES,
     ITEM_TYPES,
     Field,
+    Row,
     format_timeline,
     item_path,
     own,
     parse_timeline,
+    put,
 )
 from beetsplug.artifactnet.library.freshness import State, restamp, state, was_missing
+from beetsplug.artifactnet.library.overrides import AlbumOverrides
+from beetsplug.artifactnet.library.rows import (
+    find_ids,
+    find_unscored,
+    read_row,
+    read_rows,
+    store_row,
+    was_stored_since,
+)
 from beetsplug.artifactnet.library.storing import (
+    AlbumSummaries,
     patiently,
     store,
     store_result,
+    take_back_album_values,
     update_album,
     update_album_of,
     writing,
 )
-from beetsplug.artifactnet.library.verdicts import Judge, apply_result, override, redecide
+from beetsplug.artifactnet.library.tags import has_score_tags, score_tags
+from beetsplug.artifactnet.library.types import Refusal, sort_unscored_last, stored_value
+from beetsplug.artifactnet.library.verdicts import (
+    Judge,
+    album_verdict,
+    apply_result,
+    override,
+    redecide,
+)
 
 __all__ = [
     "ALBUM_TYPES",
     "ITEM_TYPES",
+    "AlbumOverrides",
+    "AlbumSummaries",
     "Field",
     "Judge",
+    "Refusal",
+    "Row",
     "State",
+    "album_verdict",
     "apply_result",
+    "find_ids",
+    "find_unscored",
     "format_timeline",
+    "has_score_tags",
     "item_path",
     "override",
     "own",
     "parse_timeline",
     "patiently",
+    "put",
+    "read_row",
+    "read_rows",
     "redecide",
     "restamp",
+    "score_tags",
+    "sort_unscored_last",
     "state",
     "store",
     "store_result",
+    "store_row",
+    "stored_value",
+    "take_back_album_values",
     "update_album",
     "update_album_of",
     "was_missing",
+    "was_stored_since",
     "writing",
 ]

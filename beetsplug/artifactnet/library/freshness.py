@@ -6,9 +6,9 @@ from enum import Enum
 
 from beets.library import Item
 
-from beetsplug.artifactnet.stamp import file_stamp, holds_same_audio, is_current
-from beetsplug.artifactnet.library.fields import Field, item_path, own, put
+from beetsplug.artifactnet.library.fields import Field, Row, item_path, own, put
 from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.stamp import file_stamp, holds_same_audio, is_current
 
 
 class State(Enum):
@@ -21,7 +21,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-def state(item: Item, model: str) -> State:
+def state(item: Item | Row, model: str) -> State:
     """Return where an item stands towards the model of this label."""
     if own(item, Field.SCORE) is None:
         return State.UNSCORED if _is_due_again(item) else State.FAILED
@@ -31,7 +31,7 @@ def state(item: Item, model: str) -> State:
     return State.FRESH if is_fresh else State.STALE
 
 
-def _is_due_again(item: Item) -> bool:
+def _is_due_again(item: Item | Row) -> bool:
     """Tell whether an item without a score never failed, or its missing file is back."""
     error = str(own(item, Field.ERROR) or "")
     return not error or (was_missing(error) and item_path(item).exists())
@@ -42,7 +42,7 @@ def was_missing(error: str) -> bool:
     return error.startswith(f"{Outcome.MISSING.value}:")
 
 
-def restamp(item: Item) -> bool:
+def restamp(item: Item | Row) -> bool:
     """Bring a fresh item's stamp in line with tags that were written since its scoring.
 
     So that the next look at the file needs its size and time alone. An error of the time

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from beets.library import Item
 
 from beetsplug.artifactnet.library.fields import (
     Field,
+    Row,
     format_timeline,
     item_path,
     own,
     parse_timeline,
     put,
 )
+from beetsplug.artifactnet.library.types import WORDS
 from beetsplug.artifactnet.results import (
     Outcome,
     SegmentScore,
@@ -36,7 +39,7 @@ class Judge:
     thresholds: Thresholds
 
 
-def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
+def apply_result(item: Item | Row, result: TrackResult, judge: Judge) -> None:
     """Put a result on an item, without storing it.
 
     A failure leaves nothing of an older score behind, with one exception: where the
@@ -56,7 +59,7 @@ def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
     redecide(item, judge)
 
 
-def _apply_score(item: Item, score: TrackScore, stamp: str) -> None:
+def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
@@ -65,7 +68,7 @@ def _apply_score(item: Item, score: TrackScore, stamp: str) -> None:
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
-def redecide(item: Item, judge: Judge) -> bool:
+def redecide(item: Item | Row, judge: Judge) -> bool:
     """Bring verdict and share in line with the thresholds; tell whether they changed.
 
     A score of another model keeps its verdict: these thresholds are not its own. The
@@ -87,7 +90,7 @@ def redecide(item: Item, judge: Judge) -> bool:
     return (own(item, Field.VERDICT), own(item, Field.SHARE)) != before
 
 
-def _segments(item: Item) -> tuple[SegmentScore, ...]:
+def _segments(item: Item | Row) -> tuple[SegmentScore, ...]:
     """Return the segments of an item's score, none where somebody spoilt the timeline."""
     try:
         return parse_timeline(str(own(item, Field.TIMELINE)))
@@ -95,7 +98,23 @@ def _segments(item: Item) -> tuple[SegmentScore, ...]:
         return ()
 
 
-def override(item: Item) -> Verdict | None:
-    """Return the user's own word on an item; anything but ``ai`` and ``real`` is none."""
-    word = str(own(item, Field.OVERRIDE) or "").strip().lower()
-    return Verdict(word) if word in (Verdict.AI.value, Verdict.REAL.value) else None
+def override(item: Item | Row) -> Verdict | None:
+    """Return the user's own word on an item; what is none of :data:`WORDS` is no word."""
+    return WORDS.get(str(own(item, Field.OVERRIDE) or "").strip().lower())
+
+
+def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:
+    """Return the verdict on an album, None where none of its tracks has one.
+
+    Args:
+        verdicts: Of each of its tracks.
+
+    Returns:
+        ``ai`` where at least half of the tracks are, ``real`` where all are, and otherwise
+        ``unsure``.
+    """
+    if not any(verdicts):
+        return None
+    if 2 * verdicts.count(Verdict.AI) >= len(verdicts):
+        return Verdict.AI
+    return Verdict.REAL if set(verdicts) == {Verdict.REAL} else Verdict.UNSURE

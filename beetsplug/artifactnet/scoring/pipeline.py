@@ -6,7 +6,7 @@ What goes wrong with one file becomes its :class:`Outcome` here, and nowhere els
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -108,7 +108,7 @@ def score_files(
     *,
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[int, TrackResult]]:
+) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
     The model is opened before the first file, so a broken one stops the run at once. A
