@@ -522,6 +522,16 @@ class TestFreshness(ImportHelper):
 
         self.assert_nothing_is_due(2)
 
+    def test_filetote_at_import(self) -> None:
+        """It moves what lies beside the music, and leaves the music alone."""
+        filetote = pytest.importorskip("beetsplug.filetote")
+        (self.album_path / "notes.txt").write_text("notes")
+        self.config["filetote"]["extensions"].set(".txt")
+        self.register_plugin(filetote.FiletotePlugin)
+        self.beet_import(n_matches=1)
+
+        self.assert_nothing_is_due(2)
+
     def test_writing_to_a_copy_is_no_change(self) -> None:
         """Tags that go into another file than the item's leave its score fresh."""
         self.beet_import()

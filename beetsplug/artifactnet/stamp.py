@@ -11,6 +11,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,11 +20,25 @@ _CHECK_BYTES = 4096
 _MAX_CHUNKS = 10_000
 """No real file has as many; a made-up one must not keep anybody busy."""
 
+StrPath = str | os.PathLike[str]
+"""A path; of many files a text, which costs a tenth of a :class:`~pathlib.Path`."""
+
 Span = tuple[int, int]
 """Where a piece of audio begins, and how long it is, bytes."""
 
 
-def file_stamp(path: Path) -> str | None:
+class Change(Enum):
+    """What has become of a file since it got its stamp."""
+
+    NONE = "none"
+    TAGS = "tags"
+    """Written to, and the audio is the same."""
+    AUDIO = "audio"
+    GONE = "gone"
+    """Not there, or not readable: its disk may be unmounted."""
+
+
+def file_stamp(path: StrPath) -> str | None:
     """Return ``SIZE-TIME-CHECKSUM`` of a file, None if it cannot be read.
 
     ``TIME`` is its time of change in nanoseconds, ``CHECKSUM`` is of its audio alone.
@@ -34,42 +49,35 @@ def file_stamp(path: Path) -> str | None:
         return None
 
 
-def holds_same_audio(path: Path, stamp: str) -> bool:
-    """Tell whether a file still has the audio that it had when it got this stamp.
+def change_since(path: StrPath, stamp: str) -> Change:
+    """Return what has become of a file since it got this stamp.
 
-    Size and time decide where they are the same, so most files are not opened. Otherwise
-    the checksum does, and tags that somebody wrote do not count. A file that is not there,
-    or cannot be read, has not changed: its disk may be unmounted.
+    Where size and time are the same nothing has, so most files are not opened. Otherwise
+    the checksum decides between tags and audio.
     """
-    size, time_ns, checksum = (*stamp.split("-"), "", "", "")[:3]
     try:
-        if _quick_stamp(path) == f"{size}-{time_ns}":
-            return True
-        return bool(checksum) and _audio_checksum(path) == checksum
+        quick = _quick_stamp(path)
+        if stamp.startswith(quick) and stamp[len(quick) :][:1] in {"", "-"}:
+            return Change.NONE
+        checksum = (*stamp.split("-"), "", "", "")[2]
+        is_same = bool(checksum) and _audio_checksum(path) == checksum
     except OSError:
-        return True
+        return Change.GONE
+    return Change.TAGS if is_same else Change.AUDIO
 
 
-def is_current(path: Path, stamp: str) -> bool:
-    """Tell whether a file has the size and the time of change of a stamp."""
-    try:
-        return stamp.startswith(f"{_quick_stamp(path)}-")
-    except OSError:
-        return False
-
-
-def _quick_stamp(path: Path) -> str:
-    status = path.stat()
+def _quick_stamp(path: StrPath) -> str:
+    status = os.stat(path)  # noqa: PTH116 - of many files
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _audio_checksum(path: Path) -> str:
+def _audio_checksum(path: StrPath) -> str:
     """Return a checksum of the audio's length and of blocks spread evenly over it."""
     digest = hashlib.blake2b(digest_size=8)
     # Before anything opens it: a pipe without a writer would block for ever.
-    if not path.is_file():
+    if not Path(path).is_file():
         raise OSError("not a regular file")
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         spans, is_ogg = _audio_spans(file)
         length = sum(size for _, size in spans)
         digest.update(str(length).encode())

@@ -19,6 +19,7 @@ from beetsplug.artifactnet.library import (
     Judge,
     State,
     apply_result,
+    examine,
     format_timeline,
     override,
     parse_timeline,
@@ -171,9 +172,9 @@ class TestState(ArtifactNetHelper):
         before = str(item.ai_file)
         os.utime(item.filepath, (1, 1))
 
-        assert state(item, JUDGE.model) is State.FRESH
-        assert restamp(item)
-        assert not restamp(item)
+        assert examine(item, JUDGE.model) == (State.FRESH, True)
+        restamp(item)
+        assert examine(item, JUDGE.model) == (State.FRESH, False)
         assert item.ai_file != before
         assert item.ai_file.split("-")[2] == before.split("-")[2]
 
@@ -219,9 +220,9 @@ class TestState(ArtifactNetHelper):
         """A scored file that was away for a while has its score, and no error."""
         item = self.scored_item()
         store_result(item, failed(Outcome.MISSING), JUDGE)
-        assert state(item, JUDGE.model) is State.FRESH
+        assert examine(item, JUDGE.model) == (State.FRESH, True)
 
-        assert restamp(item)
+        restamp(item)
 
         assert "ai_error" not in item.keys(with_album=False)
 

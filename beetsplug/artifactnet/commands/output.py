@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +28,7 @@ _JSON_FIELDS = {
 
 def json_line(row: Row) -> str:
     """Return a track as one JSON object on one line, in ASCII."""
-    values: dict[str, Any] = {"path": os.fspath(row.filepath), "id": row.id or None}
+    values: dict[str, Any] = {"path": row.file, "id": row.id or None}
     values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
     try:
         segments = parse_timeline(str(row.get(Field.TIMELINE) or ""))

@@ -138,7 +138,7 @@ def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
         with closing(results):
             progress.show(0)
             for _, result in results:
-                row = Row(0, result.path, {})
+                row = Row(0, str(result.path), {})
                 library.apply_result(row, result, run.engine.judge)
                 tally.count(str(result.path), result, row.get(Field.VERDICT))
                 with progress.above():

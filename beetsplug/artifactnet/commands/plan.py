@@ -68,7 +68,7 @@ def make_plan(rows: Iterable[Row], judge: Judge, wanted: Wanted) -> Plan:
     """
     plan = Plan()
     for row in rows:
-        state = library.state(row, judge.model)
+        state, is_changed = library.examine(row, judge.model)
         if wanted.is_due(row, state):
             plan.due.append(row)
             continue
@@ -77,16 +77,15 @@ def make_plan(rows: Iterable[Row], judge: Judge, wanted: Wanted) -> Plan:
         plan.n_scored += state is not State.FAILED
         if wanted.write and state is State.FRESH:
             plan.to_write.append(row.id)
-        _update(row, state, judge, plan)
+        _update(row, judge, plan, is_changed=is_changed)
     return plan
 
 
-def _update(row: Row, state: State, judge: Judge, plan: Plan) -> None:
+def _update(row: Row, judge: Judge, plan: Plan, *, is_changed: bool) -> None:
     before = row.get(Field.VERDICT)
-    is_changed = library.redecide(row, judge)
-    if state is State.FRESH:
-        is_changed = library.restamp(row) or is_changed
     if is_changed:
+        library.restamp(row)
+    if library.redecide(row, judge) or is_changed:
         plan.changed.append(row)
     if isinstance(before, str) and row.get(Field.VERDICT) != before:
         plan.old_verdicts[row.id] = before

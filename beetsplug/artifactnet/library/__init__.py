@@ -13,7 +13,7 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
-from beetsplug.artifactnet.library.freshness import State, restamp, state, was_missing
+from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
 from beetsplug.artifactnet.library.overrides import AlbumOverrides
 from beetsplug.artifactnet.library.rows import (
     find_ids,
@@ -55,6 +55,7 @@ __all__ = [
     "State",
     "album_verdict",
     "apply_result",
+    "examine",
     "find_ids",
     "find_unscored",
     "format_timeline",

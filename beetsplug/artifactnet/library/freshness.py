@@ -8,7 +8,7 @@ from beets.library import Item
 
 from beetsplug.artifactnet.library.fields import Field, Row, item_path, own, put
 from beetsplug.artifactnet.results import Outcome
-from beetsplug.artifactnet.stamp import file_stamp, holds_same_audio, is_current
+from beetsplug.artifactnet.stamp import Change, change_since, file_stamp
 
 
 class State(Enum):
@@ -23,18 +23,21 @@ class State(Enum):
 
 def state(item: Item | Row, model: str) -> State:
     """Return where an item stands towards the model of this label."""
-    if own(item, Field.SCORE) is None:
-        return State.UNSCORED if _is_due_again(item) else State.FAILED
-    same_model = own(item, Field.MODEL) == model
-    stamp = str(own(item, Field.FILE) or "")
-    is_fresh = same_model and holds_same_audio(item_path(item), stamp)
-    return State.FRESH if is_fresh else State.STALE
+    return examine(item, model)[0]
 
 
-def _is_due_again(item: Item | Row) -> bool:
-    """Tell whether an item without a score never failed, or its missing file is back."""
+def examine(item: Item | Row, model: str) -> tuple[State, bool]:
+    """Return where an item stands, and whether :func:`restamp` has something to do."""
     error = str(own(item, Field.ERROR) or "")
-    return not error or (was_missing(error) and item_path(item).exists())
+    is_back = was_missing(error) and item_path(item).exists()
+    if own(item, Field.SCORE) is None:
+        return (State.FAILED if error and not is_back else State.UNSCORED), False
+    if own(item, Field.MODEL) != model:
+        return State.STALE, False
+    change = change_since(_file(item), str(own(item, Field.FILE) or ""))
+    if change is Change.AUDIO:
+        return State.STALE, False
+    return State.FRESH, is_back or change is Change.TAGS
 
 
 def was_missing(error: str) -> bool:
@@ -42,19 +45,16 @@ def was_missing(error: str) -> bool:
     return error.startswith(f"{Outcome.MISSING.value}:")
 
 
-def restamp(item: Item | Row) -> bool:
-    """Bring a fresh item's stamp in line with tags that were written since its scoring.
+def _file(item: Item | Row) -> str:
+    return item.file if isinstance(item, Row) else str(item.filepath)
 
-    So that the next look at the file needs its size and time alone. An error of the time
-    when the file was away goes, too. Nothing is stored.
 
-    Returns:
-        Whether the item was changed.
+def restamp(item: Item | Row) -> None:
+    """Bring a fresh item in line with its file: tags were written, or it is back.
+
+    So that the next look at the file needs its size and time alone. Nothing is stored.
     """
-    path = item_path(item)
-    is_back = was_missing(str(own(item, Field.ERROR) or "")) and path.exists()
-    changed = put(item, Field.ERROR, None) if is_back else False
-    if not is_current(path, str(own(item, Field.FILE) or "")):
-        stamp = file_stamp(path)
-        changed = (stamp is not None and put(item, Field.FILE, stamp)) or changed
-    return changed
+    put(item, Field.ERROR, None)
+    stamp = file_stamp(_file(item))
+    if stamp is not None:
+        put(item, Field.FILE, stamp)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from beets.dbcore import types
 from beets.dbcore.query import InvalidQueryArgumentValueError, InvalidQueryError
 from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library, parse_query_parts
@@ -77,7 +77,7 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
 
     A few thousand at a time: a library may have millions.
     """
-    wanted = sorted(ids)
+    wanted, file_of = sorted(ids), _file_of()
     for start in range(0, len(wanted), _ROWS_AT_ONCE):
         part = wanted[start : start + _ROWS_AT_ONCE]
         is_wanted = set(part).__contains__
@@ -85,21 +85,42 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
             found = transaction.query(_ROWS_SQL, (*_NAMES, part[0], part[-1]))
         for item_id, path, values in found:
             if is_wanted(item_id):
-                yield Row(item_id, _path(path), _read_values(values))
+                yield Row(item_id, file_of(path), _read_values(values))
 
 
-def _read_values(values: str) -> dict[str, object]:
-    read = {
-        name: ITEM_TYPES[name].from_sql(value) for name, value in json.loads(values).items()
-    }
-    return {name: value for name, value in read.items() if value is not None}
+_READ = {
+    name: field_type.from_sql
+    for name, field_type in ITEM_TYPES.items()
+    if not isinstance(field_type, types.String)
+}
+"""Name -> what reads the value; texts are as the database has them."""
+
+
+def _read_values(text: str) -> dict[str, object]:
+    values: dict[str, Any] = json.loads(text)
+    for name in _READ.keys() & values.keys():
+        values[name] = _READ[name](values[name])
+        if values[name] is None:
+            del values[name]
+    return values
 
 
 _from_sql = Item._type("path").from_sql  # noqa: SLF001 - how beets reads a path itself
 
 
-def _path(path: bytes) -> Path:
-    return Path(os.fsdecode(_from_sql(path)))
+def _file_of() -> Callable[[bytes], str]:
+    """Return what makes an absolute path of one in the database, as beets would.
+
+    beets takes five times as long for each; but for odd ones its folder in front is all.
+    """
+    folder, is_plain = _from_sql(b"x")[: -len(b"/x")], os.sep == "/"
+
+    def file(path: bytes) -> str:
+        if is_plain and folder and path[:1] not in {b"/", b"~"} and b".." not in path:
+            return os.fsdecode(folder + b"/" + path)
+        return os.fsdecode(_from_sql(path))
+
+    return file
 
 
 def find_unscored(library: Library) -> set[int]:

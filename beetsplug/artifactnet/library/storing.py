@@ -126,12 +126,11 @@ def _track_values(album: Album) -> tuple[list[Verdict | None], list[float]]:
 def take_back_album_values(album: Album) -> None:
     """Remove an album's values from its tracks: beets hands them down on a reimport."""
     with album.db.transaction() as transaction:
-        marks = ", ".join("?" * len(ALBUM_TYPES))
         rows = transaction.query(
             "SELECT DISTINCT entity_id FROM item_attributes"
             " JOIN items ON items.id = entity_id"
-            f" WHERE album_id = ? AND key IN ({marks})",
-            (album.id, *ALBUM_TYPES),
+            " WHERE album_id = ? AND key LIKE 'ai_album_%'",
+            (album.id,),
         )
     for item in filter(None, (album.db.get_item(row[0]) for row in rows)):
         changed = [put(item, name, None) for name in ALBUM_TYPES]

@@ -14,19 +14,18 @@ from beetsplug.artifactnet.library.fields import (
     format_timeline,
     item_path,
     own,
-    parse_timeline,
     put,
+    timeline_probabilities,
 )
 from beetsplug.artifactnet.library.types import WORDS
 from beetsplug.artifactnet.results import (
     Outcome,
-    SegmentScore,
     Thresholds,
     TrackResult,
     TrackScore,
     Verdict,
 )
-from beetsplug.artifactnet.scoring.track import ai_share, decide
+from beetsplug.artifactnet.scoring.track import decide, share_above
 from beetsplug.artifactnet.stamp import file_stamp
 
 
@@ -77,10 +76,10 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     before = own(item, Field.VERDICT), own(item, Field.SHARE)
     word, score = override(item), own(item, Field.SCORE)
     is_ours = own(item, Field.MODEL) == judge.model
-    segments = _segments(item) if is_ours else ()
-    if segments:
+    share = _share(item, judge.thresholds) if is_ours else None
+    if share is not None:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
-        put(item, Field.SHARE, round(ai_share(segments, judge.thresholds), 4))
+        put(item, Field.SHARE, round(share, 4))
     if word is not None:
         item[Field.VERDICT] = word.value
     elif not isinstance(score, float):
@@ -90,12 +89,13 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     return (own(item, Field.VERDICT), own(item, Field.SHARE)) != before
 
 
-def _segments(item: Item | Row) -> tuple[SegmentScore, ...]:
-    """Return the segments of an item's score, none where somebody spoilt the timeline."""
+def _share(item: Item | Row, thresholds: Thresholds) -> float | None:
+    """Return the share of segments at or above ``ai``, None for a timeline that is none."""
     try:
-        return parse_timeline(str(own(item, Field.TIMELINE)))
+        probabilities = timeline_probabilities(str(own(item, Field.TIMELINE) or ""))
     except ValueError:
-        return ()
+        return None
+    return share_above(probabilities, thresholds.ai) if probabilities else None
 
 
 def override(item: Item | Row) -> Verdict | None:
