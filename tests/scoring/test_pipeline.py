@@ -323,7 +323,7 @@ def test_closing_stops(tracks: list[Path], tmp_path: Path, workers: LocalWorkers
     left = iter(tracks)
     results = score_files(left, detector_in(tmp_path), 7, workers)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(list(left)) >= len(tracks) - 4
     again = score_files(tracks[:2], detector_in(tmp_path), 7, workers)
     assert len(list(again)) == 2

@@ -261,7 +261,11 @@ class ScoreRun:
             with closing(results):
                 progress.show(0)
                 for place, result in results:
-                    self._store(queue.taken[place], result, albums, progress)
+                    row = queue.taken[place]
+                    if self._is_taken(row):
+                        queue.pass_over()
+                    else:
+                        self._store(row, result, albums, progress)
                     progress.show(self.tally.n_done, self.tally.note())
         except KeyboardInterrupt:
             self._finish(albums, progress)
@@ -278,6 +282,10 @@ class ScoreRun:
             n_files = count_of(self.tally.n_failed, "file")
             raise UserError(f"artifactnet: none of {n_files} could be scored")
 
+    def _is_taken(self, row: Row) -> bool:
+        """Tell whether another run has stored a result in the meantime."""
+        return library.patiently(lambda: library.was_stored_since(self.lib, row))
+
     def _finish(self, albums: library.AlbumSummaries, progress: Progress) -> None:
         progress.clear()
         albums.finish()
@@ -293,9 +301,8 @@ class ScoreRun:
     ) -> None:
         """Store one result and print its line where it has one."""
         item = library.patiently(lambda: self.lib.get_item(row.id))
-        if item is None or library.was_stored_since(self.lib, row):
-            # It was removed, or scored by another run, while its file was being scored.
-            self.tally.n_passed_over += item is not None
+        if item is None:
+            # It was removed from the library while its file was being scored.
             return
         library.store_result(item, result, self.engine.judge, albums)
         is_scored = result.outcome is Outcome.SCORED
@@ -330,15 +337,18 @@ class _Queue:
         while self._waiting:
             row = self._waiting.pop()
             if library.was_stored_since(self._lib, row):
-                self._pass_over()
+                self.pass_over()
                 continue
             self.taken.append(row)
             yield row.filepath
 
-    def _pass_over(self) -> None:
+    def pass_over(self) -> None:
+        """Count a track that another run was quicker with; go on in another order.
+
+        In the same order two runs would go on side by side, and both score everything.
+        """
         self._tally.n_passed_over += 1
         if not self._is_shuffled:
-            # Two runs in the same order would go on side by side, and both score all.
             random.shuffle(self._waiting)
             self._is_shuffled = True
 

@@ -150,7 +150,7 @@ def store_row(library: Library, row: Row, albums: AlbumSummaries | None = None) 
 
 
 def was_stored_since(library: Library, row: Row) -> bool:
-    """Tell whether a track got a result since its row was read, or is gone."""
+    """Tell whether a track got a result since its row was read; one that is gone did not."""
     now = read_row(library, row.id)
     names = (Field.SCORED, Field.ERROR)
-    return now is None or any(now.get(name) != row.get(name) for name in names)
+    return now is not None and any(now.get(name) != row.get(name) for name in names)
