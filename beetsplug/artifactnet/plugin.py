@@ -156,7 +156,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.store(item)
         if done:
             album = item.get_album()
-            name = "" if album is None else printable(f"{album.albumartist} - {album.album}")
+            name = "" if album is None else printable(str(album.album))
             self._log.info("ai_override of {}: tracks: {}", name, done)
 
     def _redecide(self, item: Item) -> bool:
