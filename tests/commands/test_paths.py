@@ -83,6 +83,9 @@ class TestPaths(ArtifactNetHelper):
         assert self.run_lines("ai", ".")[-1].startswith("2 scored, none stored")
         assert self.run_lines("ai", "demo/")[-1].startswith("1 scored, none stored")
         assert self.run_lines("ai", "demo")[-1].startswith("1 scored, 0 skipped")
+        (self.outside / "demo").rename("music")
+        with pytest.raises(UserError, match="matches music; for the folder write music/"):
+            self.run_command("ai", "music")
 
     @pytest.mark.parametrize("name", ["日本.flac", "a b'c\".flac", "-x.flac", b"\xff\xfe.flac"])
     def test_names(self, name: str | bytes) -> None:

@@ -118,8 +118,7 @@ class ImportScoring:
         except Cancelled:
             self.log.debug("import aborted, scoring stopped")
         if items and task.is_album and not _is_quiet(settings):
-            name = printable(f"{task.album.albumartist} - {task.album.album}")
-            self.log.warning("{}: {}", name, counts)
+            self.log.warning("{}: {}", _album_name(task, items), counts)
 
     def _due(self, task: ImportTask, settings: Settings, engine: Engine) -> Sequence[Item]:
         """Return the task's items that need a score and are not exempt."""
@@ -168,6 +167,13 @@ class ImportScoring:
             ui.print_(line)
         if total.n_ai or total.n_unsure or total.n_failed:
             ui.print_(f"{count_of(total.n_scored + total.n_failed, 'track')} imported: {total}")
+
+
+def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
+    """Return artist and album, the folder's name where there is no album tag."""
+    if not task.album.album:
+        return printable(items[0].filepath.parent.name)
+    return printable(f"{task.album.albumartist} - {task.album.album}")
 
 
 def _is_quiet(settings: Settings) -> bool:

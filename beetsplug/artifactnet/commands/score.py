@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -155,7 +156,9 @@ class ScoreRun:
         """Score what a query finds."""
         ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
         if not ids and args:
-            raise UserError(f"artifactnet: no {self._noun()} matches {_words(args)}")
+            raise UserError(
+                f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
+            )
         self.score_ids(ids, args)
         if self.opts.json:
             for row in self._in_order(ids):
@@ -351,6 +354,11 @@ class _Queue:
         if not self._is_shuffled:
             random.shuffle(self._waiting)
             self._is_shuffled = True
+
+
+def _hint(args: Sequence[str]) -> str:
+    folder = next((arg for arg in args if Path(arg).is_dir()), None)
+    return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
 
 
 def _words(args: Sequence[str]) -> str:
