@@ -57,38 +57,40 @@ class Plan:
         """How many are not scored in this run."""
         return self.n_scored + self.n_failed
 
+    def add(self, rows: Iterable[Row], judge: Judge, wanted: Wanted) -> list[Row]:
+        """Tell tracks apart; bring the others than the due up to date, in the rows alone.
 
-def make_plan(rows: Iterable[Row], judge: Judge, wanted: Wanted) -> Plan:
-    """Tell tracks apart; bring what is stored of the others up to date, in the rows alone.
+        Args:
+            rows: The tracks.
+            judge: Model and thresholds.
+            wanted: What the user asks for.
 
-    Args:
-        rows: The tracks.
-        judge: Model and thresholds.
-        wanted: What the user asks for.
-    """
-    plan = Plan()
-    for row in rows:
-        state, is_changed = library.examine(row, judge.model)
-        if wanted.is_due(row, state):
-            plan.due.append(row)
-            continue
-        plan.n_stale += state is State.STALE
-        plan.n_failed += state is State.FAILED
-        plan.n_scored += state is not State.FAILED
-        if wanted.write and state is State.FRESH:
-            plan.to_write.append(row.id)
-        _update(row, judge, plan, is_changed=is_changed)
-    return plan
+        Returns:
+            Those that are due.
+        """
+        due = []
+        for row in rows:
+            state, is_changed = library.examine(row, judge.model)
+            if wanted.is_due(row, state):
+                due.append(row)
+                continue
+            self.n_stale += state is State.STALE
+            self.n_failed += state is State.FAILED
+            self.n_scored += state is not State.FAILED
+            if wanted.write and state is State.FRESH:
+                self.to_write.append(row.id)
+            self._update(row, judge, is_changed=is_changed)
+        self.due.extend(due)
+        return due
 
-
-def _update(row: Row, judge: Judge, plan: Plan, *, is_changed: bool) -> None:
-    before = row.get(Field.VERDICT)
-    if is_changed:
-        library.restamp(row)
-    if library.redecide(row, judge) or is_changed:
-        plan.changed.append(row)
-    if isinstance(before, str) and row.get(Field.VERDICT) != before:
-        plan.old_verdicts[row.id] = before
+    def _update(self, row: Row, judge: Judge, *, is_changed: bool) -> None:
+        before = row.get(Field.VERDICT)
+        if is_changed:
+            library.restamp(row)
+        if library.redecide(row, judge) or is_changed:
+            self.changed.append(row)
+        if isinstance(before, str) and row.get(Field.VERDICT) != before:
+            self.old_verdicts[row.id] = before
 
 
 def store_changes(lib: Library, plan: Plan) -> None:

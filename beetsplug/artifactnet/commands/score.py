@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +23,7 @@ from beetsplug.artifactnet.commands.output import (
     summary,
 )
 from beetsplug.artifactnet.commands.paths import named_paths, score_paths
-from beetsplug.artifactnet.commands.plan import Plan, Wanted, make_plan, store_changes
+from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
     INTERRUPTED,
     HelpfulParser,
@@ -142,6 +142,7 @@ class ScoreRun:
         self.quiet = opts.quiet or opts.json or settings.quiet
         self.write = settings.write if opts.write is None else opts.write
         self.tally = Tally()
+        self.progress = Progress(0, quiet=True)
 
     def run(self, args: list[str]) -> None:
         """Score what the arguments name: files, or tracks of the library."""
@@ -176,26 +177,41 @@ class ScoreRun:
 
     def score_ids(self, ids: Sequence[int], args: Sequence[str]) -> Plan:
         """Score those of these tracks that are due, and bring the others up to date."""
-        wanted = self._wanted(args)
-        if not self.opts.pretend and library.find_unscored(self.lib) & set(ids):
-            # They start while the rest of the library is looked through.
-            self.engine.workers(self.opts.threads)
-        plan = library.patiently(
-            lambda: make_plan(library.read_rows(self.lib, ids), self.engine.judge, wanted)
-        )
+        wanted, plan = self._wanted(args), Plan()
         place = {item_id: number for number, item_id in enumerate(ids)}
-        plan.due.sort(key=lambda row: place[row.id])
+        unscored = set() if self.force else library.find_unscored(self.lib) & place.keys()
+
+        def add(some: Iterable[int]) -> list[Row]:
+            rows = library.read_rows(self.lib, some)
+            due = plan.add(rows, self.engine.judge, wanted)
+            return sorted(due, key=lambda row: place[row.id])
+
+        def add_rest() -> list[Row]:
+            due = add(place.keys() - unscored)
+            if not self.opts.pretend:
+                self._store_changes(plan)
+            return due
+
+        # What has no score is found at once, and its scoring begins; the rest of a large
+        # library is looked through meanwhile.
+        due = add(unscored)
+        if self.opts.pretend or not due:
+            due = sorted([*due, *add_rest()], key=lambda row: place[row.id])
+            self._score_all(plan, due, list)
+        else:
+            self._score_all(plan, due, add_rest)
+        return plan
+
+    def _score_all(self, plan: Plan, due: list[Row], more: Callable[[], list[Row]]) -> None:
         if self.opts.pretend:
-            self._pretend(plan)
-            return plan
-        self._store_changes(plan)
-        if plan.due:
-            self._score(plan)
+            self._pretend(due)
+            return
+        if due:
+            self._score(plan, due, more)
         elif not self.opts.json:
             ui.print_(nothing_to_do(self.tally, plan))
         if self.force:
             forced.end(self.settings.forced_run_file)
-        return plan
 
     def _wanted(self, args: Sequence[str]) -> Wanted:
         since = 0.0
@@ -225,13 +241,13 @@ class ScoreRun:
             )
         return began if is_resumed else float("inf")
 
-    def _pretend(self, plan: Plan) -> None:
+    def _pretend(self, due: Sequence[Row]) -> None:
         if not self.quiet:
-            for row in plan.due:
+            for row in due:
                 item = self.lib.get_item(row.id)
                 if item is not None:
                     ui.print_(title(item))
-        ui.print_(f"{count_of(len(plan.due), 'track')} would be scored")
+        ui.print_(f"{count_of(len(due), 'track')} would be scored")
 
     def _store_changes(self, plan: Plan) -> None:
         """Store what follows from stored scores; name changed verdicts; write tags."""
@@ -241,7 +257,8 @@ class ScoreRun:
             for item_id, old in plan.old_verdicts.items():
                 item = self.lib.get_item(item_id)
                 if item is not None:
-                    ui.print_(f"{verdict_line(item)}  (was {old})")
+                    with self.progress.above():
+                        ui.print_(f"{verdict_line(item)}  (was {old})")
         for item_id in plan.to_write:
             item = self.lib.get_item(item_id)
             if item is not None and not library.has_score_tags(item):
@@ -255,10 +272,10 @@ class ScoreRun:
         library.store(item)
         return True
 
-    def _score(self, plan: Plan) -> None:
-        queue = _Queue(self.lib, plan.due, self.tally)
+    def _score(self, plan: Plan, due: list[Row], more: Callable[[], list[Row]]) -> None:
         albums = library.AlbumSummaries(self.lib)
-        progress = Progress(len(plan.due), quiet=self.quiet, log=self.log)
+        self.progress = progress = Progress(len(due), quiet=self.quiet, log=self.log)
+        queue = _Queue(self.lib, due, self.tally, more)
         results = self.engine.score(queue.paths(), self.opts.threads)
         try:
             with closing(results):
@@ -269,6 +286,7 @@ class ScoreRun:
                         queue.pass_over()
                     else:
                         self._store(row, result, albums, progress)
+                    progress.n_total = len(plan.due)
                     progress.show(self.tally.n_done, self.tally.note())
         except KeyboardInterrupt:
             self._finish(albums, progress)
@@ -287,7 +305,7 @@ class ScoreRun:
 
     def _is_taken(self, row: Row) -> bool:
         """Tell whether another run has stored a result in the meantime."""
-        return library.patiently(lambda: library.was_stored_since(self.lib, row))
+        return library.was_stored_since(self.lib, row)
 
     def _finish(self, albums: library.AlbumSummaries, progress: Progress) -> None:
         progress.clear()
@@ -328,15 +346,26 @@ class ScoreRun:
 class _Queue:
     """Tracks on their way to the workers, without those that another run has stored."""
 
-    def __init__(self, lib: Library, due: Sequence[Row], tally: Tally) -> None:
-        self._lib, self._tally = lib, tally
+    def __init__(
+        self,
+        lib: Library,
+        due: Sequence[Row],
+        tally: Tally,
+        more: Callable[[], list[Row]],
+    ) -> None:
+        self._lib, self._tally, self._more = lib, tally, more
         self._waiting = list(reversed(due))
         self._is_shuffled = False
         self.taken: list[Row] = []
         """Those that were handed out, in order."""
 
     def paths(self) -> Iterator[Path]:
-        """Yield the path of each track whose turn comes."""
+        """Yield the path of each track whose turn comes, then of those found meanwhile."""
+        yield from self._turns()
+        self._waiting = list(reversed(self._more()))
+        yield from self._turns()
+
+    def _turns(self) -> Iterator[Path]:
         while self._waiting:
             row = self._waiting.pop()
             if library.was_stored_since(self._lib, row):

@@ -156,13 +156,14 @@ class Progress:
     _EVERY_S = 60.0
 
     def __init__(self, n_total: int, *, quiet: bool, log: BeetsLogger | None = None) -> None:
-        self._n_total, self._log = n_total, log
+        self.n_total, self._log = n_total, log
         self._started = self._logged = time.monotonic()
         self._bar = None if quiet or not sys.stderr.isatty() else _bar(n_total)
 
     def show(self, n_done: int, note: str = "") -> None:
         """Show how far a run is, and a note of a few words."""
         if self._bar is not None:
+            self._bar.total = self.n_total
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(n_done - self._bar.n)
         elif self._log is not None and time.monotonic() - self._logged >= self._EVERY_S:
@@ -171,8 +172,8 @@ class Progress:
 
     def _line(self, n_done: int, note: str) -> str:
         rate = n_done / max(time.monotonic() - self._started, 1e-9)
-        left = duration((self._n_total - n_done) / rate) if n_done else "unknown"
-        return f"{n_done} of {self._n_total} tracks, {left} left" + (note and f", {note}")
+        left = duration((self.n_total - n_done) / rate) if n_done else "unknown"
+        return f"{n_done} of {self.n_total} tracks, {left} left" + (note and f", {note}")
 
     @contextmanager
     def above(self) -> Iterator[None]:

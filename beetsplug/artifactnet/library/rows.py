@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from beets.dbcore import types
@@ -13,7 +14,7 @@ from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library, parse_query_parts
 
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, Row, put
-from beetsplug.artifactnet.library.storing import AlbumSummaries, store
+from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, store
 
 _ROWS_AT_ONCE = 2_000
 _NAMES = tuple(sorted(ITEM_TYPES))
@@ -21,7 +22,7 @@ _ROWS_SQL = (
     "SELECT items.id, items.path, ("
     "  SELECT json_group_object(key, CAST(value AS TEXT)) FROM item_attributes"
     "  WHERE entity_id = items.id AND key IN (NAMES)"
-    ") FROM items WHERE items.id BETWEEN ? AND ? ORDER BY items.id"
+    ") FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
 ).replace("NAMES", ", ".join("?" * len(_NAMES)))
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
@@ -79,13 +80,14 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
     """
     wanted, file_of = sorted(ids), _file_of()
     for start in range(0, len(wanted), _ROWS_AT_ONCE):
-        part = wanted[start : start + _ROWS_AT_ONCE]
-        is_wanted = set(part).__contains__
-        with library.transaction() as transaction:
-            found = transaction.query(_ROWS_SQL, (*_NAMES, part[0], part[-1]))
-        for item_id, path, values in found:
-            if is_wanted(item_id):
-                yield Row(item_id, file_of(path), _read_values(values))
+        part = json.dumps(wanted[start : start + _ROWS_AT_ONCE])
+        for item_id, path, values in patiently(partial(_query, library, part)):
+            yield Row(item_id, file_of(path), _read_values(values))
+
+
+def _query(library: Library, ids: str) -> list[Any]:
+    with library.transaction() as transaction:
+        return transaction.query(_ROWS_SQL, (*_NAMES, ids))
 
 
 _READ = {
