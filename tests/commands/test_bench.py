@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -369,7 +368,7 @@ class TestCalibration(BenchHelper):
         """A fresh score is not made again; a stale one is."""
         self.add_humans()
         self.run_command("artifactnet")
-        os.utime(self.get("Old 1").filepath, (1, 1))
+        write_track(Path(self.get("Old 1").filepath), "real", 3.0)
 
         lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019")
 
