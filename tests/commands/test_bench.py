@@ -20,6 +20,7 @@ from tests.support.beets_library import (
     ArtifactNetHelper,
     slow_down,
     write_broken,
+    write_track,
 )
 from tests.support.onnx_models import AI_THRESHOLD, GAIN, SAMPLE_RATE, write_model
 
