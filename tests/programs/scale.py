@@ -180,10 +180,15 @@ def _nothing_to_do(builds: list[Build], root: Path, rounds: int) -> Iterator[str
         for build in builds:
             costs[build.name].append(build.run(root / build.name / "listed", "ai"))
     walls = {name: statistics.median(c.wall_s for c in costs[name]) for name in costs}
+    cpus = {name: statistics.median(c.cpu_s for c in costs[name]) for name in costs}
     peaks = {name: max(c.peak_mb for c in costs[name]) for name in costs}
     for name in costs:
-        yield f"{N_LISTED} scored, {name}: {walls[name]:.2f} s, {peaks[name]:.0f} MB"
+        yield (
+            f"{N_LISTED} scored, {name}: {walls[name]:.2f} s, {cpus[name]:.2f} s of CPU, "
+            f"{peaks[name]:.0f} MB"
+        )
     yield from _ratio("time", [walls[build.name] for build in builds])
+    yield from _ratio("CPU time", [cpus[build.name] for build in builds])
     yield from _ratio("memory", [peaks[build.name] for build in builds])
 
 
