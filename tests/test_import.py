@@ -67,7 +67,7 @@ class ImportHelper(AutotagImportHelper, ArtifactNetHelper):
 
     def assert_nothing_is_due(self, n_tracks: int) -> None:
         """The command finds every score there and of the file as it now is."""
-        expected = [f"nothing to score: {n_tracks} tracks scored"]
+        expected = [f"nothing to score: {n_tracks} tracks have a score"]
         assert self.run_lines("artifactnet") == expected
 
 
@@ -229,28 +229,54 @@ class TestOptions(ImportHelper):
         assert len([line for line in said(caplog) if line.startswith("error")]) == 1
 
     def test_flagged_tracks_are_named(self, caplog: pytest.LogCaptureFixture) -> None:
-        """An import has one line for a flagged track, none for others."""
-        sources = self.write_tracks("ai", "unsure", "real")
+        """An import has a line for a flagged track and one for its album."""
+        self.write_tracks("ai", "unsure", "real")
 
         self.beet_import()
 
         ai, unsure = (self.get(f"Tag Track {n}") for n in (1, 2))
         # In the order in which they are done.
         assert sorted(said(caplog)) == [
-            f"warning: ai {ai.ai_score:.4f} {sources[0]}",
-            f"warning: unsure {unsure.ai_score:.4f} {sources[1]}",
+            "warning: Tag Artist - Tag Album: 3 scored, 1 flagged as ai, 1 unsure, 0 failed",
+            f"warning: ai {ai.ai_score:.4f} Tag Artist - Tag Album - Tag Track 1",
+            f"warning: unsure {unsure.ai_score:.4f} Tag Artist - Tag Album - Tag Track 2",
         ]
 
-    @pytest.mark.parametrize("quiet", ["import", "artifactnet"])
-    def test_quiet_names_nothing(self, quiet: str, caplog: pytest.LogCaptureFixture) -> None:
-        """With ``quiet: yes``, ours or the import's, there are no verdict lines."""
+    def test_quiet_names_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With our ``quiet: yes`` there is no line on any verdict."""
         self.write_tracks("ai", "unsure")
-        self.config[quiet]["quiet"].set(True)
+        self.configure(quiet=True)
 
-        self.beet_import(timid=False)
+        lines = self.beet_import("-q", timid=False)
+
+        assert (said(caplog), lines) == ([], [])
+        assert self.n_scored() == 2
+
+    @pytest.mark.parametrize("singletons", [True, False])
+    def test_a_quiet_import_says_so_at_its_end(
+        self, singletons: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """With ``beet import -q`` flagged tracks are named when all is done, for cron."""
+        self.write_tracks("ai", "unsure", "real")
+        write_broken(self.album_path / "track_9.flac")
+
+        flags = ["-q", "-s"] if singletons else ["-q"]
+        *lines, failure, last = self.beet_import(*flags, timid=False)
 
         assert said(caplog) == []
-        assert self.n_scored() == 2
+        ai, unsure = (self.get(f"Tag Track {n}") for n in (1, 2))
+        assert sorted(lines) == [
+            f"ai     {ai.ai_score:.4f}  Tag Artist - Tag Album - Tag Track 1",
+            f"unsure {unsure.ai_score:.4f}  Tag Artist - Tag Album - Tag Track 2",
+        ]
+        assert failure.startswith("not scored: ")
+        assert last == "4 tracks imported: 3 scored, 1 flagged as ai, 1 unsure, 1 failed"
+
+    def test_a_quiet_import_of_human_music_says_nothing(self) -> None:
+        """No news is no mail."""
+        self.write_tracks("real", "real")
+
+        assert self.beet_import("-q", timid=False) == []
 
     def test_pretend_scores_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         """``import --pretend`` lists files, and neither imports nor scores."""
@@ -279,8 +305,9 @@ class TestBadFiles(ImportHelper):
         assert item.ai_error.startswith("unreadable: ")
         assert self.n_scored() == 2
         assert Path(item.filepath).is_relative_to(self.lib_path)
-        (line,) = said(caplog)
+        line, last = said(caplog)
         assert line.startswith(f"warning: not scored: {broken}: ")
+        assert last.endswith(": 2 scored, 0 flagged as ai, 0 unsure, 1 failed")
         assert self.get_album().ai_album_flagged == 0
 
     def test_control_characters_do_not_reach_the_terminal(
@@ -291,7 +318,7 @@ class TestBadFiles(ImportHelper):
 
         self.beet_import()
 
-        (line,) = said(caplog)
+        line, _ = said(caplog)
         assert line.startswith("warning: not scored: ")
         assert r"x\x1b[31m\nwarning: ai\u202e.flac" in line
 
@@ -495,6 +522,16 @@ class TestFreshness(ImportHelper):
 
         self.assert_nothing_is_due(2)
 
+    def test_filetote_at_import(self) -> None:
+        """It moves what lies beside the music, and leaves the music alone."""
+        filetote = pytest.importorskip("beetsplug.filetote")
+        (self.album_path / "notes.txt").write_text("notes")
+        self.config["filetote"]["extensions"].set(".txt")
+        self.register_plugin(filetote.FiletotePlugin)
+        self.beet_import(n_matches=1)
+
+        self.assert_nothing_is_due(2)
+
     def test_writing_to_a_copy_is_no_change(self) -> None:
         """Tags that go into another file than the item's leave its score fresh."""
         self.beet_import()
@@ -515,7 +552,7 @@ class TestFreshness(ImportHelper):
         self.run_command("write", "-f")
 
         assert self.run_lines("artifactnet") == [
-            "nothing to score: 2 tracks scored, 1 outdated (--outdated)"
+            "nothing to score: 2 tracks have a score, 1 outdated (--outdated)"
         ]
 
     def test_a_write_that_failed_vouches_for_nothing(self) -> None:
@@ -534,18 +571,19 @@ class TestFreshness(ImportHelper):
         item.store()
 
         assert self.run_lines("artifactnet") == [
-            "nothing to score: 2 tracks scored, 1 outdated (--outdated)"
+            "nothing to score: 2 tracks have a score, 1 outdated (--outdated)"
         ]
 
-    def test_touching_makes_a_score_stale(self) -> None:
-        """A file whose time somebody else changed may be another one."""
+    def test_other_programs_may_write_tags(self) -> None:
+        """A file whose time or tags another program changed holds the same audio."""
         self.beet_import()
         later = time.time() + 5
         os.utime(self.get("Tag Track 1").filepath, (later, later))
+        file = mutagen.File(self.get("Tag Track 2").filepath)
+        file["comment"] = "x" * 30_000
+        file.save()
 
-        assert self.run_lines("artifactnet") == [
-            "nothing to score: 2 tracks scored, 1 outdated (--outdated)"
-        ]
+        self.assert_nothing_is_due(2)
 
     def test_replacing_makes_a_score_stale(self) -> None:
         """``--outdated`` scores the new audio."""
@@ -570,7 +608,7 @@ class TestCtrlC(ImportHelper):
         process = self.start_beet("import", "-A", str(self.import_path))
         assert process.stderr is not None
         for line in process.stderr:
-            if "ai 0." in line:
+            if " ai 0." in line:
                 break
 
         process.send_signal(signal.SIGINT)

@@ -69,6 +69,18 @@ class Engine:
             self.settings.executor, self.settings.threads if threads is None else threads
         )
 
+    def check_executor(self, threads: int | None = None) -> None:
+        """Connect to the option ``executor`` where that is another machine.
+
+        Raises:
+            ConfigError: Nobody answers there.
+            MissingPackageError: The extra ``dask`` is not installed.
+        """
+        from beetsplug.artifactnet.workers import LOCAL
+
+        if self.settings.executor != LOCAL:
+            self.workers(threads)
+
 
 def make_engine(settings: Settings) -> Engine:
     """Return the engine that the settings ask for.

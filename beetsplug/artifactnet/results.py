@@ -163,6 +163,9 @@ class TrackResult:
         """The claims' words, comma-separated; empty where the file says nothing."""
         return format_claims(self.claims)
 
+    stamp: str = ""
+    """The file as it was before it was read, as :func:`~.stamp.file_stamp` has it."""
+
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):
             raise ValueError(f"outcome {self.outcome.value} with score {self.score}")

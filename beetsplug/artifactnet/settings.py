@@ -72,6 +72,8 @@ class Settings:
     """Where installed models lie."""
     thresholds_file: Path
     """Where calibrated thresholds are saved."""
+    forced_run_file: Path
+    """Where a run that scores everything again is noted while it lasts."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
 
@@ -117,6 +119,7 @@ def read_settings(
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
         music_folder=music_folder,
+        forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
 
 

@@ -775,7 +775,7 @@ class TestFromInstallationToRemoval(ModelsHelper):
         assert own(self.get("First"), Field.MODEL) == scored_by(V94_LABEL)
         self.configure(model="default")
         assert self.run_lines("ai") == [
-            "nothing to score: 2 tracks scored, 2 outdated (--outdated)"
+            "nothing to score: 2 tracks have a score, 2 outdated (--outdated)"
         ]
 
     def test_a_changed_file_is_noticed(self) -> None:

@@ -12,6 +12,8 @@ import pytest
 from beets.exceptions import UserError
 from beetsplug.smartplaylist import SmartPlaylistPlugin
 
+from beetsplug.artifactnet.commands.terminal import Progress
+from beetsplug.artifactnet.library import forced
 from tests.support.audio_files import encode, tone
 from tests.support.beets_library import (
     MODEL,
@@ -69,12 +71,16 @@ class TestOutput(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines == ["nothing to score: 1 track scored"]
+        assert lines == ["nothing to score: 1 track has a score"]
         assert self.rows(item) == before
 
     def test_an_empty_query_result(self) -> None:
-        """A query that finds no track leaves nothing to score."""
-        assert self.run_lines("ai", "title:none") == ["nothing to score: 0 tracks scored"]
+        """A query that finds nothing is an error; an empty library is none."""
+        assert self.run_lines("ai") == ["nothing to score: 0 tracks have a score"]
+        with pytest.raises(UserError, match="artifactnet: no track matches title:none"):
+            self.run_command("ai", "title:none")
+        with pytest.raises(UserError, match="artifactnet: no album matches x"):
+            self.run_command("ai", "-a", "x")
 
     def test_skipped_tracks_are_counted(self) -> None:
         """What has a score already is skipped."""
@@ -127,6 +133,54 @@ class TestOutput(ArtifactNetHelper):
         assert pretended[0] == expected
         assert scored[0].endswith(f"  {expected}")
 
+    def test_a_track_without_a_title(self) -> None:
+        """It is called by its file's name."""
+        self.add_track("", name="no title.flac")
+        assert self.run_lines("artifactnet", "-p")[0] == "Artist - Album - no title.flac"
+        assert self.run_lines("artifactnet")[0].endswith("  Artist - Album - no title.flac")
+
+    def test_failures_are_grouped(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A line a reason at the end, with an example, whatever the numbers in it."""
+        self.add_track("Good")
+        for number in range(3):
+            path = self.lib_path / f"{number}.flac"
+            samples = tone(0.1, 0.2 + number / 10, SAMPLE_RATE)
+            self.add_file(encode(path, samples, SAMPLE_RATE), title=f"Short {number}")
+        self.add_file(write_broken(self.lib_path / "broken.flac"))
+
+        self.run_command("artifactnet")
+
+        short, broken = said(caplog)
+        assert short.startswith(f"warning: not scored: {self.lib_path}/")
+        assert short.endswith(" s are needed, and 2 others like it")
+        assert broken.startswith(f"warning: not scored: {self.lib_path}/broken.flac: ")
+        assert "like it" not in broken
+
+    def test_help(self) -> None:
+        """It has the usage with a query, a description, examples, and the sisters."""
+        with pytest.raises(SystemExit):
+            self.run_command("artifactnet", "--help")
+        text = self.io.getoutput()
+        assert "artifactnet [options] [QUERY... | PATH...]" in text.splitlines()[0]
+        assert "Score how likely tracks are AI-generated." in text
+        assert text.count("\n  beet ai ") == 2
+        assert "beet aimodel" in text
+        assert "beet aibench" in text
+
+    def test_a_line_a_minute(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where there is no terminal, ``-v`` tells now and then how far a run is."""
+        monkeypatch.setattr(Progress, "_EVERY_S", 0.0)
+        self.add_track("One")
+        self.add_track("Two", "real")
+        self.config["verbose"] = 1
+        with caplog.at_level("DEBUG", "beets.artifactnet"):
+            self.run_command("artifactnet")
+        lines = [r.getMessage() for r in caplog.records if " of 2 tracks, " in r.getMessage()]
+        assert lines[0] == "0 of 2 tracks, unknown left"
+        assert re.fullmatch(r"2 of 2 tracks, 0:00 left, 1 ai", lines[-1])
+
     def test_progress_is_for_terminals(self) -> None:
         """Nothing but lines goes to what is no terminal."""
         self.add_track("One")
@@ -162,7 +216,7 @@ class TestChoices(ArtifactNetHelper):
         reported = self.run_lines("artifactnet")
         lines = self.run_lines("artifactnet", "--outdated")
 
-        assert reported == ["nothing to score: 2 tracks scored, 1 outdated (--outdated)"]
+        assert reported == ["nothing to score: 2 tracks have a score, 1 outdated (--outdated)"]
         assert summary(lines[-1]) == (1, 1, 0, 0, 0)
         assert self.get("One").ai_verdict == "real"
         assert self.scored_at("Two") == before
@@ -178,7 +232,7 @@ class TestChoices(ArtifactNetHelper):
         kept = str(self.get("One").ai_model)
         self.run_command("artifactnet", "--outdated")
 
-        assert reported == ["nothing to score: 1 track scored, 1 outdated (--outdated)"]
+        assert reported == ["nothing to score: 1 track has a score, 1 outdated (--outdated)"]
         assert (kept, self.get("One").ai_model) == ("loudness-1.0", "loudness-2.0")
 
     def test_failures_are_not_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -196,7 +250,7 @@ class TestChoices(ArtifactNetHelper):
         (warning,) = said(caplog)
         assert warning.startswith(f"warning: not scored: {path}: ")
         assert reported == [
-            "nothing to score: 1 track scored, 1 failed before (--retry-failed)"
+            "nothing to score: 1 track has a score, 1 failed before (--retry-failed)"
         ]
         assert summary(retried[-1]) == (1, 1, 0, 0, 0)
         assert self.rows(self.get("Broken")).keys() == SCORE_FIELDS
@@ -259,7 +313,85 @@ class TestChoices(ArtifactNetHelper):
         score = f"{self.get('One').ai_score:.4f}"
         expected = {"AI_SCORE": score, "AI_VERDICT": "ai"} if is_written else {}
         assert our_tags(Path(item.filepath)) == expected
-        assert self.run_lines("artifactnet") == ["nothing to score: 1 track scored"]
+        assert self.run_lines("artifactnet") == ["nothing to score: 1 track has a score"]
+
+    def test_write_of_what_has_a_score(self) -> None:
+        """``-w`` writes the tags of tracks that need no scoring, once, and they stay fresh."""
+        items = [self.add_track("One"), self.add_track("Two"), self.add_track("Three")]
+        self.run_command("artifactnet")
+        Path(items[2].filepath).unlink()
+
+        first = self.run_lines("artifactnet", "-w", "title:One")
+        second = self.run_lines("artifactnet", "-w")
+        third = self.run_lines("artifactnet", "-w")
+
+        assert first == ["nothing to score: 1 track has a score, 1 written to tags"]
+        assert second == ["nothing to score: 3 tracks have a score, 1 written to tags"]
+        assert third == ["nothing to score: 3 tracks have a score"]
+        for item in items[:2]:
+            assert our_tags(Path(item.filepath))["AI_VERDICT"] == "ai"
+
+    def test_what_changed_verdict_is_named(self) -> None:
+        """Scored again, a track with another verdict is named with the old one, also real."""
+        for number, verdict in enumerate(("ai", "real", "ai"), 1):
+            self.add_track(f"Track {number}", verdict)
+        self.run_command("artifactnet")
+        write_track(Path(self.get("Track 1").filepath), "real")
+        write_track(Path(self.get("Track 2").filepath), "unsure")
+
+        *lines, last = self.run_lines("artifactnet", "--outdated")
+
+        one, two = self.get("Track 1"), self.get("Track 2")
+        assert sorted(lines) == [
+            f"real   {one.ai_score:.4f}  Artist - Album - Track 1  (was ai)",
+            f"unsure {two.ai_score:.4f}  Artist - Album - Track 2  (was real)",
+        ]
+        assert last.endswith(", 2 changed verdict")
+
+    def test_songs_per_minute_count_no_failures(self) -> None:
+        """A run whose files all fail scored none a minute."""
+        self.add_file(write_broken(self.lib_path / "broken.flac"))
+        with pytest.raises(UserError):
+            self.run_command("artifactnet")
+        assert "0 songs per minute" in self.io.getoutput()
+
+    def test_a_returned_file_loses_its_error(self) -> None:
+        """A file that was away and is back is scored, or keeps its score, without an error."""
+        scored, unscored = self.add_track("Scored"), self.add_track("Unscored")
+        self.run_command("artifactnet", "title:=Scored")
+        away = [Path(item.filepath) for item in (scored, unscored)]
+        for path in away:
+            path.rename(path.with_suffix(".away"))
+        with pytest.raises(UserError):
+            self.run_command("artifactnet", "-f")
+        assert {str(item.ai_error) for item in self.lib.items()} == {"missing: no such file"}
+        for path in away:
+            path.with_suffix(".away").rename(path)
+
+        lines = self.run_lines("artifactnet")
+
+        assert summary(lines[-1]) == (1, 1, 1, 0, 0)
+        assert self.rows(scored).keys() == self.rows(unscored).keys() == SCORE_FIELDS
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"auto_ignore": "year:("}, "artifactnet.auto_ignore: "),
+            ({"auto_ignore": "title:'unclosed"}, "artifactnet.auto_ignore: "),
+            ({"executor": "dask://localhost:1"}, "no Dask scheduler answers at "),
+        ],
+    )
+    def test_broken_options_are_noticed(
+        self, options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also while nothing is due: not first at an import, days later."""
+        pytest.importorskip("distributed")
+        monkeypatch.setattr("beetsplug.artifactnet.workers.dask._CONNECT_S", 0.2)
+        self.add_track("One")
+        self.run_command("artifactnet")
+        self.configure(**options)
+        with pytest.raises(UserError, match=message):
+            self.run_command("artifactnet")
 
     def test_one_writing_does_not_lead_to_another(self) -> None:
         """``-w`` holds for one run: what beets writes afterwards is as configured."""
@@ -431,7 +563,7 @@ class TestQueries(ArtifactNetHelper):
             (["ai_share:1"], ["Track 1"]),
             (["^ai_score:.."], ["Unscored"]),
             (["ai_score:..", "ai_score-"], ["Track 1", "Track 2", "Track 3"]),
-            (["ai_score+"], ["Unscored", "Track 3", "Track 2", "Track 1"]),
+            (["ai_score+"], ["Track 3", "Track 2", "Track 1", "Unscored"]),
             (["ai_scored:2020.."], ["Track 1", "Track 2", "Track 3"]),
             ([f"ai_model:={MODEL}"], ["Track 1", "Track 2", "Track 3"]),
         ],
@@ -467,8 +599,8 @@ class TestQueries(ArtifactNetHelper):
         assert len(self.run_lines("ls", "-a", query)) == n_albums
 
     def test_formats(self) -> None:
-        """Scores have four digits in formats; ``%ifdef`` tells the unscored apart."""
-        template = "$title %ifdef{ai_score,$ai_score $ai_verdict,none}"
+        """Scores have four digits in formats; of the unscored they are empty."""
+        template = "$title %if{$ai_score,$ai_score $ai_verdict,none}"
 
         lines = self.run_lines("ls", "-f", template, "title+")
 
@@ -581,19 +713,25 @@ class TestVerdicts(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines == ["1 verdict decided anew", "nothing to score: 3 tracks scored"]
+        score = self.get("Track 2").ai_score
+        assert lines == [
+            f"ai     {score:.4f}  Artist - Album - Track 2  (was unsure)",
+            "nothing to score: 3 tracks have a score, 1 changed verdict",
+        ]
         assert (self.verdicts(), self.n_flagged()) == (["ai", "ai", "real"], 2)
         assert [item.ai_score for item in self.lib.items()] == before
         assert self.get("Track 2").ai_share == 1.0
 
     def test_a_spoilt_timeline_does_not_stop_the_command(self) -> None:
         """Somebody's edit of a field is no reason for a traceback."""
-        self.run_command("modify", "-y", "ai_timeline=garbage", "title:Track 1")
+        item = self.get("Track 1")
+        item["ai_timeline"] = "garbage"
+        item.store()
         self.configure(ai_threshold=0.95, unsure_threshold=0.9)
 
         lines = self.run_lines("artifactnet")
 
-        assert lines[-1] == "nothing to score: 3 tracks scored"
+        assert lines[-1] == "nothing to score: 3 tracks have a score, 2 changed verdict"
         assert self.verdicts() == ["real", "real", "real"]
 
 
@@ -632,12 +770,15 @@ class TestProcess(ArtifactNetHelper):
         assert summary(failed.stdout.strip()) == (0, 0, 0, 0, 1)
         assert refused.stderr == ("error: artifactnet: --threads is -1, it must be 0 or more\n")
 
-    def test_a_terminal_gets_progress(self) -> None:
-        """A line that is written over shows what is done and how long the rest takes."""
+    @pytest.mark.parametrize("columns", [0, 30, 120])
+    def test_a_terminal_gets_progress(self, columns: int) -> None:
+        """A bar shows what is done and flagged and how long the rest takes, and goes."""
         pty = pytest.importorskip("pty")
+        termios = pytest.importorskip("termios")
         self.add_tracks()
         self.write_config()
         leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (24, columns))
 
         process = self.start_beet(
             "artifactnet", stdin=follower, stdout=follower, stderr=follower
@@ -650,9 +791,15 @@ class TestProcess(ArtifactNetHelper):
 
         assert process.wait(timeout=30) == 0
         text = shown.decode()
-        assert re.search(r"\r\d/6 \[\d+%\] \d+ songs/min, ETA \d+:\d\d", text)
+        bars = re.findall(r"\rscoring[^\r\n]*", text)
+        assert bars[0].startswith("\rscoring   0%|")
+        assert max(map(len, bars)) <= (columns or 80) + 1
+        if columns > 80:
+            assert re.search(r" [1-6]/6 \[.* left, .* tracks/s, \d ai\]", text)
         # The last one is blanked out before the summary.
         assert SUMMARY.search(text.splitlines()[-1].rpartition("\r")[2])
+        lines = [line.rpartition("\r")[2] for line in text.splitlines()]
+        assert sum("Artist - Album - Track" in line for line in lines) == self.N_TRACKS
 
     def test_ctrl_c_keeps_what_is_done(self) -> None:
         """The run ends with 130 within seconds; a second one scores the rest."""
@@ -681,6 +828,63 @@ class TestProcess(ArtifactNetHelper):
         self.configure(model=quick)
         rest = self.run_lines("artifactnet")
         assert summary(rest[-1])[:2] == (self.N_TRACKS - n_done, n_done)
+
+    def test_an_interrupted_force_goes_on(self) -> None:
+        """A second ``-f`` scores the rest; a third one begins anew."""
+        self.add_tracks()
+        self.run_command("artifactnet", "-q")
+        quick = str(self.model_folder / "model.onnx")
+        slow = write_model(self.folder / "slow")
+        slow_down(slow)
+        self.configure(model=str(slow / "model.onnx"), threads=1, segments=2)
+        self.write_config()
+        process = self.start_beet("artifactnet", "-f")
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+        n_done = summary(output.splitlines()[-1].removeprefix("interrupted: "))[0]
+        self.configure(model=quick)
+        self.write_config()
+
+        second, third = (self.beet("artifactnet", "-f") for _ in range(2))
+
+        assert 1 <= n_done < self.N_TRACKS
+        assert "going on with --force where it was interrupted" in second.stderr
+        assert summary(second.stdout.splitlines()[-1])[:2] == (self.N_TRACKS - n_done, n_done)
+        assert third.stderr == ""
+        assert summary(third.stdout.splitlines()[-1])[:2] == (self.N_TRACKS, 0)
+
+    def test_another_force_does_not_go_on(self) -> None:
+        """What was interrupted was another query's: this one begins at its beginning."""
+        self.add_tracks()
+        self.run_command("artifactnet", "-q")
+        forced.begin(
+            self.folder / "artifactnet" / "forced.json",
+            {"library": str(self.lib.path), "query": ["x"], "album": False, "model": MODEL},
+        )
+        assert summary(self.run_lines("artifactnet", "-f")[-1])[:2] == (self.N_TRACKS, 0)
+
+    def test_two_at_once(self) -> None:
+        """Two runs on one library share the work: what the other has stored is left out."""
+        slow_down(self.model_folder, 1_000)
+        n_tracks = 14
+        for number in range(n_tracks):
+            self.add_track(f"Track {number}")
+        self.configure(threads=1, segments=2)
+        self.write_config()
+
+        runs = [self.start_beet("artifactnet") for _ in range(2)]
+        outputs = [run.communicate(timeout=90) for run in runs]
+
+        assert [run.returncode for run in runs] == [0, 0]
+        assert [errors for _, errors in outputs] == ["", ""]
+        lasts = [output.splitlines()[-1] for output, _ in outputs]
+        scored = [summary(last)[0] for last in lasts]
+        assert sum(scored) == self.n_scored() == n_tracks
+        passed_over = re.findall(r"(\d+) scored by another run meanwhile", " ".join(lasts))
+        assert sum(map(int, passed_over)) == n_tracks
+        assert all(scored)
 
     def test_a_track_that_was_removed_meanwhile(self) -> None:
         """A run goes on when another process removes a track that it has yet to score."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from beetsplug.artifactnet.library import (
     Judge,
     State,
     apply_result,
+    examine,
     format_timeline,
     override,
     parse_timeline,
     redecide,
+    restamp,
     state,
     store_result,
     update_album,
@@ -35,7 +38,8 @@ from beetsplug.artifactnet.results import (
     Verdict,
     parse_claims,
 )
-from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper
+from beetsplug.artifactnet.stamp import file_stamp
+from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper, write_track
 
 JUDGE = Judge("loudness-1.0", Thresholds(ai=0.5, unsure=0.3))
 LENIENT = Judge("loudness-1.0", Thresholds(ai=0.9, unsure=0.8))
@@ -70,7 +74,6 @@ class TestApplyResult(ArtifactNetHelper):
         item.store()
 
         item = self.get("Song")
-        status = Path(item.filepath).stat()
         assert self.rows(item).keys() == SCORE_FIELDS
         assert item.ai_score == 0.6
         assert item.ai_verdict == "ai"
@@ -79,7 +82,7 @@ class TestApplyResult(ArtifactNetHelper):
         assert item.ai_timeline == "0.0:0.1000 4.0:0.6000 8.0:0.9500"
         assert item.ai_model == "loudness-1.0"
         assert before - 1 <= item.ai_scored <= time.time() + 1
-        assert item.ai_file == f"{status.st_size}-{status.st_mtime_ns}"
+        assert item.ai_file == file_stamp(Path(item.filepath))
 
     @pytest.mark.parametrize("n_flagged", range(8))
     def test_a_share_of_sevenths_survives_the_database(self, n_flagged: int) -> None:
@@ -165,24 +168,33 @@ class TestState(ArtifactNetHelper):
         """The same file and the same model: nothing to do."""
         assert state(self.scored_item(), JUDGE.model) is State.FRESH
 
-    def test_a_changed_time_makes_it_stale(self) -> None:
-        """A file written to since may hold other audio, though its size is the same."""
+    def test_a_changed_time_is_no_change(self) -> None:
+        """The same audio is the same, whoever touched the file."""
         item = self.scored_item()
-        now = Path(item.filepath).stat().st_mtime
+        before = str(item.ai_file)
+        os.utime(item.filepath, (1, 1))
 
-        os.utime(item.filepath, (now + 1, now + 1))
+        assert examine(item, JUDGE.model) == (State.FRESH, True)
+        restamp(item)
+        assert examine(item, JUDGE.model) == (State.FRESH, False)
+        assert item.ai_file != before
+        assert item.ai_file.split("-")[2] == before.split("-")[2]
+
+    def test_other_audio_makes_it_stale(self) -> None:
+        """Also audio of the same length."""
+        item = self.scored_item()
+        write_track(Path(item.filepath), "real")
 
         assert state(item, JUDGE.model) is State.STALE
 
-    def test_a_changed_size_makes_it_stale(self) -> None:
-        """A file of another size holds something else, though its time is the same."""
-        item = self.scored_item()
-        path = Path(item.filepath)
-        times = path.stat()
+    def test_the_stamp_is_of_the_file_that_was_read(self) -> None:
+        """A file that is replaced while it is being scored is stale when that is stored."""
+        item = self.add_track("Song")
+        before = file_stamp(Path(item.filepath))
+        assert before is not None
+        write_track(Path(item.filepath), "real")
 
-        with path.open("ab") as file:
-            file.write(b"\0")
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        store_result(item, replace(scored(0.9), stamp=before), JUDGE)
 
         assert state(item, JUDGE.model) is State.STALE
 
@@ -197,6 +209,24 @@ class TestState(ArtifactNetHelper):
         Path(item.filepath).unlink()
 
         assert state(item, JUDGE.model) is State.FRESH
+
+    def test_a_returned_file_is_due(self) -> None:
+        """A file that was missing, and is back, never failed."""
+        item = self.add_track("Song")
+        store_result(item, failed(Outcome.MISSING), JUDGE)
+        assert state(item, JUDGE.model) is State.UNSCORED
+        Path(item.filepath).unlink()
+        assert state(item, JUDGE.model) is State.FAILED
+
+    def test_a_returned_file_loses_its_error(self) -> None:
+        """A scored file that was away for a while has its score, and no error."""
+        item = self.scored_item()
+        store_result(item, failed(Outcome.MISSING), JUDGE)
+        assert examine(item, JUDGE.model) == (State.FRESH, True)
+
+        restamp(item)
+
+        assert "ai_error" not in item.keys(with_album=False)
 
     def test_a_failure_is_remembered(self) -> None:
         """What failed is not tried again by itself."""
@@ -213,7 +243,7 @@ class TestState(ArtifactNetHelper):
 
         item = self.get("Track 1")
 
-        assert item.ai_score == 0.9  # by beets' fallback to the album
+        assert item.ai_score is None
         assert state(item, JUDGE.model) is State.UNSCORED
 
 
@@ -291,7 +321,7 @@ class TestVerdict(ArtifactNetHelper):
         assert redecide(item, JUDGE)
         assert redecide(unscored, JUDGE)
         assert item.ai_verdict == "ai"
-        assert "ai_verdict" not in unscored
+        assert unscored.ai_verdict is None
 
     @pytest.mark.parametrize("timeline", ["", "garbage", "0.0:7.0"])
     def test_a_spoilt_timeline_costs_the_share_alone(self, timeline: str) -> None:
@@ -344,7 +374,12 @@ class TestAlbum(ArtifactNetHelper):
         """Values of an album whose tracks have lost their scores are removed."""
         album = self.add_album_of("ai")
         self.score("Track 1", scored(0.9))
-        assert self.rows(album).keys() == {"ai_album_score", "ai_album_flagged"}
+        assert self.rows(album).keys() == {
+            "ai_album_score",
+            "ai_album_flagged",
+            "ai_album_scored",
+            "ai_album_verdict",
+        }
 
         self.score("Track 1", failed(Outcome.UNREADABLE))
 

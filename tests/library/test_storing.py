@@ -70,7 +70,7 @@ class TestStoring(ArtifactNetHelper):
             self.add_track(f"Track {place}")
 
     def scored(self) -> list[Item]:
-        return [item for item in self.lib.items() if "ai_score" in item]
+        return [item for item in self.lib.items() if item.ai_score is not None]
 
     def test_a_lock_is_waited_out(self) -> None:
         """The user is told once; when the other program is done, so is the run."""

@@ -8,7 +8,7 @@ alone and gives the samples that a resampled decode of the whole file would have
 
 from __future__ import annotations
 
-from beetsplug.artifactnet.audio.down_mix import DownMix, Mix
+from beetsplug.artifactnet.audio.down_mix import Mix
 from beetsplug.artifactnet.audio.reader import (
     AudioReader,
     Waveform,
@@ -18,7 +18,6 @@ from beetsplug.artifactnet.audio.reader import (
 
 __all__ = [
     "AudioReader",
-    "DownMix",
     "Mix",
     "Waveform",
     "open_audio",

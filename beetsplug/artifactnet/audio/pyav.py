@@ -21,7 +21,6 @@ import soxr
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio.down_mix import (
-    DownMix,
     Levels,
     Mix,
     Mixed,
@@ -38,6 +37,7 @@ from beetsplug.artifactnet.audio.source import (
     is_truncated,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
+from beetsplug.artifactnet.models.card import DownMix
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beetsplug.artifactnet.audio.down_mix import DownMix, Mix, Range, Samples
+from beetsplug.artifactnet.audio.down_mix import Mix, Range, Samples
 from beetsplug.artifactnet.audio.headers import (
     ogg_links,
     refuse_cut_asf,
@@ -23,6 +23,7 @@ from beetsplug.artifactnet.audio.pyav import PyavSource
 from beetsplug.artifactnet.audio.sndfile import SndfileSource, UndecidedError
 from beetsplug.artifactnet.audio.source import Joined, Resampled, Source, is_truncated
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
+from beetsplug.artifactnet.models.card import DownMix
 
 _SAMPLE_RATES_HZ = (4_000, 2_822_400)
 """The highest is that of DSD512, eight bits of which FFmpeg makes one sample."""

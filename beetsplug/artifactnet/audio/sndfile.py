@@ -17,7 +17,6 @@ import numpy as np
 import soundfile
 
 from beetsplug.artifactnet.audio.down_mix import (
-    DownMix,
     Levels,
     Mix,
     Mixed,
@@ -32,6 +31,7 @@ from beetsplug.artifactnet.audio.source import (
     TRUNCATION_TOLERANCE,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
+from beetsplug.artifactnet.models.card import DownMix
 
 _BLOCK_SAMPLES = 1 << 17
 """Decoded at once, of all channels together."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from beets import ui
 from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.terminal import (
-    INTERRUPTED,
     Progress,
     count_of,
     printable,
@@ -23,14 +23,13 @@ from beetsplug.artifactnet.commands.terminal import (
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.results import Claim
-
-if TYPE_CHECKING:
-    from beetsplug.artifactnet.plugin import ArtifactNetPlugin
+from beetsplug.artifactnet.settings import Settings
 
 
 class Options(Protocol):
     """The command's options that count here."""
 
+    album: bool
     forget_provenance: bool
     force: bool
     outdated: bool
@@ -87,9 +86,9 @@ class _Tally:
 
 
 def read_declarations(
-    plugin: ArtifactNetPlugin, lib: Library, opts: Options, items: Iterable[Item]
+    settings: Settings, lib: Library, opts: Options, query: Sequence[str]
 ) -> None:
-    """Read what the items' files say of themselves, and store it.
+    """Read what the files of the tracks that a query finds say of themselves, and store it.
 
     Raises:
         UserError: No item is given, or an option asks for scoring.
@@ -97,23 +96,21 @@ def read_declarations(
     """
     if opts.force or opts.outdated or opts.retry_failed or opts.write:
         raise UserError("artifactnet: reading declarations goes without scoring and writing")
-    files = library.patiently(
-        lambda: [(int(item.id or 0), library.item_path(item)) for item in items]
-    )
+    ids = library.patiently(lambda: library.find_ids(lib, query, album=opts.album))
+    files = [(row.id, row.filepath) for row in library.read_rows(lib, ids)]
     if not files:
         raise UserError("artifactnet: no track matches")
     if opts.pretend:
         ui.print_(f"{count_of(len(files), 'file')} would be read")
         return
-    _Run(plugin, lib, opts).run(files)
+    _Run(settings, lib, opts).run(files)
 
 
 class _Run:
     """One call of the command."""
 
-    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Options) -> None:
-        self.lib, self.opts = lib, opts
-        self.settings = plugin.settings()
+    def __init__(self, settings: Settings, lib: Library, opts: Options) -> None:
+        self.lib, self.opts, self.settings = lib, opts, settings
         self.engine = make_engine(self.settings)
         self.quiet = opts.quiet or self.settings.quiet
 
@@ -126,15 +123,17 @@ class _Run:
             [path for _, path in files],
             self.engine.workers(self.opts.threads),
             time_limit_s=self.settings.time_limit_s,
+            is_cancelled=interrupts.is_pending,
         )
         try:
-            for place, claims in results:
-                self.take(files[place][0], claims, tally, progress)
-                progress.show(tally.n_done)
+            with interrupts.deferred(), closing(results):
+                for place, claims in results:
+                    self.take(files[place][0], claims, tally, progress)
+                    progress.show(tally.n_done)
         except KeyboardInterrupt:
             progress.clear()
             ui.print_(f"interrupted: {tally}")
-            sys.exit(INTERRUPTED)
+            raise
         progress.clear()
         ui.print_(str(tally))
 
@@ -164,8 +163,8 @@ class _Run:
         tally.n_declared += declared
         tally.n_other += bool(claims) and not declared
         if claims and not self.quiet:
-            progress.clear()
-            ui.print_(_line(item))
+            with progress.above():
+                ui.print_(_line(item))
 
 
 def _line(item: Item) -> str:

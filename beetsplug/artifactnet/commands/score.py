@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,22 +15,46 @@ from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import manifest_line, read_declarations
+from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
+from beetsplug.artifactnet.commands.output import (
+    Tally,
+    json_line,
+    nothing_to_do,
+    summary,
+)
+from beetsplug.artifactnet.commands.paths import named_paths, score_paths
+from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
+    HelpfulParser,
     Progress,
     count_of,
     guarded,
     printable,
+    title,
+    verdict_line,
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
-from beetsplug.artifactnet.library import Field, Reason, State
+from beetsplug.artifactnet.library import Field, Row, forced
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
+from beetsplug.artifactnet.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from beets.logging import BeetsLogger
 
-    from beetsplug.artifactnet.plugin import ArtifactNetPlugin
+_DESCRIPTION = (
+    "Score how likely tracks are AI-generated. Without a query every track of the library "
+    "that has no score yet is scored; what has one keeps it. Files and folders outside the "
+    "library are scored and printed, and nothing of them is stored."
+)
+_EXAMPLES = """\
+Examples:
+  beet ai artist:'Somebody New'     score what is new of an artist
+  beet ai --json ~/Downloads        score files that are not in the library
+
+See also: beet aimodel (the models), beet aibench (judge a model, set thresholds).
+"""
 
 
 class Options(Protocol):
@@ -41,20 +66,44 @@ class Options(Protocol):
     retry_failed: bool
     pretend: bool
     quiet: bool
+    json: bool
     threads: int | None
     write: bool | None
     declared_only: bool
     forget_provenance: bool
 
 
-def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
-    """Return the command, bound to its plugin."""
+def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
+    """Return the command.
+
+    Args:
+        settings: What reads the plugin's options.
+        log: Where warnings go.
+    """
     command = ui.Subcommand(
         "artifactnet",
+        parser=_parser(),
         help="score how likely tracks are AI-generated",
         aliases=("ai",),
     )
-    parser = command.parser
+
+    @guarded
+    def run(lib: Library, opts: Options, args: list[str]) -> None:
+        if opts.forget_provenance and not args:
+            raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
+        if opts.declared_only or opts.forget_provenance:
+            read_declarations(settings(), lib, opts, args)
+        else:
+            ScoreRun(settings(), log, lib, opts).run(args)
+
+    command.func = run
+    return command
+
+
+def _parser() -> HelpfulParser:
+    parser = HelpfulParser(
+        usage="%prog [options] [QUERY... | PATH...]", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
     parser.add_album_option()
     flags = (
         ("-f", "--force", "score again what has a score, and what failed"),
@@ -64,6 +113,7 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         ("-q", "--quiet", "print the summary alone"),
         (None, "--declared-only", "read what files say of themselves, and decode nothing"),
         (None, "--forget-provenance", "forget what files said, and read it anew"),
+        (None, "--json", "print a JSON object a line for each track, for programs"),
     )
     for short, long, text in flags:
         names = [name for name in (short, long) if name]
@@ -76,217 +126,285 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         "--write",
         action="store_true",
         default=None,
-        help="export scores to file tags",
+        help="export scores to file tags, also of tracks that have one already",
     )
     parser.add_option(
         "-W", "--nowrite", action="store_false", dest="write", help="leave file tags alone"
     )
-
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
-        if opts.forget_provenance and not args:
-            raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
-        if opts.declared_only or opts.forget_provenance:
-            read_declarations(plugin, lib, opts, _matching(lib, opts, args))
-        else:
-            _Run(plugin, lib, opts).run(args)
-
-    command.func = run
-    return command
+    return parser
 
 
-def _matching(lib: Library, opts: Options, args: list[str]) -> Iterable[Item]:
-    if not opts.album:
-        return lib.items(args)
-    return (item for album in lib.albums(args) for item in album.items())
-
-
-@dataclass
-class _Plan:
-    """What a query found, told apart."""
-
-    due: list[tuple[int, Path]] = field(default_factory=list)
-    """Id and path of each item to score."""
-    n_scored: int = 0
-    """Have a score and keep it, the outdated ones included."""
-    n_stale: int = 0
-    n_failed: int = 0
-    n_redecided: int = 0
-
-    @property
-    def n_skipped(self) -> int:
-        return self.n_scored + self.n_failed
-
-
-@dataclass
-class _Tally:
-    """What became of the files of a run."""
-
-    started: float = field(default_factory=time.monotonic)
-    n_scored: int = 0
-    n_failed: int = 0
-    n_ai: int = 0
-    n_unsure: int = 0
-
-    @property
-    def n_done(self) -> int:
-        return self.n_scored + self.n_failed
-
-    def count(self, result: TrackResult, verdict: object) -> None:
-        self.n_scored += result.outcome is Outcome.SCORED
-        self.n_failed += result.outcome is not Outcome.SCORED
-        if result.outcome is Outcome.SCORED:
-            self.n_ai += verdict == Verdict.AI.value
-            self.n_unsure += verdict == Verdict.UNSURE.value
-
-    def per_minute(self) -> float:
-        return self.n_done * 60 / max(time.monotonic() - self.started, 1e-9)
-
-
-class _Run:
+class ScoreRun:
     """One call of the command."""
 
-    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Options) -> None:
-        self.plugin, self.lib, self.opts = plugin, lib, opts
-        self.log = plugin.log
-        self.settings = plugin.settings()
-        self.engine: Engine = make_engine(self.settings)
+    def __init__(
+        self, settings: Settings, log: BeetsLogger, lib: Library, opts: Options
+    ) -> None:
+        self.lib, self.opts, self.log, self.settings = lib, opts, log, settings
         if opts.threads is not None and opts.threads < 0:
             raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
-        self.force = opts.force or self.settings.force
-        self.quiet = opts.quiet or self.settings.quiet
-        self.write = self.settings.write if opts.write is None else opts.write
+        # Said now: a query that is none would be noticed at an import, days later.
+        ignore_query(settings)
+        self.engine: Engine = make_engine(settings)
+        self.engine.check_executor(opts.threads)
+        self.force = opts.force or settings.force
+        self.quiet = opts.quiet or opts.json or settings.quiet
+        self.write = settings.write if opts.write is None else opts.write
+        self.tally = Tally()
+        self.progress = Progress(0, quiet=True)
 
     def run(self, args: list[str]) -> None:
-        plan = library.patiently(lambda: self.plan(_matching(self.lib, self.opts, args)))
-        if self.opts.pretend:
-            self.pretend(plan)
-        elif plan.due:
-            self.score(plan)
+        """Score what the arguments name: files, or tracks of the library."""
+        if self.opts.album or not (paths := named_paths(args)):
+            self.run_query(args)
         else:
-            ui.print_(_nothing_to_do(plan))
+            score_paths(self, paths)
 
-    def plan(self, items: Iterable[Item]) -> _Plan:
-        """Tell the items apart; bring verdicts in line with changed thresholds."""
-        plan = _Plan()
-        for item in items:
-            state = library.state(item, self.engine.judge.model)
-            if self.is_due(state):
-                plan.due.append((int(item.id or 0), library.item_path(item)))
-                continue
-            plan.n_stale += state is State.STALE
-            plan.n_failed += state is State.FAILED
-            plan.n_scored += state is not State.FAILED
-            if not self.opts.pretend and self.redecide(item):
-                plan.n_redecided += 1
-        if plan.n_redecided and not self.quiet:
-            ui.print_(f"{count_of(plan.n_redecided, 'verdict')} decided anew")
+    # Tracks of the library.
+
+    def run_query(self, args: Sequence[str]) -> None:
+        """Score what a query finds."""
+        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
+        if not ids and args:
+            raise UserError(
+                f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
+            )
+        self.score_ids(ids, args)
+        if self.opts.json:
+            for row in self._in_order(ids):
+                ui.print_(json_line(row))
+
+    def _noun(self) -> str:
+        return "album" if self.opts.album else "track"
+
+    def _in_order(self, ids: Sequence[int]) -> Iterator[Row]:
+        if list(ids) == sorted(ids):
+            yield from library.read_rows(self.lib, ids)
+            return
+        rows = {row.id: row for row in library.read_rows(self.lib, ids)}
+        yield from (rows[item_id] for item_id in ids if item_id in rows)
+
+    def score_ids(self, ids: Sequence[int], args: Sequence[str]) -> Plan:
+        """Score those of these tracks that are due, and bring the others up to date."""
+        wanted, plan = self._wanted(args), Plan()
+        place = {item_id: number for number, item_id in enumerate(ids)}
+        unscored = set() if self.force else library.find_unscored(self.lib) & place.keys()
+
+        def add(some: Iterable[int]) -> list[Row]:
+            rows = library.read_rows(self.lib, some)
+            due = plan.add(rows, self.engine.judge, wanted)
+            return sorted(due, key=lambda row: place[row.id])
+
+        def add_rest() -> list[Row]:
+            due = add(place.keys() - unscored)
+            if not self.opts.pretend:
+                self._store_changes(plan)
+            return due
+
+        # What has no score is found at once, and its scoring begins; the rest of a large
+        # library is looked through meanwhile.
+        due = add(unscored)
+        if self.opts.pretend or not due:
+            due = sorted([*due, *add_rest()], key=lambda row: place[row.id])
+            self._score_all(plan, due, list)
+        else:
+            self._score_all(plan, due, add_rest)
         return plan
 
-    def is_due(self, state: State) -> bool:
-        if self.force or state is State.UNSCORED:
-            return True
-        return (state is State.STALE and self.opts.outdated) or (
-            state is State.FAILED and self.opts.retry_failed
+    def _score_all(self, plan: Plan, due: list[Row], more: Callable[[], list[Row]]) -> None:
+        if self.opts.pretend:
+            self._pretend(due)
+            return
+        if due:
+            self._score(plan, due, more)
+        elif not self.opts.json:
+            ui.print_(nothing_to_do(self.tally, plan))
+        if self.force:
+            forced.end(self.settings.forced_run_file)
+
+    def _wanted(self, args: Sequence[str]) -> Wanted:
+        since = 0.0
+        if self.force and not self.opts.pretend:
+            since = self._forced_since(args)
+        return Wanted(
+            force=self.force,
+            outdated=self.opts.outdated,
+            retry_failed=self.opts.retry_failed,
+            write=bool(self.opts.write),
+            forced_since=since,
         )
 
-    def redecide(self, item: Item) -> bool:
-        if not library.redecide(item, self.engine.judge):
-            return False
-        library.store(item)
-        return True
+    def _forced_since(self, args: Sequence[str]) -> float:
+        """Return when this run began, or the same one that was interrupted."""
+        kind = {
+            "library": str(self.lib.path),
+            "query": list(args),
+            "album": self.opts.album,
+            "model": self.engine.judge.model,
+        }
+        began, is_resumed = forced.begin(self.settings.forced_run_file, kind)
+        if is_resumed:
+            self.log.warning(
+                "going on with --force where it was interrupted; "
+                "what it has scored since it began is not scored again"
+            )
+        return began if is_resumed else float("inf")
 
-    def pretend(self, plan: _Plan) -> None:
+    def _pretend(self, due: Sequence[Row]) -> None:
         if not self.quiet:
-            for item_id, _ in plan.due:
+            for row in due:
+                item = self.lib.get_item(row.id)
+                if item is not None:
+                    ui.print_(title(item))
+        ui.print_(f"{count_of(len(due), 'track')} would be scored")
+
+    def _store_changes(self, plan: Plan) -> None:
+        """Store what follows from stored scores; name changed verdicts; write tags."""
+        store_changes(self.lib, plan)
+        self.tally.n_changed += len(plan.old_verdicts)
+        if not self.quiet:
+            for item_id, old in plan.old_verdicts.items():
                 item = self.lib.get_item(item_id)
                 if item is not None:
-                    ui.print_(printable(format(item)))
-        ui.print_(f"{count_of(len(plan.due), 'track')} would be scored")
+                    with self.progress.above():
+                        ui.print_(f"{verdict_line(item)}  (was {old})")
+        for item_id in plan.to_write:
+            item = self.lib.get_item(item_id)
+            if item is not None and not library.has_score_tags(item):
+                self.tally.n_written += self._write(item)
 
-    def score(self, plan: _Plan) -> None:
-        tally = _Tally()
-        progress = Progress(len(plan.due), quiet=self.quiet)
-        results = self.engine.score(
-            (path for _, path in plan.due), self.opts.threads, interrupts.is_pending
-        )
-        self.plugin.export_to_tags = self.write
-        try:
-            with interrupts.deferred(), closing(results):
-                for place, result in results:
-                    self.store(plan.due[place][0], result, tally, progress)
-                    progress.show(tally.n_done)
-        except KeyboardInterrupt:
-            progress.clear()
-            ui.print_(f"interrupted: {_summary(tally, plan)}")
-            raise
-        except Exception:
-            progress.clear()
-            if tally.n_done:
-                ui.print_(f"stopped: {_summary(tally, plan)}")
-            raise
-        finally:
-            self.plugin.export_to_tags = None
-        progress.clear()
-        ui.print_(_summary(tally, plan))
-        if tally.n_failed and not tally.n_scored:
-            raise UserError(
-                f"artifactnet: none of {count_of(tally.n_failed, 'file')} could be scored"
-            )
+    def _write(self, item: Item) -> bool:
+        """Export a track's score to its file's tags; tell whether that was done.
 
-    def store(
-        self, item_id: int, result: TrackResult, tally: _Tally, progress: Progress
-    ) -> None:
-        """Store one result and print its line where it has one."""
-        item = library.patiently(lambda: self.lib.get_item(item_id))
-        if item is None:
-            # It was removed from the library while its file was being scored.
-            return
-        library.store_result(item, result, self.engine.judge)
-        if self.write and result.outcome is Outcome.SCORED and self.write_tags(item):
-            library.store(item)
-        verdict = library.own(item, Field.VERDICT)
-        tally.count(result, verdict)
-        if result.outcome is not Outcome.SCORED:
-            progress.clear()
-            self.log.warning("not scored: {}", printable(f"{item.filepath}: {result.detail}"))
-        elif verdict != Verdict.REAL.value and not self.quiet:
-            progress.clear()
-            score = library.own(item, Field.SCORE)
-            ui.print_(f"{verdict!s:<6} {score:.4f}  {printable(format(item))}{_reason(item)}")
-
-    def write_tags(self, item: Item) -> bool:
-        """Write an item's tags; leave a file alone that its signature would suffer from."""
+        A file that its signature would suffer from is left alone.
+        """
         path = library.item_path(item)
         if self.settings.keep_signed and library.carries_manifest(item, path):
             self.log.warning("{}", manifest_line(path, keeps=True))
             return False
-        return bool(item.try_write())
+        if not item.try_write(tags=library.score_tags(item)):
+            return False
+        library.restamp(item)
+        library.store(item)
+        return True
+
+    def _score(self, plan: Plan, due: list[Row], more: Callable[[], list[Row]]) -> None:
+        albums = library.AlbumSummaries(self.lib)
+        self.progress = progress = Progress(len(due), quiet=self.quiet, log=self.log)
+        queue = _Queue(self.lib, due, self.tally, more)
+        results = self.engine.score(queue.paths(), self.opts.threads, interrupts.is_pending)
+        try:
+            with interrupts.deferred(), closing(results):
+                progress.show(0)
+                for place, result in results:
+                    row = queue.taken[place]
+                    if self._is_taken(row):
+                        queue.pass_over()
+                    else:
+                        self._store(row, result, albums, progress)
+                    progress.n_total = len(plan.due)
+                    progress.show(self.tally.n_done, self.tally.note())
+        except KeyboardInterrupt:
+            self._finish(albums, progress)
+            self._print_end(f"interrupted: {summary(self.tally, plan)}")
+            raise
+        except Exception:
+            progress.clear()
+            if self.tally.n_done:
+                self._print_end(f"stopped: {summary(self.tally, plan)}")
+            raise
+        self._finish(albums, progress)
+        self._print_end(summary(self.tally, plan))
+        if self.tally.n_failed and not self.tally.n_scored:
+            n_files = count_of(self.tally.n_failed, "file")
+            raise UserError(f"artifactnet: none of {n_files} could be scored")
+
+    def _is_taken(self, row: Row) -> bool:
+        """Tell whether another run has stored a result in the meantime."""
+        return library.was_stored_since(self.lib, row)
+
+    def _finish(self, albums: library.AlbumSummaries, progress: Progress) -> None:
+        progress.clear()
+        albums.finish()
+        for line in self.tally.failures.lines():
+            self.log.warning("{}", line)
+
+    def _print_end(self, line: str) -> None:
+        if not self.opts.json:
+            ui.print_(line)
+
+    def _store(
+        self, row: Row, result: TrackResult, albums: library.AlbumSummaries, progress: Progress
+    ) -> None:
+        """Store one result and print its line where it has one."""
+        item = library.patiently(lambda: self.lib.get_item(row.id))
+        if item is None:
+            # It was removed from the library while its file was being scored.
+            return
+        library.store_result(item, result, self.engine.judge, albums)
+        is_scored = result.outcome is Outcome.SCORED
+        if self.write and is_scored:
+            self._write(item)
+        verdict, old = library.own(item, Field.VERDICT), row.get(Field.VERDICT)
+        self.tally.count(str(item.filepath), result, verdict)
+        is_changed = is_scored and old is not None and old != verdict
+        self.tally.n_changed += is_changed
+        if self.quiet or not is_scored:
+            if not is_scored:
+                path = printable(str(item.filepath))
+                self.log.debug("not scored: {}: {}", path, printable(result.detail))
+            return
+        if verdict != Verdict.REAL.value or is_changed:
+            with progress.above():
+                ui.print_(verdict_line(item) + (f"  (was {old})" if is_changed else ""))
 
 
-def _summary(tally: _Tally, plan: _Plan) -> str:
-    return (
-        f"{tally.n_scored} scored, {plan.n_skipped} skipped, "
-        f"{tally.n_ai} flagged as ai, {tally.n_unsure} unsure, "
-        f"{tally.n_failed} failed, {tally.per_minute():.0f} songs per minute" + _hints(plan)
-    )
+class _Queue:
+    """Tracks on their way to the workers, without those that another run has stored."""
+
+    def __init__(
+        self,
+        lib: Library,
+        due: Sequence[Row],
+        tally: Tally,
+        more: Callable[[], list[Row]],
+    ) -> None:
+        self._lib, self._tally, self._more = lib, tally, more
+        self._waiting = list(reversed(due))
+        self._is_shuffled = False
+        self.taken: list[Row] = []
+        """Those that were handed out, in order."""
+
+    def paths(self) -> Iterator[Path]:
+        """Yield the path of each track whose turn comes, then of those found meanwhile."""
+        yield from self._turns()
+        self._waiting = list(reversed(self._more()))
+        yield from self._turns()
+
+    def _turns(self) -> Iterator[Path]:
+        while self._waiting:
+            row = self._waiting.pop()
+            if library.was_stored_since(self._lib, row):
+                self.pass_over()
+                continue
+            self.taken.append(row)
+            yield row.filepath
+
+    def pass_over(self) -> None:
+        """Count a track that another run was quicker with; go on in another order.
+
+        In the same order two runs would go on side by side, and both score everything.
+        """
+        self._tally.n_passed_over += 1
+        if not self._is_shuffled:
+            random.shuffle(self._waiting)
+            self._is_shuffled = True
 
 
-def _reason(item: Item) -> str:
-    if library.own(item, Field.REASON) != Reason.DECLARED.value:
-        return ""
-    return printable(f"  (declared by {library.own(item, Field.PROVENANCE)})")
+def _hint(args: Sequence[str]) -> str:
+    folder = next((arg for arg in args if Path(arg).is_dir()), None)
+    return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
 
 
-def _nothing_to_do(plan: _Plan) -> str:
-    return f"nothing to score: {count_of(plan.n_scored, 'track')} scored" + _hints(plan)
-
-
-def _hints(plan: _Plan) -> str:
-    """Name what was left alone and how to have it done."""
-    hints = []
-    if plan.n_stale:
-        hints.append(f"{plan.n_stale} outdated (--outdated)")
-    if plan.n_failed:
-        hints.append(f"{plan.n_failed} failed before (--retry-failed)")
-    return "".join(f", {hint}" for hint in hints)
+def _words(args: Sequence[str]) -> str:
+    return printable(" ".join(args))

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
+from beets.library import Item
+from beets.util.color import ColorName, colorize
 
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.errors import ArtifactNetError
+from beetsplug.artifactnet.library import Field, Reason, own
+from beetsplug.artifactnet.results import TrackResult, Verdict
+
+if TYPE_CHECKING:
+    from optparse import HelpFormatter
+    from typing import NoReturn
+
+    from beets.logging import BeetsLogger
+    from tqdm import tqdm
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as a shell gives it."""
@@ -52,6 +67,14 @@ def guarded(run: Run) -> Run:
                 sys.exit(INTERRUPTED)
 
     return guarded_run
+
+
+class HelpfulParser(ui.CommonOptionsParser):
+    """A parser whose help ends with examples, printed as they are written."""
+
+    def format_epilog(self, formatter: HelpFormatter) -> str:  # noqa: ARG002
+        """Return the examples; optparse would fill them into one paragraph."""
+        return f"\n{self.epilog}" if self.epilog else ""
 
 
 def say(text: str) -> None:
@@ -93,38 +116,133 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def title(item: Item) -> str:
+    """Return how beets lists an item; one without a title is shown by its file's name."""
+    shown = item
+    if not item.title:
+        shown = item.copy()
+        shown.title = item.filepath.name
+    return printable(format(shown))
+
+
+_COLORS: dict[str, ColorName] = {
+    Verdict.AI.value: "text_error",
+    Verdict.UNSURE.value: "text_warning",
+    Verdict.REAL.value: "text_success",
+}
+
+
+def colored(verdict: str, text: str) -> str:
+    """Return a text in the colour of a verdict, plain where the output is no terminal."""
+    color = _COLORS.get(verdict) if sys.stdout.isatty() else None
+    return text if color is None else colorize(color, text)
+
+
+def verdict_line(item: Item) -> str:
+    """Return the line of a scored track: verdict, score, and what it is."""
+    verdict, score = own(item, Field.VERDICT), own(item, Field.SCORE)
+    is_declared = own(item, Field.REASON) == Reason.DECLARED.value
+    claims = f"  (declared by {own(item, Field.PROVENANCE)})" if is_declared else ""
+    return f"{verdict_words(verdict, score)}  {title(item)}{printable(claims)}"
+
+
+def verdict_words(verdict: object, score: object) -> str:
+    """Return verdict and score in columns: ``unsure 0.4213``."""
+    number = f"{score:.4f}" if isinstance(score, float) else " " * 6
+    return f"{colored(str(verdict), f'{verdict!s:<6}')} {number}"
+
+
+@dataclass
+class Failures:
+    """What could not be scored, grouped by reason."""
+
+    _groups: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, path: str, result: TrackResult) -> None:
+        """Note a file that could not be scored."""
+        # The numbers of a reason differ from file to file.
+        reason = f"{result.outcome.value}: {re.sub(r'[0-9.]+', '#', result.detail)}"
+        group = self._groups.setdefault(reason, [f"{path}: {result.detail}"])
+        group.append(path)
+
+    def lines(self) -> list[str]:
+        """Return a line a reason, the most frequent first: how many, and an example."""
+        groups = sorted(self._groups.values(), key=len, reverse=True)
+        return [
+            f"not scored: {printable(example)}"
+            + (f", and {count_of(len(paths) - 1, 'other')} like it" if len(paths) > 1 else "")
+            for example, *paths in groups
+        ]
+
+
 class Progress:
-    """A line that is written over, on a terminal alone."""
+    """A bar on a terminal; elsewhere a line a minute, for who asked for more by ``-v``.
 
-    _EVERY_S = 0.2
+    Args:
+        n_total: Number of tracks.
+        quiet: Whether nothing at all is shown.
+        log: Where the line a minute goes; None for nowhere.
+    """
 
-    def __init__(self, n_total: int, *, quiet: bool) -> None:
-        self._n_total = n_total
-        self._enabled = not quiet and sys.stdout.isatty() and sys.stderr.isatty()
-        self._started = time.monotonic()
-        self._shown_at = 0.0
-        self._width = 0
+    _EVERY_S = 60.0
 
-    def show(self, n_done: int) -> None:
-        """Write how far a run is, at most a few times a second."""
-        now = time.monotonic()
-        if not (self._enabled and n_done) or now - self._shown_at < self._EVERY_S:
+    def __init__(self, n_total: int, *, quiet: bool, log: BeetsLogger | None = None) -> None:
+        self.n_total, self._log = n_total, log
+        self._started = self._logged = time.monotonic()
+        self._bar = None if quiet or not sys.stderr.isatty() else _bar(n_total)
+
+    def show(self, n_done: int, note: str = "") -> None:
+        """Show how far a run is, and a note of a few words."""
+        if self._bar is not None:
+            self._bar.total = self.n_total
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(n_done - self._bar.n)
+        elif self._log is not None and time.monotonic() - self._logged >= self._EVERY_S:
+            self._logged = time.monotonic()
+            self._log.debug("{}", self._line(n_done, note))
+
+    def _line(self, n_done: int, note: str) -> str:
+        rate = n_done / max(time.monotonic() - self._started, 1e-9)
+        left = duration((self.n_total - n_done) / rate) if n_done else "unknown"
+        return f"{n_done} of {self.n_total} tracks, {left} left" + (note and f", {note}")
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """Print lines within the block: the bar makes room for them."""
+        if self._bar is None:
+            yield
             return
-        self._shown_at = now
-        self.clear()
-        rate = n_done * 60 / max(now - self._started, 1e-9)
-        left_s = (self._n_total - n_done) / rate * 60
-        line = (
-            f"{n_done}/{self._n_total} "
-            f"[{n_done / self._n_total:.0%}] {rate:.0f} songs/min, ETA {duration(left_s)}"
-        )
-        self._width = len(line)
-        sys.stderr.write(f"\r{line}")
-        sys.stderr.flush()
+        self._bar.clear()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            self._bar.refresh()
 
     def clear(self) -> None:
-        """Take the line away, before another is printed."""
-        if self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()
-            self._width = 0
+        """Take the bar away for good."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _bar(n_total: int) -> tqdm[NoReturn]:
+    from tqdm import tqdm
+
+    # A terminal that does not know its width is taken for one of 80 columns.
+    has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    # Its thread would wake up a bar that stands still. None is needed, and none must be
+    # left when Python exits.
+    tqdm.monitor_interval = 0
+    return tqdm(
+        total=n_total,
+        desc="scoring",
+        unit=" tracks",
+        file=sys.stderr,
+        dynamic_ncols=has_width,
+        ncols=None if has_width else 80,
+        leave=False,
+        smoothing=0.05,
+        bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "
+        "[{remaining} left, {rate_fmt}{postfix}]",
+    )

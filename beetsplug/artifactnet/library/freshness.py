@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 
 from beets.library import Item
 
-from beetsplug.artifactnet.library.fields import Field, item_path, own, put
+from beetsplug.artifactnet.library.fields import Field, Row, item_path, own, put
 from beetsplug.artifactnet.results import Outcome
+from beetsplug.artifactnet.stamp import Change, change_since, file_stamp
 
 
 class State(Enum):
@@ -17,34 +17,46 @@ class State(Enum):
     UNSCORED = "unscored"
     FRESH = "fresh"
     STALE = "stale"
-    """Scored by another model or pipeline, or the file has changed since."""
+    """Scored by another model, or the file has changed since."""
     FAILED = "failed"
 
 
-def file_stamp(path: Path) -> str | None:
-    """Return a file's size and time of change in one word, None if it is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return f"{status.st_size}-{status.st_mtime_ns}"
-
-
-def state(item: Item, model: str) -> State:
+def state(item: Item | Row, model: str) -> State:
     """Return where an item stands towards a model and pipeline, named as with a score."""
+    return examine(item, model)[0]
+
+
+def examine(item: Item | Row, model: str) -> tuple[State, bool]:
+    """Return where an item stands, and whether :func:`restamp` has something to do."""
     error = str(own(item, Field.ERROR) or "")
     if error.startswith(f"{Outcome.UNAVAILABLE.value}:"):
-        return State.FAILED  # with an older score or without
+        return State.FAILED, False  # with an older score or without
+    is_back = was_missing(error) and item_path(item).exists()
     if own(item, Field.SCORE) is None:
-        return State.FAILED if error else State.UNSCORED
-    stamp = file_stamp(item_path(item))
-    same_file = stamp is None or stamp == own(item, Field.FILE)
-    # A file that is not there has not changed: its disk may be unmounted.
-    return State.FRESH if same_file and own(item, Field.MODEL) == model else State.STALE
+        return (State.FAILED if error and not is_back else State.UNSCORED), False
+    if own(item, Field.MODEL) != model:
+        return State.STALE, False
+    change = change_since(_file(item), str(own(item, Field.FILE) or ""))
+    if change is Change.AUDIO:
+        return State.STALE, False
+    return State.FRESH, is_back or change is Change.TAGS
 
 
-def restamp(item: Item, path: Path) -> bool:
-    """Note that beets itself changed a scored item's file; tell whether that was news."""
-    if own(item, Field.SCORE) is None:
-        return False
-    return put(item, Field.FILE, file_stamp(path))
+def was_missing(error: str) -> bool:
+    """Tell whether an ``ai_error`` says that there was no file."""
+    return error.startswith(f"{Outcome.MISSING.value}:")
+
+
+def _file(item: Item | Row) -> str:
+    return item.file if isinstance(item, Row) else str(item.filepath)
+
+
+def restamp(item: Item | Row) -> None:
+    """Bring a fresh item in line with its file: tags were written, or it is back.
+
+    So that the next look at the file needs its size and time alone. Nothing is stored.
+    """
+    put(item, Field.ERROR, None)
+    stamp = file_stamp(_file(item))
+    if stamp is not None:
+        put(item, Field.FILE, stamp)

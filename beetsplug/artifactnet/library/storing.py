@@ -14,7 +14,7 @@ from beets.library import Album, Item, Library
 
 from beetsplug.artifactnet.errors import LibraryError
 from beetsplug.artifactnet.library.fields import ALBUM_TYPES, ITEM_TYPES, Field, put
-from beetsplug.artifactnet.library.verdicts import apply_result
+from beetsplug.artifactnet.library.verdicts import album_verdict, apply_result
 from beetsplug.artifactnet.results import TrackResult, Verdict
 from beetsplug.artifactnet.thresholds import Judge
 
@@ -30,55 +30,134 @@ _LOCKED_FOR_S = 600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 
 
+_SUMMED_UP_OFTEN = 50
+"""Albums of more tracks are summed up that many times while their tracks are scored."""
+
+
+class AlbumSummaries:
+    """Which albums have to be summed up again while many tracks are scored.
+
+    An album is, with each of its tracks, in the same transaction. Of a large one that would
+    be most of the work: it is with every fiftieth part of its tracks, and at the end.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._sizes: dict[int, int] = {}
+        self._waiting: dict[int, int] = {}
+
+    def count(self, item: Item) -> None:
+        """Sum up the album of a track that was just stored, where it is time to."""
+        if item.album_id is None:
+            return
+        waiting = self._waiting.get(item.album_id, 0) + 1
+        if waiting * _SUMMED_UP_OFTEN < self._size(item.album_id):
+            self._waiting[item.album_id] = waiting
+            return
+        self._waiting.pop(item.album_id, None)
+        update_album_of(item)
+
+    def finish(self) -> None:
+        """Sum up what is left.
+
+        Raises:
+            LibraryError: Another program keeps the database locked.
+        """
+        for album_id in list(self._waiting):
+            with writing(self._library):
+                album = self._library.get_album(album_id)
+                if album is not None:
+                    update_album(album)
+            del self._waiting[album_id]
+
+    def _size(self, album_id: int) -> int:
+        if album_id not in self._sizes:
+            with self._library.transaction() as transaction:
+                rows = transaction.query(
+                    "SELECT count(*) FROM items WHERE album_id = ?", (album_id,)
+                )
+            self._sizes[album_id] = int(rows[0][0])
+        return self._sizes[album_id]
+
+
 def update_album(album: Album) -> None:
-    """Store an album's score and its number of flagged tracks, for the album alone.
+    """Store an album's summary, for the album alone."""
+    verdicts, scores = _track_values(album)
+    present = [verdict for verdict in verdicts if verdict is not None]
+    verdict = album_verdict(verdicts)
+    changed = [
+        put(album, Field.ALBUM_SCORE, float(statistics.median(scores)) if scores else None),
+        put(album, Field.ALBUM_FLAGGED, present.count(Verdict.AI) if present else None),
+        put(album, Field.ALBUM_SCORED, len(scores) if present or scores else None),
+        put(album, Field.ALBUM_VERDICT, verdict and verdict.value),
+    ]
+    if any(changed):
+        store_album(album)
+
+
+def store_album(album: Album) -> None:
+    """Store an album's own fields.
 
     ``inherit=False`` keeps beets from writing them over the tracks' own values.
     """
-    values = _track_values(album)
-    # On a reimport beets itself hands an album's values down to its tracks.
-    for item_id, key, _ in values:
-        item = album.db.get_item(item_id) if key in ALBUM_TYPES else None
-        if item is not None and put(item, key, None):
-            item.store()
-    scores = [v for _, key, v in values if key == Field.SCORE and isinstance(v, float)]
-    verdicts = [v for _, key, v in values if key == Field.VERDICT]
-    n_flagged = verdicts.count(Verdict.AI.value)
-    changed = [
-        put(album, Field.ALBUM_SCORE, float(statistics.median(scores)) if scores else None),
-        put(album, Field.ALBUM_FLAGGED, n_flagged if any(verdicts) else None),
-    ]
-    if any(changed):
-        album.store(inherit=False)
+    album.store(inherit=False)
 
 
-def _track_values(album: Album) -> list[tuple[int, str, object]]:
-    """Return what an album's tracks have of the fields that count: (item id, key, value).
+def _track_values(album: Album) -> tuple[list[Verdict | None], list[float]]:
+    """Return the verdict of each of an album's tracks, and the scores that there are.
 
     Not by loading the items: that takes 0.1 ms for each of them, at every result.
     """
     with album.db.transaction() as transaction:
         rows = transaction.query(
-            "SELECT entity_id, key, value FROM item_attributes"
-            " JOIN items ON items.id = entity_id"
-            " WHERE album_id = ? AND key IN (?, ?, ?, ?)",
-            (album.id, Field.SCORE, Field.VERDICT, *ALBUM_TYPES),
+            "SELECT verdict.value, score.value FROM items"
+            " LEFT JOIN item_attributes AS verdict"
+            " ON verdict.entity_id = items.id AND verdict.key = ?"
+            " LEFT JOIN item_attributes AS score"
+            " ON score.entity_id = items.id AND score.key = ?"
+            " WHERE album_id = ?",
+            (Field.VERDICT, Field.SCORE, album.id),
         )
-    types_of = {**ITEM_TYPES, **ALBUM_TYPES}
-    return [(item, key, types_of[key].from_sql(value)) for item, key, value in rows]
+    scores = [ITEM_TYPES[Field.SCORE].from_sql(value) for _, value in rows]
+    words = set(Verdict)
+    verdicts = [Verdict(word) if word in words else None for word, _ in rows]
+    return verdicts, [score for score in scores if score is not None]
 
 
-def store_result(item: Item, result: TrackResult, judge: Judge) -> None:
+def take_back_album_values(album: Album) -> None:
+    """Remove an album's values from its tracks: beets hands them down on a reimport."""
+    with album.db.transaction() as transaction:
+        rows = transaction.query(
+            "SELECT DISTINCT entity_id FROM item_attributes"
+            " JOIN items ON items.id = entity_id"
+            " WHERE album_id = ? AND key LIKE 'ai_album_%'",
+            (album.id,),
+        )
+    for item in filter(None, (album.db.get_item(row[0]) for row in rows)):
+        changed = [put(item, name, None) for name in ALBUM_TYPES]
+        if any(changed):
+            item.store()
+
+
+def store_result(
+    item: Item, result: TrackResult, judge: Judge, albums: AlbumSummaries | None = None
+) -> None:
     """Put a result on an item and store it, and its album's summary, at once.
+
+    Args:
+        item: The item.
+        result: What became of its file.
+        judge: Model and thresholds.
+        albums: What sums albums up where many tracks are scored; None: at once.
 
     Raises:
         LibraryError: Another program keeps the database locked.
     """
     apply_result(item, result, judge)
-    store(item)
+    store(item, albums)
 
 
-def store(item: Item) -> None:
+def store(item: Item, albums: AlbumSummaries | None = None) -> None:
     """Store an item and its album's summary, both or neither.
 
     Raises:
@@ -86,7 +165,10 @@ def store(item: Item) -> None:
     """
     with writing(item.db):
         item.store()
-        update_album_of(item)
+        if albums is None:
+            update_album_of(item)
+        else:
+            albums.count(item)
 
 
 def update_album_of(item: Item) -> None:
@@ -109,6 +191,9 @@ def writing(library: Library) -> Iterator[None]:
     """
     with ExitStack() as stack:
         transaction = patiently(lambda: _begin(library, stack))
+        if transaction is None:
+            yield
+            return
         try:
             yield
             transaction.mutate("COMMIT")
@@ -119,11 +204,20 @@ def writing(library: Library) -> Iterator[None]:
             raise
 
 
-def _begin(library: Library, stack: ExitStack) -> Transaction:
-    """Enter a transaction that locks everybody else out, so that its end cannot fail."""
+def _begin(library: Library, stack: ExitStack) -> Transaction | None:
+    """Enter a transaction that locks everybody else out, so that its end cannot fail.
+
+    Returns:
+        None within a transaction of beets' own, which will end it.
+    """
     with ExitStack() as attempt:
         transaction = attempt.enter_context(library.transaction())
-        transaction.mutate("BEGIN EXCLUSIVE")
+        try:
+            transaction.mutate("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "within a transaction" not in str(error):
+                raise
+            return None
         stack.push(attempt.pop_all())
     return transaction
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,26 +11,28 @@ from beets.library import Item
 
 from beetsplug.artifactnet.library.fields import (
     Field,
+    Row,
     format_timeline,
     item_path,
     own,
-    parse_timeline,
     put,
+    timeline_probabilities,
 )
-from beetsplug.artifactnet.library.freshness import file_stamp
+from beetsplug.artifactnet.library.types import WORDS
 from beetsplug.artifactnet.results import (
     Claim,
     Outcome,
-    SegmentScore,
     Strength,
+    Thresholds,
     TrackResult,
     TrackScore,
     Verdict,
     format_claims,
     parse_claims,
 )
-from beetsplug.artifactnet.scoring.track import ai_share, decide
+from beetsplug.artifactnet.scoring.track import decide, share_above
 from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.thresholds import Judge
 
 
@@ -42,7 +44,7 @@ class Reason(StrEnum):
     SCORE = "score"
 
 
-def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
+def apply_result(item: Item | Row, result: TrackResult, judge: Judge) -> None:
     """Put a result on an item, without storing it.
 
     A failure leaves nothing of an older score behind, unless nobody could look at the
@@ -57,25 +59,25 @@ def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
             put(item, name, None)
         item[Field.ERROR] = result.reason
     else:
-        _apply_score(item, result.score)
+        _apply_score(item, result.score, result.stamp)
         put(item, Field.ERROR, None)
     redecide(item, judge)
 
 
-def _apply_score(item: Item, score: TrackScore) -> None:
+def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
-    put(item, Field.FILE, file_stamp(item_path(item)))
+    put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
 _DECIDED = (Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE)
 """Fields that follow from others, and that :func:`redecide` keeps in line."""
 
 
-def redecide(item: Item, judge: Judge) -> bool:
+def redecide(item: Item | Row, judge: Judge) -> bool:
     """Bring verdict and share in line with the thresholds; tell whether they changed.
 
     The user's override comes first, then a strong declaration, then the score. A score of
@@ -85,17 +87,17 @@ def redecide(item: Item, judge: Judge) -> bool:
     before = [own(item, name) for name in _DECIDED]
     put(item, Field.DECLARED, is_declared(item) or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
-    segments = _segments(item) if is_ours else ()
-    if segments:
+    share = _share(item, judge.thresholds) if is_ours else None
+    if share is not None:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
-        put(item, Field.SHARE, round(ai_share(segments, judge.thresholds), 4))
+        put(item, Field.SHARE, round(share, 4))
     verdict, reason = _verdict(item, judge, is_ours=is_ours)
     put(item, Field.VERDICT, verdict)
     put(item, Field.REASON, reason)
     return [own(item, name) for name in _DECIDED] != before
 
 
-def _verdict(item: Item, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:
+def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:
     """Return the verdict and what it follows, both None where nothing decides."""
     word, score, before = override(item), own(item, Field.SCORE), own(item, Field.VERDICT)
     if word is not None:
@@ -110,22 +112,22 @@ def _verdict(item: Item, judge: Judge, *, is_ours: bool) -> tuple[str | None, st
     return str(before), Reason.SCORE.value
 
 
-def claims(item: Item) -> tuple[Claim, ...]:
+def claims(item: Item | Row) -> tuple[Claim, ...]:
     """Return what the item's file said of itself when it was read."""
     return parse_claims(str(own(item, Field.PROVENANCE) or ""))
 
 
-def is_declared(item: Item) -> bool:
+def is_declared(item: Item | Row) -> bool:
     """Tell whether the item's file declared itself generated, in a way that decides."""
     return any(claim.strength is Strength.STRONG for claim in claims(item))
 
 
-def forget_claims(item: Item) -> None:
+def forget_claims(item: Item | Row) -> None:
     """Remove what was read of the item's file, without storing."""
     put(item, Field.PROVENANCE, None)
 
 
-def carries_manifest(item: Item, path: Path) -> bool:
+def carries_manifest(item: Item | Row, path: Path) -> bool:
     """Tell whether a file holds a C2PA manifest, as its item's claims lead to expect."""
     from beetsplug.artifactnet.scoring import provenance
 
@@ -133,7 +135,7 @@ def carries_manifest(item: Item, path: Path) -> bool:
     return is_expected and provenance.carries_manifest(path)
 
 
-def add_claims(item: Item, news: Iterable[Claim]) -> bool:
+def add_claims(item: Item | Row, news: Iterable[Claim]) -> bool:
     """Add a file's claims to those read before, without storing; tell whether any is new.
 
     What was read once stays: writing a tag spoils a manifest, and a transcode loses all.
@@ -143,15 +145,32 @@ def add_claims(item: Item, news: Iterable[Claim]) -> bool:
     return words != format_claims(known) and put(item, Field.PROVENANCE, words)
 
 
-def _segments(item: Item) -> tuple[SegmentScore, ...]:
-    """Return the segments of an item's score, none where somebody spoilt the timeline."""
+def _share(item: Item | Row, thresholds: Thresholds) -> float | None:
+    """Return the share of segments at or above ``ai``, None for a timeline that is none."""
     try:
-        return parse_timeline(str(own(item, Field.TIMELINE)))
+        probabilities = timeline_probabilities(str(own(item, Field.TIMELINE) or ""))
     except ValueError:
-        return ()
+        return None
+    return share_above(probabilities, thresholds.ai) if probabilities else None
 
 
-def override(item: Item) -> Verdict | None:
-    """Return the user's own word on an item; anything but ``ai`` and ``real`` is none."""
-    word = str(own(item, Field.OVERRIDE) or "").strip().lower()
-    return Verdict(word) if word in (Verdict.AI.value, Verdict.REAL.value) else None
+def override(item: Item | Row) -> Verdict | None:
+    """Return the user's own word on an item; what is none of :data:`WORDS` is no word."""
+    return WORDS.get(str(own(item, Field.OVERRIDE) or "").strip().lower())
+
+
+def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:
+    """Return the verdict on an album, None where none of its tracks has one.
+
+    Args:
+        verdicts: Of each of its tracks.
+
+    Returns:
+        ``ai`` where at least half of the tracks are, ``real`` where all are, and otherwise
+        ``unsure``.
+    """
+    if not any(verdicts):
+        return None
+    if 2 * verdicts.count(Verdict.AI) >= len(verdicts):
+        return Verdict.AI
+    return Verdict.REAL if set(verdicts) == {Verdict.REAL} else Verdict.UNSURE

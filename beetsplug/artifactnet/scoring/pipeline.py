@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +28,13 @@ from beetsplug.artifactnet.errors import (
     TooShortError,
 )
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Claim, Outcome, TrackResult
+from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_track
 from beetsplug.artifactnet.scoring.version import scored_by
+from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
 
 log = logging.getLogger("beetsplug.artifactnet")
@@ -105,13 +106,23 @@ def score_file_by_each(
         ModelError: A model itself is broken.
         OSError, MemoryError: The machine is in trouble.
     """
-    claims = read_claims(path)
+    stamp, claims = file_stamp(path) or "", read_claims(path)
+    results = _results(path, detectors, count, music_folder)
+    return tuple(replace(result, stamp=stamp, claims=claims) for result in results)
+
+
+def _results(
+    path: Path,
+    detectors: Sequence[Detector],
+    count: SegmentCount,
+    music_folder: Path | None,
+) -> list[TrackResult]:
     try:
         segments, duration_s = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
-        return (_failed(path, error, claims),) * len(detectors)
+        return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
     except Exception as error:
@@ -119,11 +130,11 @@ def score_file_by_each(
         if trouble_of(error) is not None:
             raise
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
-        return (_failed(path, AudioError(detail), claims),) * len(detectors)
-    return tuple(
-        _aggregated(path, detector.card, found, duration_s, claims)
+        return [_failed(path, AudioError(detail))] * len(detectors)
+    return [
+        _aggregated(path, detector.card, found, duration_s)
         for detector, found in zip(detectors, segments, strict=True)
-    )
+    ]
 
 
 def _score_segments(
@@ -144,14 +155,10 @@ def _score_segments(
 
 
 def _aggregated(
-    path: Path,
-    card: ModelCard,
-    segments: _Segments,
-    duration_s: float,
-    claims: tuple[Claim, ...],
+    path: Path, card: ModelCard, segments: _Segments, duration_s: float
 ) -> TrackResult:
     if not segments.probabilities:
-        return _failed(path, NoEvidenceError(), claims)
+        return _failed(path, NoEvidenceError())
     try:
         score = score_track(
             segments.probabilities,
@@ -161,13 +168,13 @@ def _aggregated(
             aggregation=card.aggregation,
         )
     except ModelOutputError as error:
-        return _failed(path, error, claims)
-    return TrackResult(path, Outcome.SCORED, score, claims=claims)
+        return _failed(path, error)
+    return TrackResult(path, Outcome.SCORED, score)
 
 
-def _failed(path: Path, error: FileError, claims: tuple[Claim, ...]) -> TrackResult:
+def _failed(path: Path, error: FileError) -> TrackResult:
     outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
-    return TrackResult(path, outcome, detail=str(error), claims=claims)
+    return TrackResult(path, outcome, detail=str(error))
 
 
 def score_files(  # noqa: PLR0913 - options with defaults

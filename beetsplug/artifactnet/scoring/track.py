@@ -86,5 +86,9 @@ def decide(probability: float, thresholds: Thresholds) -> Verdict:
 
 def ai_share(segments: Iterable[SegmentScore], thresholds: Thresholds) -> float:
     """Return the share of segments, in [0, 1], at or above the ``ai`` threshold."""
-    flags = [segment.probability >= thresholds.ai for segment in segments]
-    return sum(flags) / len(flags)
+    return share_above([segment.probability for segment in segments], thresholds.ai)
+
+
+def share_above(probabilities: Sequence[float], threshold: float) -> float:
+    """Return the share of probabilities, at least one, at or above a threshold."""
+    return sum(probability >= threshold for probability in probabilities) / len(probabilities)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from beetsplug.artifactnet.results import Claim
@@ -17,8 +17,12 @@ Batch = tuple[int, Sequence[Path]]
 
 
 def read_files(
-    paths: Sequence[Path], workers: Workers, *, time_limit_s: float | None = None
-) -> Iterator[tuple[int, tuple[Claim, ...] | None]]:
+    paths: Sequence[Path],
+    workers: Workers,
+    *,
+    time_limit_s: float | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Generator[tuple[int, tuple[Claim, ...] | None]]:
     """Yield each file's place in ``paths`` and its claims, as they arrive.
 
     The claims are None for a file that is not there, cannot be opened, or that its
@@ -29,25 +33,37 @@ def read_files(
         workers: Where they are read.
         time_limit_s: Seconds after which a task of up to 64 files is given up, to be
             tried again file by file; None for no limit.
+        is_cancelled: Asked several times a second.
+
+    Raises:
+        Cancelled: ``is_cancelled`` said so.
+        MachineError: The machine is in trouble.
     """
     starts = range(0, len(paths), _FILES_PER_TASK)
     batches: list[Batch] = [(start, paths[start : start + _FILES_PER_TASK]) for start in starts]
     lost: list[Batch] = []
-    for (start, batch), results in _run(batches, workers, time_limit_s):
+    for (start, batch), results in _run(batches, workers, time_limit_s, is_cancelled):
         if results is None:
             lost += [(start + offset, [path]) for offset, path in enumerate(batch)]
         else:
             yield from enumerate(results, start)
     # One of a lost batch's files took the worker down, and the others are innocent.
-    for (place, _), results in _run(lost, workers, time_limit_s):
+    for (place, _), results in _run(lost, workers, time_limit_s, is_cancelled):
         yield place, results[0] if results else None
 
 
 def _run(
-    batches: Sequence[Batch], workers: Workers, time_limit_s: float | None
+    batches: Sequence[Batch],
+    workers: Workers,
+    time_limit_s: float | None,
+    is_cancelled: Callable[[], bool],
 ) -> Iterator[tuple[Batch, list[tuple[Claim, ...] | None] | None]]:
     found = run_each(
-        read_many, (paths for _, paths in batches), workers, time_limit_s=time_limit_s
+        read_many,
+        (paths for _, paths in batches),
+        workers,
+        time_limit_s=time_limit_s,
+        is_cancelled=is_cancelled,
     )
     for place, _, results in found:
         yield batches[place], None if isinstance(results, Lost) else results

@@ -1,0 +1,203 @@
+"""Scoring at import: what is scored, and what is said of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import beets
+from beets import ui
+from beets.dbcore.query import ParsingError
+from beets.library import Item, parse_query_string
+
+from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.declarations import declaration_line
+from beetsplug.artifactnet.commands.terminal import (
+    Failures,
+    count_of,
+    printable,
+    title,
+    verdict_line,
+)
+from beetsplug.artifactnet.engine import Engine, make_engine
+from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
+from beetsplug.artifactnet.library import Field, Reason, State
+from beetsplug.artifactnet.results import Outcome, Thresholds, TrackResult, Verdict
+from beetsplug.artifactnet.settings import Settings
+
+if TYPE_CHECKING:
+    from beets.importer import ImportTask
+    from beets.library import Library
+    from beets.logging import BeetsLogger
+
+
+def ignore_query(settings: Settings) -> Any:
+    """Return the query of ``auto_ignore``, None where there is none.
+
+    Raises:
+        ConfigError: It is no query.
+    """
+    if not settings.auto_ignore.strip():
+        return None
+    try:
+        return parse_query_string(settings.auto_ignore, Item)[0]
+    except (ParsingError, ValueError) as error:
+        raise ConfigError(f"artifactnet.auto_ignore: {error}") from error
+
+
+@dataclass
+class _Counts:
+    n_scored: int = 0
+    n_ai: int = 0
+    n_unsure: int = 0
+    n_failed: int = 0
+
+    def count(self, result: TrackResult, verdict: object) -> None:
+        is_scored = result.outcome is Outcome.SCORED
+        self.n_scored += is_scored
+        self.n_failed += not is_scored
+        self.n_ai += is_scored and verdict == Verdict.AI.value
+        self.n_unsure += is_scored and verdict == Verdict.UNSURE.value
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_scored} scored, {self.n_ai} flagged as ai, "
+            f"{self.n_unsure} unsure, {self.n_failed} failed"
+        )
+
+
+@dataclass
+class ImportScoring:
+    """Scores one import's tracks, album after album, and never stands in its way."""
+
+    settings: Callable[[], Settings]
+    log: BeetsLogger
+    _is_broken: bool = False
+    _total: _Counts = field(default_factory=_Counts)
+    _failures: Failures = field(default_factory=Failures)
+    _flagged: list[int] = field(default_factory=list)
+
+    def score(self, task: ImportTask) -> None:
+        """Score the items of an import task.
+
+        An exception here would end the whole import and leave its files unmoved.
+        """
+        if self._is_broken:
+            return
+        try:
+            settings = self.settings()
+            self._follow_declarations(task, settings)
+            if settings.auto:
+                self._score_task(task, settings)
+            if task.is_album:
+                library.take_back_album_values(task.album)
+                # Tracks that were scored before may have come to a new album.
+                library.update_album(task.album)
+        except ArtifactNetError as error:
+            self._is_broken = True
+            self.log.error(  # noqa: TRY400 - no traceback
+                "nothing is scored in this import: {}", printable(str(error))
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
+            self.log.error("not scored: {!r}", error)  # noqa: TRY400
+
+    def _follow_declarations(self, task: ImportTask, settings: Settings) -> None:
+        """Let declarations decide, whether or not the items are scored, and tell of them."""
+        judge = library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
+        for item in task.imported_items():
+            if not library.is_declared(item):
+                continue
+            if library.redecide(item, judge):
+                library.store(item)
+            if not _is_quiet(settings):
+                self.log.warning("{}", declaration_line(item))
+
+    def _score_task(self, task: ImportTask, settings: Settings) -> None:
+        from beetsplug.artifactnet.workers import Cancelled
+
+        engine = make_engine(settings)
+        items = self._due(task, settings, engine)
+        counts = _Counts()
+        albums = library.AlbumSummaries(task.album.db) if task.is_album else None
+        results = engine.score(
+            [library.item_path(item) for item in items], is_cancelled=_import_was_aborted
+        )
+        try:
+            for place, result in results:
+                library.store_result(items[place], result, engine.judge, albums)
+                self._count(items[place], result, settings, counts)
+        except Cancelled:
+            self.log.debug("import aborted, scoring stopped")
+        if items and task.is_album and not _is_quiet(settings):
+            self.log.warning("{}: {}", _album_name(task, items), counts)
+
+    def _due(self, task: ImportTask, settings: Settings, engine: Engine) -> Sequence[Item]:
+        """Return the task's items that need a score and are not exempt."""
+        exempt = ignore_query(settings)
+        return [
+            item
+            for item in task.imported_items()
+            if (settings.force or library.state(item, engine.judge.model) is not State.FRESH)
+            and not (exempt is not None and exempt.match(item))
+        ]
+
+    def _count(
+        self, item: Item, result: TrackResult, settings: Settings, counts: _Counts
+    ) -> None:
+        """Count a result; warn of a failure, name what is flagged."""
+        verdict = library.own(item, Field.VERDICT)
+        for each in (counts, self._total):
+            each.count(result, verdict)
+        if result.outcome is not Outcome.SCORED:
+            self._failures.add(str(item.filepath), result)
+            if not _is_quiet(settings):
+                path = printable(str(item.filepath))
+                self.log.warning("not scored: {}: {}", path, printable(result.detail))
+        elif verdict != Verdict.REAL.value:
+            self._flagged.append(int(item.id or 0))
+            # A declaration was told of before.
+            is_told = library.own(item, Field.REASON) == Reason.DECLARED.value
+            if not is_told and not _is_quiet(settings):
+                score = library.own(item, Field.SCORE)
+                self.log.warning("{} {:.4f} {}", verdict, score, title(item))
+
+    def finish(self, lib: Library) -> None:
+        """Say at the end of a quiet import what there was, and begin anew."""
+        total, failures, flagged = self._total, self._failures, self._flagged
+        self._is_broken = False
+        self._total, self._failures, self._flagged = _Counts(), Failures(), []
+        try:
+            is_silent = self.settings().quiet
+        except ArtifactNetError:
+            return
+        if is_silent or not beets.config["import"]["quiet"].get(bool):
+            return
+        for item_id in flagged:
+            item = lib.get_item(item_id)
+            if item is not None:
+                ui.print_(verdict_line(item))
+        for line in failures.lines():
+            ui.print_(line)
+        if total.n_ai or total.n_unsure or total.n_failed:
+            ui.print_(f"{count_of(total.n_scored + total.n_failed, 'track')} imported: {total}")
+
+
+def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
+    """Return artist and album, the folder's name where there is no album tag."""
+    if not task.album.album:
+        return printable(items[0].filepath.parent.name)
+    return printable(f"{task.album.albumartist} - {task.album.album}")
+
+
+def _is_quiet(settings: Settings) -> bool:
+    return settings.quiet or beets.config["import"]["quiet"].get(bool)
+
+
+def _import_was_aborted() -> bool:
+    """Tell whether beets has told this import stage's thread to end.
+
+    beets joins a stage's thread on Ctrl-C, and waits for the stage to return.
+    """
+    return bool(getattr(threading.current_thread(), "abort_flag", False))

@@ -1,0 +1,114 @@
+"""How tracks and runs are printed: lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from beetsplug.artifactnet.commands.plan import Plan
+from beetsplug.artifactnet.commands.terminal import Failures
+from beetsplug.artifactnet.library import Field, Row, parse_timeline
+from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
+
+_JSON_FIELDS = {
+    "verdict": Field.VERDICT,
+    "score": Field.SCORE,
+    "share": Field.SHARE,
+    "segments": Field.SEGMENTS,
+    "model": Field.MODEL,
+    "scored": Field.SCORED,
+    "provenance": Field.PROVENANCE,
+    "override": Field.OVERRIDE,
+    "error": Field.ERROR,
+}
+"""Key of the JSON object -> field; null where the track has none."""
+
+
+def json_line(row: Row) -> str:
+    """Return a track as one JSON object on one line, in ASCII."""
+    values: dict[str, Any] = {"path": row.file, "id": row.id or None}
+    values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
+    try:
+        segments = parse_timeline(str(row.get(Field.TIMELINE) or ""))
+    except ValueError:
+        segments = ()
+    values["timeline"] = [[segment.start_s, segment.probability] for segment in segments]
+    return json.dumps(values)
+
+
+@dataclass
+class Tally:
+    """What became of the files of a run."""
+
+    started: float = field(default_factory=time.monotonic)
+    failures: Failures = field(default_factory=Failures)
+    n_scored: int = 0
+    n_failed: int = 0
+    n_ai: int = 0
+    n_unsure: int = 0
+    n_passed_over: int = 0
+    """Another run had stored them in the meantime."""
+    n_changed: int = 0
+    """Have another verdict than before."""
+    n_written: int = 0
+    """Scored before, and their tags are written now."""
+
+    @property
+    def n_done(self) -> int:
+        """How many files are done with."""
+        return self.n_scored + self.n_failed + self.n_passed_over
+
+    def count(self, path: str, result: TrackResult, verdict: object) -> None:
+        """Count a result."""
+        if result.outcome is not Outcome.SCORED:
+            self.n_failed += 1
+            self.failures.add(path, result)
+            return
+        self.n_scored += 1
+        self.n_ai += verdict == Verdict.AI.value
+        self.n_unsure += verdict == Verdict.UNSURE.value
+
+    def note(self) -> str:
+        """Return what the progress bar adds: ``2 ai, 1 failed``."""
+        return ", ".join(
+            f"{number} {word}"
+            for number, word in (
+                (self.n_ai, "ai"),
+                (self.n_unsure, "unsure"),
+                (self.n_failed, "failed"),
+            )
+            if number
+        )
+
+    def __str__(self) -> str:
+        per_minute = self.n_scored * 60 / max(time.monotonic() - self.started, 1e-9)
+        return (
+            f"{self.n_ai} flagged as ai, {self.n_unsure} unsure, "
+            f"{self.n_failed} failed, {per_minute:.0f} songs per minute"
+        )
+
+
+def summary(tally: Tally, plan: Plan) -> str:
+    """Return the last line of a run that scored something."""
+    return f"{tally.n_scored} scored, {plan.n_skipped} skipped, {tally}{hints(tally, plan)}"
+
+
+def nothing_to_do(tally: Tally, plan: Plan) -> str:
+    """Return the last line of a run that had nothing to score."""
+    n_tracks = plan.n_scored
+    have = "1 track has a score" if n_tracks == 1 else f"{n_tracks} tracks have a score"
+    return f"nothing to score: {have}{hints(tally, plan)}"
+
+
+def hints(tally: Tally, plan: Plan) -> str:
+    """Name what else was done, what was left alone, and how to have it done."""
+    words = (
+        (tally.n_changed, "changed verdict"),
+        (tally.n_written, "written to tags"),
+        (tally.n_passed_over, "scored by another run meanwhile"),
+        (plan.n_stale, "outdated (--outdated)"),
+        (plan.n_failed, "failed before (--retry-failed)"),
+    )
+    return "".join(f", {number} {word}" for number, word in words if number)

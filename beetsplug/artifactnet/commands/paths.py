@@ -1,0 +1,174 @@
+"""Files and folders that are named on the command line, in the library or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beets import ui
+from beets.dbcore.query import PathQuery
+from beets.exceptions import UserError
+from beets.library import Library
+
+from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.interrupts import interrupts
+from beetsplug.artifactnet.commands.output import Tally, json_line
+from beetsplug.artifactnet.commands.terminal import (
+    Progress,
+    count_of,
+    printable,
+    verdict_words,
+)
+from beetsplug.artifactnet.library import Field, Row
+from beetsplug.artifactnet.results import Outcome
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.commands.score import ScoreRun
+
+_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "dff", "dsf"),
+        *("flac", "m4a", "m4b", "mka", "mp2", "mp3", "mp4", "mpc", "oga", "ogg", "opus", "ra"),
+        *("spx", "tta", "w64", "wav", "webm", "wma", "wv"),
+    )
+)
+"""What is taken for audio in a folder; a file that is named is tried whatever its name."""
+
+
+def named_paths(args: Sequence[str]) -> list[Path]:
+    """Return the paths that the arguments name, none where they are a query.
+
+    An argument names a path where there is a file of this name, or a folder whose name is
+    written with a separator (``./demo``): ``demo`` alone may be a word of a title.
+
+    Raises:
+        UserError: Some arguments are paths, and others are not.
+    """
+    paths = [path for arg in args if (path := _named_path(arg)) is not None]
+    if paths and len(paths) < len(args):
+        word = next(arg for arg in args if _named_path(arg) is None)
+        raise UserError(
+            f"artifactnet: paths and queries do not mix: {printable(word)} is no file or folder"
+        )
+    return paths
+
+
+def _named_path(arg: str) -> Path | None:
+    path = Path(arg).expanduser()
+    has_separator = bool({os.sep, os.altsep} & set(arg)) or arg in {".", ".."}
+    try:
+        exists = path.is_file() or (has_separator and path.exists())
+    except (OSError, ValueError):
+        return None
+    return path.absolute() if exists else None
+
+
+def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
+    """Score what the paths name and print it; store what is of the library's tracks.
+
+    Raises:
+        UserError: There is no audio, or none of it could be scored.
+    """
+    ids = _tracks_below(run.lib, paths)
+    strangers = [path for path in _files(paths) if path not in ids]
+    if not ids and not strangers:
+        raise UserError(f"artifactnet: no audio in {printable(' '.join(map(str, paths)))}")
+    if run.opts.pretend:
+        _pretend(run, ids, strangers)
+        return
+    if ids:
+        _score_tracks(run, ids)
+    if strangers:
+        _score_strangers(run, strangers)
+
+
+def _tracks_below(lib: Library, paths: Iterable[Path]) -> dict[Path, int]:
+    """Return the library's tracks at and below the paths: path -> id."""
+    found = {}
+    for path in paths:
+        for item in lib.items(PathQuery("path", os.fsencode(path))):
+            found[library.item_path(item)] = int(item.id or 0)
+    return found
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files that the paths name, and the audio files below the folders."""
+    seen = set()
+    for path in paths:
+        for file in _audio_below(path) if path.is_dir() else [path]:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+def _audio_below(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in _SUFFIXES:
+                yield Path(place, name)
+
+
+def _pretend(run: ScoreRun, ids: dict[Path, int], strangers: Sequence[Path]) -> None:
+    if ids:
+        run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
+    if strangers:
+        if not run.quiet:
+            for path in strangers:
+                ui.print_(printable(str(path)))
+        ui.print_(f"{count_of(len(strangers), 'file')} outside the library would be scored")
+
+
+def _score_tracks(run: ScoreRun, ids: dict[Path, int]) -> None:
+    run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
+    for row in library.read_rows(run.lib, ids.values()):
+        _print_row(run, row)
+
+
+def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
+    tally = Tally()
+    progress = Progress(len(paths), quiet=run.quiet, log=run.log)
+    results = run.engine.score(paths, run.opts.threads, interrupts.is_pending)
+    try:
+        with interrupts.deferred(), closing(results):
+            progress.show(0)
+            for _, result in results:
+                row = Row(0, str(result.path), {})
+                library.apply_result(row, result, run.engine.judge)
+                tally.count(str(result.path), result, row.get(Field.VERDICT))
+                with progress.above():
+                    _print_row(run, row, is_scored=result.outcome is Outcome.SCORED)
+                progress.show(tally.n_done, tally.note())
+    except KeyboardInterrupt:
+        progress.clear()
+        _print_end(run, tally, "interrupted: ")
+        raise
+    finally:
+        progress.clear()
+    _print_end(run, tally)
+    if tally.n_failed and not tally.n_scored:
+        raise UserError(
+            f"artifactnet: none of {count_of(tally.n_failed, 'file')} could be scored"
+        )
+
+
+def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
+    for line in tally.failures.lines():
+        run.log.warning("{}", line)
+    if not run.opts.json:
+        ui.print_(f"{word}{tally.n_scored} scored, none stored, {tally}")
+
+
+def _print_row(run: ScoreRun, row: Row, *, is_scored: bool = True) -> None:
+    """Print a track as JSON, or its line: verdict, score, path, what it says of itself."""
+    if run.opts.json:
+        ui.print_(json_line(row))
+    elif is_scored and not run.quiet and row.get(Field.VERDICT) is not None:
+        claims = row.get(Field.PROVENANCE)
+        words = verdict_words(row.get(Field.VERDICT), row.get(Field.SCORE))
+        says = f"  says of itself: {printable(str(claims))}" if claims else ""
+        ui.print_(f"{words}  {printable(str(row.filepath))}{says}")
