@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
 from beetsplug.artifactnet.audio.down_mix import Levels, Mixed, mean_of_channels
+from beetsplug.artifactnet.audio.sndfile import SndfileSource
 from beetsplug.artifactnet.audio.source import Block, cut_ranges
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
 from tests.support.audio_files import CONTAINERS, SAMPLE_RATES, Samples, encode, music, suffix
@@ -174,6 +175,28 @@ def test_overlapping_spans_of_an_mp3(tmp_path: Path) -> None:
         spans = list(reader.spans(starts, 22_050, 44_100))
     for start, span in zip(starts, spans, strict=True):
         np.testing.assert_allclose(span, cut(whole, start, 22_050), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("block_samples", [1 << 24, 50_000])
+def test_long_spans_of_an_mp3_of_few_bits(block_samples: int, tmp_path: Path) -> None:
+    """A frame that needs bits of many before it is decoded right, at a joint of blocks too.
+
+    soundfile seeks after each read, and mpg123 starts garbled behind a seek.
+    """
+    samples = music(9.0, n_channels=1)
+    samples[: 4 * 44_100 : 4_410] = 0.9
+    path = tmp_path / "a.mp3"
+    with soundfile.SoundFile(
+        path, "w", 44_100, 1, compression_level=0.95, bitrate_mode="VARIABLE"
+    ) as file:
+        file.write(samples)
+    whole = soundfile.read(path, dtype="float32")[0]
+    source = SndfileSource(path)
+    source._block_samples = block_samples
+    ranges = [(start, start + 176_400) for start in (0, 30_001, 91_234, 200_000)]
+    for (start, stop), found in zip(ranges, source.ranges(ranges), strict=True):
+        np.testing.assert_allclose(found, whole[start:stop], rtol=0, atol=1e-6)
+    source.close()
 
 
 def test_spans_of_vorbis(encoded: EncodedFile) -> None:

@@ -137,9 +137,9 @@ def test_missing_on_the_way(tmp_path: Path) -> None:
 
 def damaged_ts(folder: Path) -> Iterator[Path]:
     """Yield MPEG transport streams with some bytes of packet headers changed."""
-    samples = music(2.0, 48_000)
+    samples = music(1.0, 48_000)
     whole = write_with_ffmpeg(folder / "a.ts", samples, 48_000, "mpegts", "aac").read_bytes()
-    for seed in range(40):
+    for seed in range(20):
         rng, data = random.Random(seed), bytearray(whole)
         for _ in range(rng.choice((4, 30))):
             packet = rng.randrange(len(data) // 188)
@@ -164,7 +164,7 @@ def test_damaged_transport_streams(tmp_path: Path) -> None:
         with suppress(AudioError):
             n_decoded += read_waveform(path, 48_000).samples.std() > 0.01
     assert n_index_errors > 0
-    assert n_decoded >= 10
+    assert n_decoded >= 5
 
 
 @pytest.mark.parametrize("size", [1 << 20, (1 << 32) - 1])
@@ -193,7 +193,7 @@ def test_wavpack_correction(name: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MP3 that libmpg123 complains about, on descriptor 2."""
-    path = encode(tmp_path_factory.mktemp("noisy") / "a.mp3", music(8.0), 44_100)
+    path = encode(tmp_path_factory.mktemp("noisy") / "a.mp3", music(4.0, n_channels=1), 44_100)
     data = bytearray(path.read_bytes())
     half = len(data) // 2
     data[half : half + 3_000] = np.random.default_rng(0).bytes(3_000)

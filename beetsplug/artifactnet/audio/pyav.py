@@ -63,6 +63,9 @@ _N_BYTES_WITHOUT_AUDIO = 64 << 20
 """Bytes after which a file without a packet of audio is given up; covers are smaller."""
 _CLOCK_RESTARTS_S = 0.5
 """A packet earlier than the one before by this much begins another song."""
+_GAP_S = (0.25, 10.0)
+"""A packet later than the end of the one before by this much follows lost ones. Less is the
+rounding of time stamps, more a clock that was set anew."""
 _N_BAD_PACKETS = 8
 """Undecodable packets that any file may have, beside one in a hundred."""
 _N_BAD_OF_A_SCRATCH = 64
@@ -133,11 +136,17 @@ class PyavSource:
             yield Mixed(np.pad(mixed.samples, (0, stop - end)), mixed.levels)
 
     def _blocks(self, polarities: Polarities | None) -> Iterator[Block]:
-        """Yield the file's blocks, those of another rate at the rate of the first."""
+        """Yield the file's blocks, those of another rate at the rate of the first.
+
+        Where packets were lost there is silence, so that what follows keeps its place.
+        """
         resampler: _RateChange | None = None
+        clock = _Clock()
         with self._open() as opened:
             for frame in opened.frames():
                 rate = frame.sample_rate or self.sample_rate
+                if gap_s := clock.gap_s(frame, rate):
+                    yield _silence(round(gap_s * self.sample_rate))
                 if resampler is not None and rate != resampler.sample_rate:
                     yield resampler.end()
                     resampler = None
@@ -152,6 +161,26 @@ class PyavSource:
 
     def _mix(self, frame: AudioFrame, polarities: Polarities | None) -> Mixed:
         return self._mixer.mix(_as_float32(frame), polarities)
+
+
+class _Clock:
+    """Follows the time stamps of decoded frames."""
+
+    def __init__(self) -> None:
+        self._end_s: float | None = None
+
+    def gap_s(self, frame: AudioFrame, rate: int) -> float:
+        """Return how many seconds are lost ahead of a frame, 0 for none."""
+        if frame.pts is None or frame.time_base is None:
+            return 0.0
+        start_s, end_s = float(frame.pts * frame.time_base), self._end_s
+        self._end_s = start_s + frame.samples / rate
+        gap_s = 0.0 if end_s is None else start_s - end_s
+        return gap_s if _GAP_S[0] < gap_s <= _GAP_S[1] else 0.0
+
+
+def _silence(n_frames: int) -> Block:
+    return Block(n_frames, lambda: Mixed(np.zeros(n_frames, np.float32), Levels()))
 
 
 class _RateChange:
@@ -409,8 +438,9 @@ def _demuxed_s(opened: _Opened) -> float | None:
         if rate_bits and packet.size > 2:
             rates.add(memoryview(packet)[2] & rate_bits)
         start = end if packet.pts is None else packet.pts
-        if (previous - start) * time_base > _CLOCK_RESTARTS_S:
-            n_before, first, end = n_before + end - (first or 0), None, 0
+        is_set_back = (previous - start) * time_base > _CLOCK_RESTARTS_S
+        if is_set_back or (first is not None and (start - end) * time_base > _GAP_S[1]):
+            n_before, first, end = n_before + end - (first or 0), None, start
         first = max(0, start) if first is None else first
         previous, end = start, max(end, start + (packet.duration or 0))
     if n_without > 1 + n_packets // 100 or len(rates) > 1:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio.down_mix import (
     Levels,
@@ -33,11 +34,14 @@ from beetsplug.artifactnet.audio.source import (
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
 from beetsplug.artifactnet.models.card import DownMix
 
-_BLOCK_SAMPLES = 1 << 17
-"""Decoded at once, of all channels together."""
+_BLOCK_SAMPLES, _MP3_BLOCK_SAMPLES = 1 << 17, 1 << 24
+"""Decoded at once, of all channels together. Each block of an MP3 needs its own lead-in."""
 _TAIL_FRAMES = 1 << 12
 _LEAD_IN_FRAMES = 1 << 12
 """Decoded ahead of a range and dropped: after a seek MP3 and Vorbis start garbled."""
+_MP3_PHASES, _MP3_PHASE = 2 * 1_152, 1_105 - 576
+"""mpg123 sums in another order from one MP3 frame to the next. Decoding from an even frame
+gives the samples of a whole decode to the last bit. LAME's delay of 1,105 is assumed."""
 _MOST_FRAMES = 1 << 48
 """More than a file can hold: libsndfile's word for a length that it does not know."""
 _SIZE_LINE = re.compile(
@@ -79,6 +83,8 @@ class SndfileSource:
         self._file = _open(path)
         self.sample_rate = int(self._file.samplerate)
         self.n_frames = int(self._file.frames)
+        self._is_mp3 = self._file.format == "MP3"
+        self._block_samples = _MP3_BLOCK_SAMPLES if self._is_mp3 else _BLOCK_SAMPLES
         try:
             self._check(path)
         except BaseException:
@@ -105,7 +111,7 @@ class SndfileSource:
     def _check(self, path: Path) -> None:
         if not 0 < self.n_frames < _MOST_FRAMES:
             raise UndecidedError
-        if self._file.format == "MP3" and not _knows_mp3_length(path):
+        if self._is_mp3 and not _knows_mp3_length(path):
             raise UndecidedError
         _refuse_hole(self._file, path)
         _refuse_truncated_chunk(self._file)
@@ -128,33 +134,35 @@ class SndfileSource:
             yield mixed
 
     def _read(self, start: int, stop: int, polarities: Polarities | None) -> Mixed:
-        first = max(0, start - _LEAD_IN_FRAMES)
-        try:
-            self._file.seek(first)
-            return self._decode(start - first, stop - first, polarities)
-        except (AudioError, MemoryError):
-            raise
-        except Exception as error:
-            raise AudioError(f"decoding stopped: {_reason(error)}") from error
-
-    def _decode(self, start: int, stop: int, polarities: Polarities | None) -> Mixed:
-        """Return the frames from ``start`` to ``stop``, counted from where the file stands.
+        """Return the frames from ``start`` to ``stop``, fewer where the file ends.
 
         By blocks: a span of a thousand channels would not fit into memory.
         """
-        blocks, levels = [np.empty(0, np.float32)], Levels()
-        if start > 0:
-            self._file.read(start, dtype="float32")
-        n_left, n_block = stop - start, max(1, _BLOCK_SAMPLES // self._file.channels)
-        while n_left > 0:
-            frames = self._file.read(min(n_block, n_left), dtype="float32", always_2d=True)
-            if not len(frames):
-                break
-            mixed = self._mixer.mix(frames, polarities)
-            blocks.append(mixed.samples)
-            levels += mixed.levels
-            n_left -= len(frames)
-        return Mixed(np.concatenate(blocks), levels)
+        parts, levels = [np.empty(0, np.float32)], Levels()
+        n_block = max(1, self._block_samples // self._file.channels)
+        try:
+            for first in range(start, stop, n_block):
+                frames = self._read_block(first, min(first + n_block, stop), first == start)
+                mixed = self._mixer.mix(frames, polarities)
+                parts.append(mixed.samples)
+                levels += mixed.levels
+        except (AudioError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise AudioError(f"decoding stopped: {_reason(error)}") from error
+        return Mixed(np.concatenate(parts), levels)
+
+    def _read_block(self, start: int, stop: int, is_first: bool) -> NDArray[np.float32]:
+        """Return ``(n_frames, n_channels)``, which follow the block before unless first."""
+        lead_in = 0
+        if is_first or self._is_mp3:
+            lead_in = min(start, _LEAD_IN_FRAMES)
+            if self._is_mp3:
+                lead_in = min(start, lead_in + (start - lead_in + _MP3_PHASE) % _MP3_PHASES)
+            self._file.seek(start - lead_in)
+        # In one call: soundfile seeks after each, and MP3 starts garbled behind a seek.
+        n_frames = lead_in + stop - start
+        return self._file.read(n_frames, dtype="float32", always_2d=True)[lead_in:]
 
 
 def _open(path: Path) -> soundfile.SoundFile:
