@@ -11,6 +11,7 @@ from typing import Any
 
 import mutagen
 import pytest
+from beets import plugins
 from beets.library import Item
 from beets.test.helper import AutotagImportHelper
 from beetsplug.scrub import ScrubPlugin
@@ -528,6 +529,8 @@ class TestFreshness(ImportHelper):
         (self.album_path / "notes.txt").write_text("notes")
         self.config["filetote"]["extensions"].set(".txt")
         self.register_plugin(filetote.FiletotePlugin)
+        # It reads its configuration when beets has loaded all plugins.
+        plugins.send("pluginload")
         self.beet_import(n_matches=1)
 
         self.assert_nothing_is_due(2)

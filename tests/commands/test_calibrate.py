@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from beets.exceptions import UserError
 
-from tests.support.beets_library import MODEL, ROUNDING
+from tests.support.beets_library import LABEL, ROUNDING, write_track
 from tests.support.labelled_audio import BenchHelper, read_json, write_scored
 from tests.support.onnx_models import write_model
 from tests.support.terminal import run_in_terminal
@@ -42,7 +41,7 @@ class CalibrateHelper(BenchHelper):
         assert not self.thresholds.exists()
         return message.removeprefix("artifactnet: ")
 
-    def values(self, model: str = MODEL) -> Any:
+    def values(self, model: str = LABEL) -> Any:
         return read_json(self.out / "calibration.json")[model]
 
 
@@ -56,9 +55,9 @@ class TestFinding(CalibrateHelper):
 
         lines = self.calibrate("--fpr", "0.3", "--real", OLD)
 
-        assert lines[0] == f"{MODEL}: 10 stored scores, 0 scored now, 0 failed"
+        assert lines[0] == f"{LABEL}: 10 stored scores, 0 scored now, 0 failed"
         assert lines[1] == (
-            f"{MODEL}: 10 human-made tracks with a score, 10 albums (or tracks without one)"
+            f"{LABEL}: 10 human-made tracks with a score, 10 albums (or tracks without one)"
         )
         assert lines[2] == "  in force now: ai 0.5 (model card), unsure 0.3 (model card)"
         cells = [line.split() for line in lines[3:]]
@@ -69,8 +68,8 @@ class TestFinding(CalibrateHelper):
         assert cells[2][2:5] == [str(now["ai"]["n"]), "of", "10,"]
         assert cells[2][6:8] == ["3", "of"]
         assert now["unsure"]["n"] in {4, 5}
-        assert lines[10] == f"  your library: 11 tracks scored by {MODEL}".replace(
-            MODEL, "this model"
+        assert lines[10] == f"  your library: 11 tracks scored by {LABEL}".replace(
+            LABEL, "this model"
         )
         by_verdict = {line[1]: line[2:] for line in cells if line[0] == "verdict"}
         assert sum(int(pair[0]) for pair in by_verdict.values()) == 11
@@ -104,11 +103,11 @@ class TestFinding(CalibrateHelper):
         """A fresh score is not made again; a stale one is, and is not stored."""
         self.add_humans()
         self.run_command("artifactnet")
-        os.utime(self.get("Old 1").filepath, (1, 1))
+        write_track(Path(self.get("Old 1").filepath), "real", 3.0)
 
         lines = self.calibrate("--fpr", "0.3", "--real", OLD)
 
-        assert lines[0] == f"{MODEL}: 9 stored scores, 1 scored now, 0 failed"
+        assert lines[0] == f"{LABEL}: 9 stored scores, 1 scored now, 0 failed"
         assert (self.out / "results.jsonl").read_bytes().count(b"\n") == 1
 
     def test_the_users_own_word_wins(self) -> None:
@@ -213,7 +212,7 @@ class TestSaving(CalibrateHelper):
             f"calibration: {self.out / 'calibration.json'}",
             f"saved in {self.thresholds}; 1 verdict changed",
         ]
-        saved = read_json(self.thresholds)[MODEL]
+        saved = read_json(self.thresholds)[LABEL]
         # 3 of 10 may be flagged: the threshold lies just above the fourth highest.
         assert saved["ai"] == pytest.approx(0.35, abs=ROUNDING)
         assert saved["unsure"] == saved["ai"]
@@ -246,7 +245,7 @@ class TestSaving(CalibrateHelper):
         for number in range(10):
             self.add_scored(f"Old {number}", 0.5 + 0.04 * number, year=1990)
         assert len(self.save()) == 2
-        assert read_json(self.thresholds)[MODEL]["ai"] > 0.5
+        assert read_json(self.thresholds)[LABEL]["ai"] > 0.5
 
     @pytest.mark.parametrize(("answer", "is_saved"), [("y\n", True), ("n\n", False)])
     def test_asked_on_a_terminal(self, answer: str, is_saved: bool) -> None:
@@ -255,7 +254,7 @@ class TestSaving(CalibrateHelper):
         self.write_config()
         args = ["--fpr", "0.3", "--real", OLD, "--save", "--out", str(self.out)]
         status, seen = run_in_terminal(answer, "aicalibrate", *args)
-        assert f"{MODEL} would call a track ai from 0.35" in seen
+        assert f"{LABEL} would call a track ai from 0.35" in seen
         assert "the model's own threshold is 0.5" in seen
         assert self.thresholds.exists() is is_saved
         assert status == (0 if is_saved else 1)
@@ -287,7 +286,7 @@ class TestSaving(CalibrateHelper):
         other = write_model(self.folder / "other", model_id="other")
         lines = self.save("--yes", "-m", other / "model.onnx")
         assert lines[-2].endswith("; 0 verdicts changed")
-        assert lines[-1] == f"`model:` is {MODEL}, whose thresholds stay as they are"
+        assert lines[-1] == f"`model:` is {LABEL}, whose thresholds stay as they are"
         assert list(read_json(self.thresholds)) == ["other-1.0"]
 
     def test_removing_the_file_brings_the_card_back(self) -> None:
@@ -301,7 +300,7 @@ class TestSaving(CalibrateHelper):
         assert self.get("Old 8").ai_verdict == "unsure"
 
     @pytest.mark.parametrize(
-        "text", ["{", "[]", json.dumps({MODEL: {"ai": 0.2, "unsure": 0.3}})]
+        "text", ["{", "[]", json.dumps({LABEL: {"ai": 0.2, "unsure": 0.3}})]
     )
     def test_a_corrupt_file(self, text: str) -> None:
         """One line that names the file and what to do."""

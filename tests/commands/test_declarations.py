@@ -58,7 +58,8 @@ class TestScoring(DeclarationHelper):
         assert (item.ai_verdict, item.ai_reason) == ("real", "score")
         assert item.ai_declared
         self.configure(declared=True)
-        assert self.run_lines("artifactnet")[0] == "1 verdict decided anew"
+        line = self.run_lines("artifactnet")[0]
+        assert line.endswith("  (declared by mureka:aigc)  (was real)")
         assert self.get("Declared").ai_verdict == "ai"
 
 

@@ -20,6 +20,8 @@ from tests.support.beets_library import (
     write_track,
 )
 
+SUNO_ID = "0123abcd-4567-89ab-cdef-0123456789ab"
+
 
 class TestPaths(ArtifactNetHelper):
     def setup_beets(self) -> None:
@@ -31,7 +33,10 @@ class TestPaths(ArtifactNetHelper):
 
     def test_a_file_outside_the_library(self) -> None:
         """It is scored and printed, and nothing of it is stored or written."""
-        path = write_track(self.outside / "x.flac", comments="made with suno; id=1")
+        path = write_track(
+            self.outside / "x.flac",
+            comments=f"made with suno; created=2025-05-01T00:00:00Z; id={SUNO_ID}",
+        )
         before = path.read_bytes()
 
         line, last = self.run_lines("ai", "-w", str(path))
@@ -39,7 +44,7 @@ class TestPaths(ArtifactNetHelper):
         verdict, score, rest = line.split(maxsplit=2)
         assert verdict == "ai"
         assert float(score) == pytest.approx(SCORES["ai"], abs=ROUNDING)
-        assert rest == f"{path}  says of itself: suno"
+        assert rest == f"{path}  says of itself: suno:comment"
         assert last.startswith("1 scored, none stored, 1 flagged as ai, 0 unsure, 0 failed")
         assert len(self.lib.items()) == 0
         assert (path.read_bytes(), our_tags(path)) == (before, {})

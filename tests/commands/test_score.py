@@ -233,7 +233,7 @@ class TestChoices(ArtifactNetHelper):
         self.run_command("artifactnet", "--outdated")
 
         assert reported == ["nothing to score: 1 track has a score, 1 outdated (--outdated)"]
-        assert (kept, self.get("One").ai_model) == ("loudness-1.0", "loudness-2.0")
+        assert (kept, self.get("One").ai_model) == (MODEL, "loudness-2.0+2")
 
     def test_failures_are_not_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
         """A failure is warned of, remembered, and tried again with ``--retry-failed``."""

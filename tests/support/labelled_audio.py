@@ -11,7 +11,7 @@ from beets.library import Item
 
 from beetsplug.artifactnet.benchmark.report import outputs
 from tests.support.audio_files import encode, tone
-from tests.support.beets_library import MODEL, ArtifactNetHelper
+from tests.support.beets_library import LABEL, ArtifactNetHelper
 from tests.support.onnx_models import GAIN, SAMPLE_RATE
 
 
@@ -49,7 +49,7 @@ class BenchHelper(ArtifactNetHelper):
         words = [str(arg) for arg in args]
         return self.run_lines("aibench", *words, "--out", str(self.out))
 
-    def metrics(self, model: str = MODEL, out: Path | None = None) -> Any:
+    def metrics(self, model: str = LABEL, out: Path | None = None) -> Any:
         return read_json((out or self.out) / model / "metrics.json")
 
     def add_scored(self, title: str, score: float, **values: object) -> Item:

@@ -26,6 +26,7 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, State
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.thresholds import (
     InForce,
@@ -144,7 +145,7 @@ def _scored(
     stored = {
         track_id: score
         for track_id, item in humans.items.items()
-        if (score := _stored_score(item, label)) is not None
+        if (score := _stored_score(item, scored_by(label))) is not None
     }
     due = [track for track in humans.tracks if track.track_id not in stored]
     alone = replace(setup, detectors=(detector,))
@@ -251,7 +252,10 @@ def _lines(found: _Found) -> Iterator[str]:
 def _changes(lib: Library, found: _Found, settings: Settings) -> Iterator[str]:
     card = found.model.card
     new = in_force(settings, found.calibrated, card.thresholds)
-    before, after = (Judge(card.label, t.thresholds) for t in (found.present, new))
+    before, after = (
+        Judge(scored_by(card.label), force.thresholds, settings.declared)
+        for force in (found.present, new)
+    )
     return verdict_changes(lib, before, after).lines()
 
 
@@ -292,7 +296,8 @@ def _save(
     engine = make_engine(settings)
     n_changed = decide_anew(lib, engine.judge)
     screen.tell(f"saved in {path}; {count_of(n_changed, 'verdict')} changed")
-    if engine.judge.model not in values:
-        screen.tell(f"`model:` is {engine.judge.model}, whose thresholds stay as they are")
+    if engine.model.card.label not in values:
+        label = engine.model.card.label
+        screen.tell(f"`model:` is {label}, whose thresholds stay as they are")
     elif Origin.CONFIG in {engine.in_force.ai_origin, engine.in_force.unsure_origin}:
         screen.tell(f"your configuration comes first; in force: {engine.in_force}")

@@ -279,9 +279,11 @@ class ScoreRun:
         A file that its signature would suffer from is left alone.
         """
         path = library.item_path(item)
-        if self.settings.keep_signed and library.carries_manifest(item, path):
-            self.log.warning("{}", manifest_line(path, keeps=True))
-            return False
+        if library.carries_manifest(item, path):
+            keeps = self.settings.keep_signed
+            self.log.warning("{}", manifest_line(path, keeps=keeps))
+            if keeps:
+                return False
         if not item.try_write(tags=library.score_tags(item)):
             return False
         library.restamp(item)

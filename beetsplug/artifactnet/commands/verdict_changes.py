@@ -12,6 +12,7 @@ from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.terminal import count_of
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.results import Verdict
+from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
 
 _MAX_ALBUMS = 10
@@ -80,7 +81,7 @@ def verdict_changes(lib: Library, before: Judge, after: Judge) -> VerdictChanges
     """
     found = VerdictChanges()
     for item in scored_items(lib):
-        if library.own(item, Field.MODEL) == before.model:
+        if model_of(str(library.own(item, Field.MODEL))) == model_of(before.model):
             found.add(item, _verdict(item, before), _verdict(item, after))
     return found
 
