@@ -16,7 +16,7 @@ from beets.library import Item
 
 from tests.support.audio_files import encode, tone
 from tests.support.beets_library import (
-    MODEL,
+    LABEL,
     ROUNDING,
     ArtifactNetHelper,
     slow_down,
@@ -52,7 +52,7 @@ class BenchHelper(ArtifactNetHelper):
         words = [str(arg) for arg in args]
         return self.run_lines("aibench", *words, "--out", str(self.out))
 
-    def metrics(self, model: str = MODEL, out: Path | None = None) -> Any:
+    def metrics(self, model: str = LABEL, out: Path | None = None) -> Any:
         return read_json((out or self.out) / model / "metrics.json")
 
     def add_scored(self, title: str, score: float, **values: object) -> Item:
@@ -68,7 +68,7 @@ class TestInputs(BenchHelper):
         lines = self.bench(folder)
 
         assert lines[0] == "audio (folder): 6 tracks"
-        assert lines[1] == f"{MODEL}: 6 of 6 tracks scored, 0 missing, 0 failed"
+        assert lines[1] == f"{LABEL}: 6 of 6 tracks scored, 0 missing, 0 failed"
         assert lines[-1] == f"report: {self.out / 'summary.html'}"
         (auroc,) = (line.split() for line in lines if line.split()[0] == "AUROC")
         # 7 of the 9 pairs are in the right order.
@@ -82,7 +82,7 @@ class TestInputs(BenchHelper):
         assert self.metrics()["thresholds"] == {"own": AI_THRESHOLD}
 
     def probs(self) -> Any:
-        return read_json(self.out / MODEL / "track_probs.json")
+        return read_json(self.out / LABEL / "track_probs.json")
 
     def test_a_manifest_with_an_audio_root(self) -> None:
         """Files are found below the root; the published columns stand beside the measured."""
@@ -103,7 +103,7 @@ class TestInputs(BenchHelper):
 
         assert lines[0] == "manifest.json (ArtifactBench v1): 4 tracks"
         assert lines[1] == (
-            f"{MODEL}: 4 of 4 tracks of the split 'test' scored, 0 missing, 0 failed"
+            f"{LABEL}: 4 of 4 tracks of the split 'test' scored, 0 missing, 0 failed"
         )
         columns = self.metrics()["published"]["columns"]
         assert [column["detector"] for column in columns][1:] == ["CLAM", "SpecTTTra"]
@@ -119,10 +119,10 @@ class TestInputs(BenchHelper):
 
         lines = self.bench(csv)
 
-        assert lines[1] == f"{MODEL}: 2 of 4 tracks scored, 1 missing, 1 failed"
+        assert lines[1] == f"{LABEL}: 2 of 4 tracks scored, 1 missing, 1 failed"
         failures = {
             row["track_id"]: row
-            for row in read_json(self.out / MODEL / "inference_failures.json")
+            for row in read_json(self.out / LABEL / "inference_failures.json")
         }
         assert failures["real/broken.flac"]["failure"].startswith("unreadable: ")
         assert failures["gone.flac"]["missing"] is True
@@ -165,12 +165,12 @@ class TestInputs(BenchHelper):
 
         probs = [
             [row["prob"] for row in read_json(self.out / label / "track_probs.json")]
-            for label in (MODEL, "same-1.0", "other-1.0")
+            for label in (LABEL, "same-1.0", "other-1.0")
         ]
         assert len(probs[0]) == 6
         assert probs[1] == pytest.approx(probs[0], abs=1e-5)
         assert probs[2] == pytest.approx(probs[0], abs=ROUNDING)
-        assert f"{MODEL} minus same-1.0, on 6 tracks" in lines
+        assert f"{LABEL} minus same-1.0, on 6 tracks" in lines
         assert len(read_json(self.out / "comparison.json")) == 3
 
     def test_the_default_place_is_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ class TestResuming(BenchHelper):
         assert self.log.read_bytes().startswith(kept)
         assert self.n_answers() == 6
         self.run_command("aibench", str(folder), "--out", str(self.folder / "whole"))
-        for name in (f"{MODEL}/metrics.json", f"{MODEL}/track_probs.json", "summary.md"):
+        for name in (f"{LABEL}/metrics.json", f"{LABEL}/track_probs.json", "summary.md"):
             assert (self.out / name).read_bytes() == (self.folder / "whole" / name).read_bytes()
 
     @property
@@ -319,13 +319,13 @@ class TestTransport(BenchHelper):
         lines = self.bench(folder, "--transport")
 
         (result,) = read_json(self.out / "transport.json")
-        assert result["model"] == MODEL
+        assert result["model"] == LABEL
         assert result["n_tracks"] == 2
         pcm, *lossy = result["by_encoding"]
         assert (pcm["encoding"], pcm["n_flips"]) == ("PCM16 WAV", 0)
         assert pcm["max_shift"] < 1e-3
         assert [found["n_tracks"] for found in lossy] == [2] * 6
-        assert f"{MODEL}: transport of 2 tracks" in lines
+        assert f"{LABEL}: transport of 2 tracks" in lines
         assert sum(" pass: " in line or " fail: " in line for line in lines) == 4
         assert "Transport" in (self.out / "summary.html").read_text(encoding="utf-8")
 
@@ -346,7 +346,7 @@ class TestCalibration(BenchHelper):
 
         lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019", "--save", "-q")
 
-        values = read_json(self.out / "calibration.json")[MODEL]
+        values = read_json(self.out / "calibration.json")[LABEL]
         # 3 of 10 may be flagged: the threshold lies just above the fourth highest.
         assert values["ai"] == pytest.approx(0.35, abs=ROUNDING)
         assert values["unsure"] == values["ai"]
@@ -373,7 +373,7 @@ class TestCalibration(BenchHelper):
 
         lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019")
 
-        assert lines[0] == f"{MODEL}: 9 stored scores, 1 scored now, 0 failed"
+        assert lines[0] == f"{LABEL}: 9 stored scores, 1 scored now, 0 failed"
         assert (self.out / "results.jsonl").read_bytes().count(b"\n") == 1
         assert not (self.folder / "artifactnet" / "thresholds.json").exists()
 
@@ -424,7 +424,7 @@ class TestCalibration(BenchHelper):
         assert self.get("Old 8").ai_verdict == "unsure"
 
     @pytest.mark.parametrize(
-        "text", ["{", "[]", f'{{"{MODEL}": {{"ai": 0.2, "unsure": 0.3}}}}']
+        "text", ["{", "[]", f'{{"{LABEL}": {{"ai": 0.2, "unsure": 0.3}}}}']
     )
     def test_a_corrupt_file(self, text: str) -> None:
         """One line that names the file and what to do."""

@@ -26,9 +26,9 @@ from onnx import numpy_helper
 
 from beetsplug.artifactnet.library import Field, State, own, state
 from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS
-from beetsplug.artifactnet.scoring.version import model_of, scored_by
+from beetsplug.artifactnet.scoring.version import scored_by
 from tests.support import model_server as web
-from tests.support.beets_library import MODEL, ArtifactNetHelper, write_track
+from tests.support.beets_library import LABEL, MODEL, ArtifactNetHelper, write_track
 from tests.support.onnx_models import (
     V94_DATA,
     V94_GRAPH,
@@ -149,10 +149,7 @@ class TestList(ModelsHelper):
         """A model that the configuration names by its path has a line of its own."""
         path = str(self.model_folder / "model.onnx")
         self.configure(model=path)
-        assert (
-            self.run_lines("aimodel", "list")[-1]
-            == f"* {path}  by its path    {model_of(MODEL)}, MIT"
-        )
+        assert self.run_lines("aimodel", "list")[-1] == f"* {path}  by its path    {LABEL}, MIT"
 
     @pytest.mark.parametrize("name", ["none", "/nowhere/model.onnx"])
     def test_what_is_in_use_is_missing(self, name: str) -> None:
@@ -350,9 +347,7 @@ class TestInstall(ModelsHelper):
         """One's own model, with external data, by graph and card."""
         folder = write_external_model(tmp_path / "mine")
         (line,) = (line for line in self.install_own(folder) if line.startswith("installed"))
-        assert line.startswith(
-            f"installed {model_of(MODEL)} (0.0 MB) in {self.models / 'loudness'}"
-        )
+        assert line.startswith(f"installed {LABEL} (0.0 MB) in {self.models / 'loudness'}")
         assert self.run_lines("aimodel", "check", "loudness")[-1].startswith("ok run")
 
     def test_own_by_a_known_card(self, tmp_path: Path) -> None:
@@ -447,7 +442,7 @@ class TestCheck(ModelsHelper):
         path = str(self.model_folder / "model.onnx")
         self.configure(model=path)
         card, files, hashes, session, contract, run = self.run_lines("aimodel", "check")
-        assert card == f"ok card: {model_of(MODEL)} in {self.model_folder}"
+        assert card == f"ok card: {LABEL} in {self.model_folder}"
         assert files == "ok files: 1, 0.0 MB"
         assert hashes == "ok hashes: 1 as the card names them"
         assert session == "ok session: CPUExecutionProvider"

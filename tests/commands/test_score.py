@@ -12,6 +12,7 @@ import pytest
 from beets.exceptions import UserError
 from beetsplug.smartplaylist import SmartPlaylistPlugin
 
+from beetsplug.artifactnet.scoring.version import scored_by
 from tests.support.audio_files import encode, tone
 from tests.support.beets_library import (
     MODEL,
@@ -178,7 +179,7 @@ class TestChoices(ArtifactNetHelper):
         self.run_command("artifactnet", "--outdated")
 
         assert reported == ["nothing to score: 1 track scored, 1 outdated (--outdated)"]
-        assert (kept, self.get("One").ai_model) == ("loudness-1.0", "loudness-2.0")
+        assert (kept, self.get("One").ai_model) == (MODEL, scored_by("loudness-2.0"))
 
     def test_failures_are_not_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
         """A failure is warned of, remembered, and tried again with ``--retry-failed``."""

@@ -27,8 +27,10 @@ from mediafile import MediaFile
 from tests.support.audio_files import encode, tone
 from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
-MODEL = "loudness-1.0+2"
+LABEL = "loudness-1.0"
 """Label of the model that every test library is scored with."""
+MODEL = f"{LABEL}+2"
+"""As it is stored with a score, the pipeline's version behind it."""
 SCORES = {verdict: 10 * level for verdict, level in LEVELS.items()}
 """Verdict -> score of a track that :func:`write_track` wrote for it."""
 MEMORY = "/dev/shm"

@@ -316,6 +316,7 @@ class _Bench:
 
         from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
         from beetsplug.artifactnet.benchmark.runner import score_tracks
+        from beetsplug.artifactnet.scoring.version import scored_by
 
         scores: dict[str, Sequence[ScoredTrack]] = {}
         for detector in setup.detectors:
@@ -323,7 +324,9 @@ class _Bench:
             stored, due = [], []
             for item, track in humans:
                 score = library.own(item, Field.SCORE)
-                if library.state(item, label) is State.FRESH and isinstance(score, float):
+                if library.state(item, scored_by(label)) is State.FRESH and isinstance(
+                    score, float
+                ):
                     stored.append(ScoredTrack(track, score))
                 else:
                     due.append(track)
