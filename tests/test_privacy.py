@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.audio_files import encode, music
 from tests.support.beets_library import MEMORY, ArtifactNetHelper, write_track
 
 COMMANDS = [
@@ -47,8 +48,9 @@ class TestPrivacy(ArtifactNetHelper):
         self.current = self.place / "current"
         for folder in (self.home, self.temporary, self.current):
             folder.mkdir(parents=True)
-        self.add_track("One")
-        self.add_track("Two", verdict="real")
+        for title in ("One", "Two"):
+            path = self.lib_path / f"{title}.flac"
+            self.add_file(encode(path, music(8.0), 44_100), title=title)
         self.configure(model="default")
         self.write_config()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -15,4 +16,6 @@ def test_a_few_interrupts(tmp_path: Path) -> None:
     """Ctrl-C once and twice, and SIGTERM: nothing is left, and no traceback."""
     endings = run(tmp_path, 6, seed=3, n_tracks=150)
     assert [ending for ending in endings if ending.problem] == []
-    assert {ending.status for ending in endings} <= {0, 130, 143}
+    statuses = {ending.status for ending in endings if not ending.is_of_beets}
+    # Before its own command runs, beets ends silently on Ctrl-C, and SIGTERM ends Python.
+    assert statuses <= {0, 130, 143, -signal.SIGTERM}

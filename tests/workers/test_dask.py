@@ -25,6 +25,7 @@ from tests.support.onnx_models import load_model, write_model
 from tests.workers.test_local import leave, own_pid
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 
 N_TRACKS = 24
 
@@ -32,9 +33,14 @@ N_TRACKS = 24
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """The address of a cluster of two worker processes, as the option ``executor`` has it."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
+    # Each further failure costs the start of a worker.
+    few = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with (
+        few,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+    ):
         yield cluster.scheduler_address.replace("tcp://", "dask://")
         close_workers()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,9 +183,6 @@ def _matplotlib_at_home() -> Iterator[None]:
     Raises:
         MissingPackageError: It is not installed.
     """
-    if "matplotlib" in sys.modules:
-        yield
-        return
     before = os.environ.get("MPLCONFIGDIR")
     with TemporaryDirectory() as folder:
         os.environ["MPLCONFIGDIR"] = folder
