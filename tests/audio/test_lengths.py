@@ -108,6 +108,12 @@ def test_packets_without_duration(tmp_path: Path) -> None:
     assert duration_s(path) == 3.0
 
 
+def test_last_packet_of_caf(tmp_path: Path) -> None:
+    """ALAC in CAF is as long as its samples, not as its packets."""
+    path = write_with_ffmpeg(tmp_path / "a.caf", music(3.0), 44_100, "caf", "alac", "s16p")
+    assert duration_s(path) == 3.0
+
+
 @pytest.mark.parametrize(
     ("major", "subtype"),
     [

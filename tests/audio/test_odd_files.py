@@ -315,7 +315,6 @@ def test_nothing_but_a_hole(suffix: str, worker: Worker, tmp_path: Path) -> None
     path.touch()
     verdict = worker.check(add_hole(path))
     assert_refused(verdict)
-    assert verdict.seconds < 5
 
 
 @pytest.mark.parametrize("container", ["wav", "m4a", "m4a_faststart"])
@@ -325,7 +324,6 @@ def test_hole_behind_a_song(container: str, song: Song, worker: Worker, tmp_path
     path.write_bytes(song(container).read_bytes())
     verdict = worker.check(add_hole(path))
     assert_decodes(verdict)
-    assert verdict.seconds < 10
 
 
 @pytest.mark.parametrize("container", ["flac", "mp3", "mp3_cbr_no_xing", "ogg", "aac", "wma"])
@@ -338,7 +336,6 @@ def test_hole_that_may_be_audio(
     verdict = worker.check(add_hole(path))
     assert verdict.kind in {OK, "refused"}, verdict
     assert verdict.peak_mb < MEMORY_MB
-    assert verdict.seconds < 20
 
 
 def test_tags_of_50_mb(song: Song, score: Score, worker: Worker, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
 """Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_LAST_PACKET_TOLD_FULL = {"caf"}
+"""Formats whose last packet FFmpeg takes for as long as the others."""
 _RATE_BITS = {"aac": 0x3C, "mp3": 0x0C}
 """Formats without a header of their own, and where in the third byte of a frame they tell
 the sample rate (ISO/IEC 13818-7, 6.2, and 11172-3, 2.4.1.3)."""
@@ -141,8 +143,8 @@ class PyavSource:
         Where packets were lost there is silence, so that what follows keeps its place.
         """
         resampler: _RateChange | None = None
-        clock = _Clock()
         with self._open() as opened:
+            clock = _Clock(float(opened.time_base))
             for frame in opened.frames():
                 rate = frame.sample_rate or self.sample_rate
                 if gap_s := clock.gap_s(frame, rate):
@@ -164,16 +166,21 @@ class PyavSource:
 
 
 class _Clock:
-    """Follows the time stamps of decoded frames."""
+    """Follows the time stamps of decoded frames.
 
-    def __init__(self) -> None:
+    Args:
+        tick_s: Their unit, seconds.
+    """
+
+    def __init__(self, tick_s: float) -> None:
+        self._tick_s = tick_s
         self._end_s: float | None = None
 
     def gap_s(self, frame: AudioFrame, rate: int) -> float:
         """Return how many seconds are lost ahead of a frame, 0 for none."""
-        if frame.pts is None or frame.time_base is None:
+        if frame.pts is None:
             return 0.0
-        start_s, end_s = float(frame.pts * frame.time_base), self._end_s
+        start_s, end_s = frame.pts * self._tick_s, self._end_s
         self._end_s = start_s + frame.samples / rate
         gap_s = 0.0 if end_s is None else start_s - end_s
         return gap_s if _GAP_S[0] < gap_s <= _GAP_S[1] else 0.0
@@ -420,14 +427,17 @@ def _codec_tag(stream: AudioStream) -> str:
 def _demuxed_s(opened: _Opened) -> float | None:
     """Return the length from the first packet to the end of the last, seconds.
 
-    None where packets do not tell how long they are, as those of WMA Pro and Lossless, and
-    where files of several rates are joined: FFmpeg takes the one for the other.
+    None where packets do not tell how long they are, as those of WMA Pro and Lossless and
+    the last of a CAF, and where files of several rates are joined: FFmpeg takes the one for
+    the other.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
     What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
     back is the next part of joined files.
     """
-    time_base = opened.time_base
+    if opened.container.format.name in _LAST_PACKET_TOLD_FULL:
+        return None
+    tick_s = float(opened.time_base)
     first: int | None = None
     n_before = previous = end = n_packets = n_without = 0
     rate_bits, rates = _RATE_BITS.get(opened.container.format.name, 0), set()
@@ -438,14 +448,14 @@ def _demuxed_s(opened: _Opened) -> float | None:
         if rate_bits and packet.size > 2:
             rates.add(memoryview(packet)[2] & rate_bits)
         start = end if packet.pts is None else packet.pts
-        is_set_back = (previous - start) * time_base > _CLOCK_RESTARTS_S
-        if is_set_back or (first is not None and (start - end) * time_base > _GAP_S[1]):
+        is_set_back = (previous - start) * tick_s > _CLOCK_RESTARTS_S
+        if is_set_back or (first is not None and (start - end) * tick_s > _GAP_S[1]):
             n_before, first, end = n_before + end - (first or 0), None, start
         first = max(0, start) if first is None else first
         previous, end = start, max(end, start + (packet.duration or 0))
     if n_without > 1 + n_packets // 100 or len(rates) > 1:
         return None
-    return float((n_before + end - (first or 0)) * time_base)
+    return float((n_before + end - (first or 0)) * opened.time_base)
 
 
 def _lenient_tags(pyav_version: str) -> dict[str, Any]:
