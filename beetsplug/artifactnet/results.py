@@ -5,7 +5,8 @@ Everything that stores, prints or draws a score speaks in these types.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -74,6 +75,8 @@ class TrackScore:
     """Decoded length of the track, seconds."""
     model: str
     """Id and version of the model, as ``ModelCard.label`` gives them."""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What each branch of the model found, by its name; empty where it does not tell."""
 
 
 @dataclass(frozen=True)

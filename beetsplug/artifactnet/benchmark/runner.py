@@ -15,15 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
 from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome
-from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.detector import Detector, Findings
 from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount
 from beetsplug.artifactnet.scoring.track import score_track
@@ -306,10 +303,10 @@ class _Together:
         self._detectors = detectors
         self._heard: list[list[float]] = [[] for _ in detectors]
 
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        found = [detector.probabilities(batch) for detector in self._detectors]
-        for heard, values in zip(self._heard, found, strict=True):
-            heard.extend(values.tolist())
+    def findings(self, batch: SegmentBatch) -> Findings:
+        found = [detector.findings(batch) for detector in self._detectors]
+        for heard, one in zip(self._heard, found, strict=True):
+            heard.extend(one.probabilities.tolist())
         return found[0]
 
     def answers(self) -> Iterator[Answer]:

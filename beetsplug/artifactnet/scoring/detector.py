@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,19 @@ _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     # The default search picks algorithms by speed of the moment: other scores each run.
     "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
 }
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a model found in one batch."""
+
+    probabilities: NDArray[np.float64]
+    """P(AI) of each segment, (n_segments,), or of the song, (1,), where that is one call;
+    NaN where it is not finite."""
+    segments: NDArray[np.float64] | None = None
+    """(n_segments,), P(AI) of each segment beside the song's; None where there are none."""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What each branch found in the song, by its name."""
 
 
 class Detector:
@@ -89,7 +103,7 @@ class Detector:
         """
         session = self.open()
         if self.card.call == "song":
-            return self._to_probability(self._run(session, batch.samples, 1))
+            return self.findings(batch).probabilities
         size = self._batch_size
         values = [
             self._run_segments(
@@ -99,6 +113,34 @@ class Detector:
         ]
         return self._to_probability(np.concatenate(values))
 
+    def findings(self, batch: SegmentBatch) -> Findings:
+        """Return all that the model found in a batch, as the card names its outputs.
+
+        Args:
+            batch: As :meth:`probabilities` takes it.
+
+        Raises:
+            ModelError: As :meth:`open`, or the model failed to run.
+        """
+        if self.card.call != "song":
+            return Findings(self.probabilities(batch))
+        session, card = self.open(), self.card
+        n_expected = {
+            card.output_name or session.get_outputs()[0].name: 1,
+            card.segments_output: len(batch.starts_s),
+            card.evidence_output: len(card.branches),
+        }
+        n_expected.pop("", None)
+        found = self._run(session, batch.samples, n_expected)
+        song, *_ = found.values()
+        segments = found.get(card.segments_output)
+        evidence = found.get(card.evidence_output, np.empty(0))
+        return Findings(
+            self._to_probability(song),
+            None if segments is None else self._to_probability(segments),
+            dict(zip(card.branches, evidence.tolist(), strict=True)),
+        )
+
     def _run_segments(
         self, session: onnxruntime.InferenceSession, samples: Sequence[Samples]
     ) -> NDArray[np.float64]:
@@ -106,30 +148,35 @@ class Detector:
         n_segments = len(samples[0])
         missing = ((0, self._batch_size - n_segments), (0, 0))
         full = [np.pad(given, missing) for given in samples]
-        return self._run(session, full, self._batch_size)[:n_segments]
+        name = self.card.output_name or session.get_outputs()[0].name
+        return self._run(session, full, {name: self._batch_size})[name][:n_segments]
 
     def _run(
         self,
         session: onnxruntime.InferenceSession,
         samples: Sequence[Samples],
-        n_expected: int,
-    ) -> NDArray[np.float64]:
-        """Return the raw outputs of one call, (n_expected,)."""
+        n_expected: Mapping[str, int],
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the raw values of each output of one call, as many as are expected."""
         names = [given.name for given in self.card.inputs]
-        outputs = [self.card.output_name or session.get_outputs()[0].name]
         try:
-            (output,) = session.run(outputs, dict(zip(names, samples, strict=True)))
+            outputs = session.run(list(n_expected), dict(zip(names, samples, strict=True)))
         except Exception as error:  # onnxruntime has no common base for its errors
             _raise_scarcity(error)
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"
             ) from error
-        values = np.asarray(output, dtype=np.float64).reshape(-1)
-        if len(values) != n_expected:
-            raise ModelError(
-                f"model {self.card.label} gave {len(values)} values in a call for {n_expected}"
-            )
-        return values
+        found = {
+            name: np.asarray(output, dtype=np.float64).reshape(-1)
+            for name, output in zip(n_expected, outputs, strict=True)
+        }
+        for name, values in found.items():
+            if len(values) != n_expected[name]:
+                raise ModelError(
+                    f"model {self.card.label} gave {len(values)} values in a call for "
+                    f"{n_expected[name]}"
+                )
+        return found
 
     def _to_probability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         values = np.where(np.isfinite(values), values, np.nan)
@@ -181,11 +228,12 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
             f"model {card.label} has the inputs {', '.join(inputs)}; "
             f"its card names {', '.join(names)}"
         )
-    if card.output_name and card.output_name not in outputs:
-        raise ModelError(
-            f"model {card.label} has the outputs {', '.join(outputs)}; "
-            f"its card names {card.output_name}"
-        )
+    for name in (card.output_name, card.segments_output, card.evidence_output):
+        if name and name not in outputs:
+            raise ModelError(
+                f"model {card.label} has the outputs {', '.join(outputs)}; "
+                f"its card names {name}"
+            )
     sizes = {_batch_size(inputs[given.name], given, card.label) for given in card.inputs}
     fixed = sizes - {None}
     if len(fixed) > 1:

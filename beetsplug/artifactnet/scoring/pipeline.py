@@ -14,9 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import (
     ArtifactNetError,
@@ -31,10 +28,10 @@ from beetsplug.artifactnet.errors import (
 )
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.detector import Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
-from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.track import score_song, score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
 
 log = logging.getLogger("beetsplug.artifactnet")
@@ -59,8 +56,8 @@ class Scorer(Protocol):
     def card(self) -> ModelCard:
         """What it must be given."""
 
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        """Return P(AI) of each segment, (n_segments,), as :class:`Detector` does."""
+    def findings(self, batch: SegmentBatch) -> Findings:
+        """Return what a batch holds, as :class:`Detector` does."""
 
 
 def score_file(
@@ -101,21 +98,21 @@ def score_file(
 
 def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
     card = detector.card
-    probabilities: list[float] = []
+    found: list[Findings] = []
     starts_s: list[float] = []
     silent = True
     with open_audio(path) as reader:
         for batch in cut_segments(reader, card, count):
             silent = silent and batch.is_silent
-            found = detector.probabilities(batch).tolist()
-            probabilities.extend(found)
-            # One probability for all segments of a song stands where they begin.
-            starts_s.extend(batch.starts_s[: len(found)].tolist())
+            found.append(detector.findings(batch))
+            starts_s.extend(batch.starts_s.tolist())
         duration_s = reader.duration_s
     if silent:
         raise SilentError
+    if card.call == "song":
+        return score_song(found[0], starts_s, duration_s=duration_s, model=card.label)
     return score_track(
-        probabilities,
+        [value for one in found for value in one.probabilities.tolist()],
         starts_s,
         duration_s=duration_s,
         model=card.label,
