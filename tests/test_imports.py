@@ -9,7 +9,7 @@ import sys
 import pytest
 
 HEAVY = (
-    *("onnxruntime", "soundfile", "soxr", "av", "pooch", "requests", "distributed"),
+    *("onnxruntime", "soundfile", "soxr", "av", "requests", "tqdm", "distributed"),
     *("torch", "scipy", "librosa", "onnx", "sklearn", "matplotlib"),
 )
 

@@ -8,10 +8,7 @@ import confuse
 import pytest
 
 from beetsplug.artifactnet.errors import ConfigError
-from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.settings import DEFAULTS, Settings, read_settings
-
-CARD = Thresholds(ai=0.5, unsure=0.3)
 
 
 def read(options: object, config_folder: Path = Path("/config")) -> Settings:
@@ -166,38 +163,3 @@ def test_a_section_that_holds_no_options_is_refused(section: object) -> None:
 def test_an_empty_query_exempts_nothing() -> None:
     """``auto_ignore:`` with nothing behind it is the empty query."""
     assert read({"auto_ignore": None}).auto_ignore == ""
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, CARD),
-        ({"ai_threshold": 0.9}, Thresholds(ai=0.9, unsure=0.3)),
-        ({"unsure_threshold": 0.4}, Thresholds(ai=0.5, unsure=0.4)),
-        ({"ai_threshold": 0.8, "unsure_threshold": 0.7}, Thresholds(ai=0.8, unsure=0.7)),
-        ({"ai_threshold": 0.6, "unsure_threshold": 0.6}, Thresholds(ai=0.6, unsure=0.6)),
-        ({"ai_threshold": 0.2}, Thresholds(ai=0.2, unsure=0.2)),
-    ],
-)
-def test_thresholds_are_the_users_and_else_the_cards(
-    options: dict[str, float], expected: Thresholds
-) -> None:
-    """A lone ``ai_threshold`` below the card's ``unsure`` takes that down with it."""
-    assert read(options).thresholds(CARD) == expected
-
-
-@pytest.mark.parametrize(
-    ("options", "unsure", "ai"),
-    [
-        ({"unsure_threshold": 0.6}, "0.6", "0.5"),
-        ({"ai_threshold": 0.2, "unsure_threshold": 0.21}, "0.21", "0.2"),
-    ],
-)
-def test_unsure_above_ai_is_refused(options: dict[str, float], unsure: str, ai: str) -> None:
-    """The error gives both thresholds."""
-    with pytest.raises(ConfigError) as caught:
-        read(options).thresholds(CARD)
-
-    assert str(caught.value) == (
-        f"artifactnet.unsure_threshold is {unsure}, it must not be above the ai threshold, {ai}"
-    )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beetsplug.artifactnet.library import Judge
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import TrackResult
 from beetsplug.artifactnet.settings import Settings
-from beetsplug.artifactnet.thresholds import read_thresholds
+from beetsplug.artifactnet.thresholds import InForce, Judge, in_force, read_thresholds
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Detector
@@ -24,7 +23,13 @@ class Engine:
 
     settings: Settings
     model: Model
-    judge: Judge
+    in_force: InForce
+    """The thresholds that decide, and where they come from."""
+
+    @property
+    def judge(self) -> Judge:
+        """Return what decides verdicts: the model's label and the thresholds in force."""
+        return Judge(self.model.card.label, self.in_force.thresholds)
 
     def score(
         self,
@@ -70,5 +75,4 @@ def make_engine(settings: Settings) -> Engine:
     """
     model = find_model(settings.model, settings.model_folders)
     saved = read_thresholds(settings.thresholds_file, model.card.label)
-    thresholds = settings.thresholds(saved or model.card.thresholds)
-    return Engine(settings, model, Judge(model.card.label, thresholds))
+    return Engine(settings, model, in_force(settings, saved, model.card.thresholds))

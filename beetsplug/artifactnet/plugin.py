@@ -16,6 +16,7 @@ from beets.plugins import BeetsPlugin
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands import (
     aibench_command,
+    aicalibrate_command,
     aimodel_command,
     artifactnet_command,
 )
@@ -74,8 +75,13 @@ class ArtifactNetPlugin(BeetsPlugin):
             self.listeners[event].append(listener)
 
     def commands(self) -> list[Subcommand]:
-        """Return ``beet artifactnet``, ``beet aibench`` and ``beet aimodel``."""
-        return [artifactnet_command(self), aibench_command(self), aimodel_command(self)]
+        """Return ``beet artifactnet``, ``aibench``, ``aicalibrate`` and ``aimodel``."""
+        return [
+            artifactnet_command(self),
+            aibench_command(self.settings),
+            aicalibrate_command(self.settings),
+            aimodel_command(self),
+        ]
 
     @property
     def log(self) -> BeetsLogger:

@@ -23,6 +23,15 @@ class Outcome(StrEnum):
     """It cannot be read while other files can: no permission, a bad sector."""
     MODEL_FAILED = "model_failed"
 
+    @classmethod
+    def of_reason(cls, reason: str) -> Outcome:
+        """Return the outcome that a :attr:`TrackResult.reason` begins with.
+
+        Raises:
+            ValueError: The text is no such reason.
+        """
+        return cls(reason.partition(":")[0]) if reason else cls.SCORED
+
 
 class Verdict(StrEnum):
     """A score held against two thresholds; no word is a substring of another."""
@@ -95,3 +104,8 @@ class TrackResult:
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):
             raise ValueError(f"outcome {self.outcome.value} with score {self.score}")
+
+    @property
+    def reason(self) -> str:
+        """Why there is no score: ``"<outcome>: <detail>"``; empty where there is one."""
+        return "" if self.score is not None else f"{self.outcome.value}: {self.detail}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import confuse
 
 from beetsplug.artifactnet.errors import ConfigError
-from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.workers import is_executor
 
 if TYPE_CHECKING:
@@ -69,28 +68,6 @@ class Settings:
     """Where calibrated thresholds are saved."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
-
-    def thresholds(self, card: Thresholds) -> Thresholds:
-        """Return the user's thresholds, and the model's where there are none.
-
-        A lone ``ai_threshold`` below the model's ``unsure`` lowers that with it.
-
-        Args:
-            card: The model's: those of its card, or those that were saved for it.
-
-        Raises:
-            ConfigError: ``unsure_threshold`` is above ``ai_threshold``.
-        """
-        ai = card.ai if self.ai_threshold is None else self.ai_threshold
-        unsure = self.unsure_threshold
-        if unsure is None:
-            unsure = min(card.unsure, ai)
-        elif unsure > ai:
-            raise ConfigError(
-                f"artifactnet.unsure_threshold is {unsure:g}, "
-                f"it must not be above the ai threshold, {ai:g}"
-            )
-        return Thresholds(ai=ai, unsure=unsure)
 
 
 def read_settings(

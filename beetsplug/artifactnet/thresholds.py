@@ -1,17 +1,92 @@
-"""Thresholds that a user calibrated and saved, by model.
-
-They stand between the user's configuration, which comes first, and the model's card.
-"""
+"""Thresholds in force: the user's own, else the saved calibration's, else the card's."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
+
+
+class Origin(StrEnum):
+    """Where a threshold comes from."""
+
+    CONFIG = "config"
+    SAVED = "saved calibration"
+    CARD = "model card"
+
+
+class Configured(Protocol):
+    """The user's own thresholds; each is None where the configuration names none."""
+
+    @property
+    def ai_threshold(self) -> float | None:
+        """In (0, 1]."""
+
+    @property
+    def unsure_threshold(self) -> float | None:
+        """In (0, 1]."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The thresholds that decide at present, and where each comes from."""
+
+    thresholds: Thresholds
+    ai_origin: Origin
+    unsure_origin: Origin
+
+    def __str__(self) -> str:
+        """Return it for a reader: ``ai 0.5 (config), unsure 0.2 (model card)``."""
+        return (
+            f"ai {self.thresholds.ai:g} ({self.ai_origin}), "
+            f"unsure {self.thresholds.unsure:g} ({self.unsure_origin})"
+        )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What decides verdicts at present: a model and the thresholds in force."""
+
+    model: str
+    """The model's label."""
+    thresholds: Thresholds
+
+
+def in_force(user: Configured, saved: Thresholds | None, card: Thresholds) -> InForce:
+    """Return the thresholds that decide, and where each comes from.
+
+    An ``ai`` threshold in the configuration that is below the model's ``unsure`` lowers
+    ``unsure`` to its own value.
+
+    Args:
+        user: The configuration's options.
+        saved: The model's saved calibration, None where there is none.
+        card: Those of the model's card.
+
+    Raises:
+        ConfigError: ``unsure_threshold`` is above the ``ai`` threshold.
+    """
+    base, origin = (card, Origin.CARD) if saved is None else (saved, Origin.SAVED)
+    ai, ai_origin = base.ai, origin
+    if user.ai_threshold is not None:
+        ai, ai_origin = user.ai_threshold, Origin.CONFIG
+    unsure, unsure_origin = base.unsure, origin
+    if user.unsure_threshold is not None:
+        unsure, unsure_origin = user.unsure_threshold, Origin.CONFIG
+        if unsure > ai:
+            raise ConfigError(
+                f"artifactnet.unsure_threshold is {unsure:g}, "
+                f"it must not be above the ai threshold, {ai:g} ({ai_origin})"
+            )
+    elif unsure > ai:
+        unsure, unsure_origin = ai, ai_origin
+    return InForce(Thresholds(ai=ai, unsure=unsure), ai_origin, unsure_origin)
 
 
 def read_thresholds(path: Path, model: str) -> Thresholds | None:

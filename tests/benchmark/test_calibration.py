@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from beetsplug.artifactnet.benchmark.calibration import (
+    Calibration,
     calibrate_thresholds,
-    calibration_lines,
+    calibration_rows,
     calibration_values,
     exact_interval,
     n_needed,
 )
+from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.thresholds import read_thresholds, save_thresholds
 from tests.support.labelled_tracks import ai, real, scored
+
+CARD = Thresholds(ai=0.5, unsure=0.3)
+
+
+def calibrate(tracks: Iterable[ScoredTrack], fpr: float) -> Calibration:
+    return calibrate_thresholds("model-1", tracks, fpr, CARD)
+
 
 probabilities = st.floats(0, 1, exclude_max=True)
 rates = st.floats(0.05, 0.5)
@@ -30,18 +38,20 @@ rates = st.floats(0.05, 0.5)
 @given(st.lists(probabilities, min_size=60, max_size=80), rates)
 def test_the_rate_is_kept(scores: list[float], fpr: float) -> None:
     """No more are flagged than wanted, and a threshold one step lower flags too many."""
-    found = calibrate_thresholds("model-1", real(*scores), fpr)
+    found = calibrate(real(*scores), fpr)
 
     n_allowed = math.floor(round(fpr * len(scores), 9))
-    for rate, allowed in ((found.ai, n_allowed), (found.unsure, None)):
+    for rate, allowed in ((found.calibrated.ai, n_allowed), (found.calibrated.unsure, None)):
         assert rate.n_flagged == sum(score >= rate.threshold for score in scores)
         if allowed is not None:
             assert rate.n_flagged <= allowed
             lower = rate.threshold - 2e-6
             assert sum(score >= lower for score in scores) > allowed
         assert rate.interval.low <= rate.share <= rate.interval.high
-    assert 0 < found.unsure.threshold <= found.ai.threshold <= 1
-    assert found.unsure.n_flagged <= math.floor(round(max(fpr, 0.05) * len(scores), 9))
+    assert 0 < found.calibrated.unsure.threshold <= found.calibrated.ai.threshold <= 1
+    assert found.calibrated.unsure.n_flagged <= math.floor(
+        round(max(fpr, 0.05) * len(scores), 9)
+    )
 
 
 def test_a_case_by_hand() -> None:
@@ -49,56 +59,71 @@ def test_a_case_by_hand() -> None:
     scores = [number / 200 for number in range(100)]
     tracks = [scored(p, "real", lineage_id=f"album-{i // 10}") for i, p in enumerate(scores)]
 
-    found = calibrate_thresholds("model-1", [*tracks, *ai(0.99, 0.98)], 0.03)
+    found = calibrate([*tracks, *ai(0.99, 0.98)], 0.03)
 
-    assert found.thresholds == Thresholds(ai=0.480001, unsure=0.470001)
-    assert (found.ai.n_flagged, found.unsure.n_flagged) == (3, 5)
+    assert found.calibrated.thresholds == Thresholds(ai=0.480001, unsure=0.470001)
+    assert (found.calibrated.ai.n_flagged, found.calibrated.unsure.n_flagged) == (3, 5)
     assert found.n_lineages == 10
     values = calibration_values(found)
     assert values["flagged"]["ai"] == {"n": 3, "rate": 0.03, "interval": [0.006230, 0.085176]}
-    assert calibration_lines(found)[1] == (
-        "  ai     at 0.480001: flags 3 of them, 3.00% (95 % interval 0.62% to 8.52%)"
-    )
+    # What the thresholds in force flag stands beside.
+    assert found.present.thresholds == CARD
+    assert (found.present.ai.n_flagged, found.present.unsure.n_flagged) == (0, 40)
+    assert values["before"]["flagged"]["unsure"]["rate"] == 0.4
+    assert calibration_rows(found)[:4] == [
+        ("", "now", "for 3 %"),
+        ("ai threshold", "0.5", "0.480001"),
+        ("  reached by", "0 of 100, 0.00%", "3 of 100, 3.00%"),
+        ("  95 % interval", "0.00% to 3.62%", "0.62% to 8.52%"),
+    ]
 
 
 def test_ties_are_flagged_together_or_not_at_all() -> None:
     """Where many share the highest score, none of them may be flagged."""
-    found = calibrate_thresholds("m-1", real(*[0.25] * 30, *[0.1] * 70), 0.05)
-    assert found.ai.threshold == 0.250001
-    assert found.ai.n_flagged == 0
+    found = calibrate(real(*[0.25] * 30, *[0.1] * 70), 0.05)
+    assert found.calibrated.ai.threshold == 0.250001
+    assert found.calibrated.ai.n_flagged == 0
 
 
 def test_what_was_not_scored_does_not_count() -> None:
     """Failures back no claim."""
-    tracks = [*real(*[0.1] * 59), scored(None, "real", failure="silent: no sound")]
-    with pytest.raises(ConfigError, match="from 59 human-made"):
-        calibrate_thresholds("m-1", tracks, 0.05)
-    assert calibrate_thresholds("m-1", [*tracks, *real(0.2)], 0.05).ai.n_tracks == 60
+    tracks = [*real(*[0.1] * 58), scored(None, "real", reason="silent: no sound")]
+    with pytest.raises(ConfigError, match="from 58 human-made"):
+        calibrate(tracks, 0.05)
+    assert calibrate([*tracks, *real(0.2)], 0.05).n_tracks == 59
 
 
 @pytest.mark.parametrize(
-    ("fpr", "needed"), [(0.01, 300), (0.05, 60), (0.03, 100), (0.001, 3000), (0.5, 6)]
+    ("fpr", "needed"), [(0.01, 299), (0.05, 59), (0.03, 99), (0.001, 2995), (0.5, 5)]
 )
-def test_the_rule_of_three(fpr: float, needed: int) -> None:
-    """3/n, to the track."""
+def test_what_can_be_claimed(fpr: float, needed: int) -> None:
+    """To the track: with none of n flagged, the exact one-sided 95 % limit is the rate."""
     assert n_needed(fpr) == needed
-    # With none of n flagged the exact upper limit, one-sided 95 %, is close to 3/n.
-    assert 1 - 0.05 ** (1 / needed) <= fpr
+    limits = [binomtest(0, n).proportion_ci(0.90).high for n in (needed, needed - 1)]
+    assert limits[0] <= fpr < limits[1]
     with pytest.raises(ConfigError, match=rf"takes {needed}$"):
-        calibrate_thresholds("m-1", real(*[0.1] * (needed - 1)), fpr)
+        calibrate(real(*[0.1] * (needed - 1)), fpr)
+    assert calibrate(real(*[0.1] * needed), fpr).n_tracks == needed
 
 
-@pytest.mark.parametrize("n_tracks", [0, 1, 6])
-def test_too_few_for_anything(n_tracks: int) -> None:
-    """A handful of tracks shows no rate worth the name."""
-    with pytest.raises(ConfigError, match=f"from {n_tracks} human-made .* can show nothing"):
-        calibrate_thresholds("m-1", real(*[0.1] * n_tracks), 0.05)
+@pytest.mark.parametrize(("n_tracks", "best"), [(0, "100"), (1, "95"), (6, r"39\.4")])
+def test_too_few(n_tracks: int, best: str) -> None:
+    """The message says what they can show."""
+    with pytest.raises(ConfigError, match=f"from {n_tracks} human-made .* show {best} % at"):
+        calibrate(real(*[0.1] * n_tracks), 0.05)
+
+
+@pytest.mark.parametrize("fpr", [0.9, 1 - 1e-12])
+def test_any_rate_that_tracks_can_show(fpr: float) -> None:
+    """However high."""
+    found = calibrate(real(*[number / 10 for number in range(10)]), fpr)
+    assert found.calibrated.ai.n_flagged == 9
 
 
 def test_a_saturated_model() -> None:
     """Where a score of 1 is common no threshold can help."""
     with pytest.raises(ConfigError, match="a score of 1: no threshold keeps to that rate"):
-        calibrate_thresholds("m-1", real(*[1.0] * 10, *[0.1] * 90), 0.05)
+        calibrate(real(*[1.0] * 10, *[0.1] * 90), 0.05)
 
 
 def test_the_exact_interval() -> None:
@@ -106,49 +131,3 @@ def test_the_exact_interval() -> None:
     found = exact_interval(2, 292)
     assert (round(found.low, 3), round(found.high, 3)) == (0.001, 0.025)
     assert exact_interval(0, 10).low == 0.0
-
-
-def test_saved_thresholds_are_read_back(tmp_path: Path) -> None:
-    """By model; others stay as they are."""
-    path = tmp_path / "new" / "thresholds.json"
-    assert read_thresholds(path, "a-1") is None
-    save_thresholds(path, {"a-1": {"ai": 0.6, "unsure": 0.2, "n_tracks": 300}})
-    save_thresholds(path, {"b-1": {"ai": 1, "unsure": 1}})
-    assert read_thresholds(path, "a-1") == Thresholds(ai=0.6, unsure=0.2)
-    assert read_thresholds(path, "b-1") == Thresholds(ai=1.0, unsure=1.0)
-    assert read_thresholds(path, "a-2") is None
-    assert json.loads(path.read_text())["a-1"]["n_tracks"] == 300
-    assert [found.name for found in path.parent.iterdir()] == ["thresholds.json"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[" * 100_000,
-        "[]",
-        '{"m-1": []}',
-        '{"m-1": {"ai": 0.5}}',
-        '{"m-1": {"ai": "0.5", "unsure": 0.1}}',
-        '{"m-1": {"ai": true, "unsure": 0.1}}',
-        '{"m-1": {"ai": 0.1, "unsure": 0.5}}',
-        '{"m-1": {"ai": NaN, "unsure": 0.5}}',
-        '{"m-1": {"ai": 1e999, "unsure": 0.5}}',
-        b"\xff\xfe",
-    ],
-)
-def test_a_corrupt_file_is_one_line(text: str | bytes, tmp_path: Path) -> None:
-    """It names the file, and what to do."""
-    path = tmp_path / "thresholds.json"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ConfigError, match=r"thresholds\.json.*calibrate again") as caught:
-        read_thresholds(path, "m-1")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """One line, too."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be"):
-        save_thresholds(tmp_path / "file" / "thresholds.json", {})

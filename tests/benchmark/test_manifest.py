@@ -333,8 +333,7 @@ def test_folder(tmp_path: Path) -> None:
 
 
 def test_folder_without_labels(tmp_path: Path) -> None:
-    (tmp_path / "ai").mkdir()
-    assert "there is no folder 'real' in it" in refused(tmp_path)
+    assert "there is no folder 'ai' or 'real' in it" in refused(tmp_path)
     (tmp_path / "real").mkdir()
     assert "there are no tracks" in refused(tmp_path)
 

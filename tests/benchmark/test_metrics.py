@@ -24,6 +24,8 @@ from beetsplug.artifactnet.benchmark.metrics import (
     columns,
     judge,
     measure,
+    measure_scores,
+    tpr_at_fpr,
 )
 from beetsplug.artifactnet.errors import MissingPackageError
 from tests.support.labelled_tracks import (
@@ -97,7 +99,7 @@ def test_nothing_flagged() -> None:
 
 def test_one_label_alone_was_scored() -> None:
     """What needs the other label is absent, not made up."""
-    only_ai = measure([*ai(0.9, 0.1), scored(None, "real", failure="silent: x")], OWN)
+    only_ai = measure([*ai(0.9, 0.1), scored(None, "real", reason="silent: x")], OWN)
     assert set(ranks(only_ai)) != set()
     assert all(math.isnan(value) for value in ranks(only_ai))
     assert only_ai.decisions["own"].tpr == 0.5
@@ -110,21 +112,60 @@ def test_one_label_alone_was_scored() -> None:
 
 
 @settings(max_examples=25)
+@given(pairs, st.data())
+def test_weights_agree_with_scikit_learn(rows: Pairs, data: st.DataObject) -> None:
+    """A weight counts as scikit-learn's sample weight does."""
+    labels, probabilities = columns(tracks_of(rows))
+    drawn = [data.draw(st.integers(0, 3)) for _ in labels]
+    # Both labels must be drawn.
+    drawn[labels.index(0)] = drawn[labels.index(1)] = 1
+    weights = np.array(drawn)
+    found = measure_scores(labels, probabilities, OWN, weights).values()
+    flags = [probability >= 0.5 for probability in probabilities]
+    how: dict[str, Any] = {"sample_weight": weights}
+    expected = {
+        "auroc": sklearn_metrics.roc_auc_score(labels, probabilities, **how),
+        "auprc": sklearn_metrics.average_precision_score(labels, probabilities, **how),
+        "own.f1": sklearn_metrics.f1_score(labels, flags, zero_division=0, **how),
+        "own.precision": sklearn_metrics.precision_score(labels, flags, zero_division=0, **how),
+        "own.recall": sklearn_metrics.recall_score(labels, flags, **how),
+        "own.balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, flags, **how),
+        "own.fpr": 1 - sklearn_metrics.recall_score(labels, flags, pos_label=0, **how),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+@settings(max_examples=25)
+@given(pairs, st.floats(0, 1))
+def test_tpr_at_fpr_is_what_some_threshold_reaches(rows: Pairs, max_fpr: float) -> None:
+    """Every threshold tried: the best TPR among those that keep to the rate."""
+    labels, probabilities = np.array(columns(tracks_of(rows)), dtype=object)
+    labels, probabilities = labels.astype(int), probabilities.astype(float)
+    best = 0.0
+    for threshold in probabilities:
+        flags = probabilities >= threshold
+        if flags[labels == 0].mean() <= max_fpr:
+            best = max(best, float(flags[labels == 1].mean()))
+    assert tpr_at_fpr(labels, probabilities, max_fpr) == pytest.approx(best)
+
+
+@settings(max_examples=25)
 @given(pairs)
 def test_agrees_with_scikit_learn(rows: Pairs) -> None:
     tracks = tracks_of(rows)
     labels, probabilities = columns(tracks)
-    measured = measure(tracks, OWN)
-    own = measured.decisions["own"]
     flags = [probability >= 0.5 for probability in probabilities]
-    assert measured.ranking.auroc == sklearn_metrics.roc_auc_score(labels, probabilities)
-    assert measured.ranking.auprc == sklearn_metrics.average_precision_score(
-        labels, probabilities
-    )
-    assert own.f1 == sklearn_metrics.f1_score(labels, flags, zero_division=0)
-    assert own.recall == own.tpr == sklearn_metrics.recall_score(labels, flags)
-    assert own.precision == sklearn_metrics.precision_score(labels, flags, zero_division=0)
-    assert own.balanced_accuracy == sklearn_metrics.balanced_accuracy_score(labels, flags)
+    expected = {
+        "auroc": sklearn_metrics.roc_auc_score(labels, probabilities),
+        "auprc": sklearn_metrics.average_precision_score(labels, probabilities),
+        "own.f1": sklearn_metrics.f1_score(labels, flags, zero_division=0),
+        "own.precision": sklearn_metrics.precision_score(labels, flags, zero_division=0),
+        "own.recall": sklearn_metrics.recall_score(labels, flags),
+        "own.tpr": sklearn_metrics.recall_score(labels, flags),
+        "own.balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, flags),
+    }
+    found = measure(tracks, OWN).values()
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
 @settings(max_examples=25)
@@ -201,7 +242,7 @@ def test_threshold_comes_from_calibration_alone() -> None:
     [
         ([], "There is no calibration split, so no threshold was calibrated."),
         (
-            [*ai(0.5, split="calibration"), scored(None, "real", failure="silent: x",
+            [*ai(0.5, split="calibration"), scored(None, "real", reason="silent: x",
                                                    split="calibration")],
             "the calibration split has 1 scored 'ai' and 0 scored 'real' tracks",
         ),
@@ -226,10 +267,10 @@ def test_failures() -> None:
             [
                 *ai(0.9, 0.8, 0.7),
                 *real(0.1, 0.2, 0.3),
-                scored(None, "ai", failure="unreadable: truncated"),
-                scored(None, "real", failure="model_failed: no"),
-                scored(None, "real", failure="missing: no such file"),
-                scored(None, "ai", failure="missing: not found", path=None),
+                scored(None, "ai", reason="unreadable: truncated"),
+                scored(None, "real", reason="model_failed: no"),
+                scored(None, "real", reason="missing: no such file"),
+                scored(None, "ai", reason="missing: not found", path=None),
             ]
         )
     )
@@ -243,14 +284,14 @@ def test_failures() -> None:
 
 
 def test_no_failure_no_second_line() -> None:
-    tracks = [*ai(0.9), *real(0.1), scored(None, "ai", failure="missing: gone")]
+    tracks = [*ai(0.9), *real(0.1), scored(None, "ai", reason="missing: gone")]
     assert judge(run_of(tracks)).with_failures is None
 
 
-@pytest.mark.parametrize(("probability", "failure"), [(None, ""), (0.5, "silent: x")])
-def test_a_track_is_scored_or_failed(probability: float | None, failure: str) -> None:
-    with pytest.raises(ValueError, match="with failure"):
-        scored(probability, "ai", failure=failure)
+@pytest.mark.parametrize(("probability", "reason"), [(None, ""), (0.5, "silent: x")])
+def test_a_track_is_scored_or_failed(probability: float | None, reason: str) -> None:
+    with pytest.raises(ValueError, match="with reason"):
+        scored(probability, "ai", reason=reason)
 
 
 def test_groups() -> None:
@@ -259,7 +300,7 @@ def test_groups() -> None:
         run_of(
             [
                 *ai(0.9, 0.4, source="page", generator="suno"),
-                scored(None, "ai", failure="silent: x", source="page"),
+                scored(None, "ai", reason="silent: x", source="page"),
                 *real(0.7, source="page"),
                 *real(0.1, source="fma"),
                 *real(0.1),
@@ -274,7 +315,7 @@ def test_groups() -> None:
 
 
 def test_a_source_without_scores() -> None:
-    failed = scored(None, "ai", failure="silent: x", source="page")
+    failed = scored(None, "ai", reason="silent: x", source="page")
     rates = judge(run_of([failed, *ai(0.9), *real(0.1)])).sources[0]
     assert (rates.rate("own"), rates.mean_probability, rates.median_probability) == (None,) * 3
 

@@ -91,7 +91,7 @@ def test_scores_and_failures(tmp_path: Path, workers: Workers) -> None:
         "missing",
         "scored",
     ]
-    assert found.tracks[1].failure == "too_short: 0.50 s, at least 1 s are needed"
+    assert found.tracks[1].reason == "too_short: 0.50 s, at least 1 s are needed"
     assert [scored.is_missing for scored in found.tracks].count(True) == 2
     assert (found.model, found.model_id) == ("loudness-1.0", "loudness")
     for scored in (found.tracks[0], found.tracks[-1]):
@@ -160,8 +160,8 @@ class TestSeveralModels:
             alone = score_file(path, model, 3)
             assert found.probability == (alone.score and alone.score.probability)
             if alone.score is None:
-                assert found.failure == f"{alone.outcome.value}: {alone.detail}"
-        assert together[2].failure.startswith("model_failed: ")
+                assert found.reason == alone.reason
+        assert together[2].reason.startswith("model_failed: ")
 
     def test_whose_contract_differs_read_alone(self, tmp_path: Path) -> None:
         """Another length, place, filling or shortest track is another contract."""
@@ -239,11 +239,11 @@ class TestLog:
             b"{}",
             b"\xff",
             b"[" * 20_000,
-            json.dumps({**vars(ASKED), "prob": 7, "failure": ""}).encode(),
-            json.dumps({**vars(ASKED), "prob": None, "failure": ""}).encode(),
-            json.dumps({**vars(ASKED), "other": 1, "prob": 0.5, "failure": ""}).encode(),
-            json.dumps({**vars(ASKED), "path": [], "prob": 0.5, "failure": ""}).encode(),
-            b'{"prob": 0.5, "failure": ""}',
+            json.dumps({**vars(ASKED), "prob": 7, "reason": ""}).encode(),
+            json.dumps({**vars(ASKED), "prob": None, "reason": ""}).encode(),
+            json.dumps({**vars(ASKED), "other": 1, "prob": 0.5, "reason": ""}).encode(),
+            json.dumps({**vars(ASKED), "path": [], "prob": 0.5, "reason": ""}).encode(),
+            b'{"prob": 0.5, "reason": ""}',
         ],
     )
     @pytest.mark.parametrize("end", [b"", b"\n"])

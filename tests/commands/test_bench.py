@@ -1,9 +1,8 @@
-"""``beet aibench``: inputs, reports, calibration, and being interrupted, end to end."""
+"""``beet aibench``: inputs, reports, transport, and being interrupted, end to end."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -12,52 +11,15 @@ from typing import Any
 
 import pytest
 from beets.exceptions import UserError
-from beets.library import Item
 
-from tests.support.audio_files import encode, tone
 from tests.support.beets_library import (
     MODEL,
     ROUNDING,
-    ArtifactNetHelper,
     slow_down,
     write_broken,
 )
-from tests.support.onnx_models import AI_THRESHOLD, GAIN, SAMPLE_RATE, write_model
-
-
-def write_scored(path: Path, score: float) -> Path:
-    """Write a track that the loudness model gives this score."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return encode(path, tone(score / GAIN, 1.0, SAMPLE_RATE), SAMPLE_RATE)
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-class BenchHelper(ArtifactNetHelper):
-    @property
-    def out(self) -> Path:
-        return self.folder / "out"
-
-    def write_folder(self, ai: list[float], real: list[float]) -> Path:
-        """Write a folder of labelled audio whose scores are known."""
-        folder = self.folder / "audio"
-        for label, scores in (("ai", ai), ("real", real)):
-            for number, score in enumerate(scores):
-                write_scored(folder / label / f"source{number % 2}" / f"{number}.flac", score)
-        return folder
-
-    def bench(self, *args: object) -> list[str]:
-        words = [str(arg) for arg in args]
-        return self.run_lines("aibench", *words, "--out", str(self.out))
-
-    def metrics(self, model: str = MODEL, out: Path | None = None) -> Any:
-        return read_json((out or self.out) / model / "metrics.json")
-
-    def add_scored(self, title: str, score: float, **values: object) -> Item:
-        path = write_scored(self.lib_path / f"{title}.flac", score)
-        return self.add_file(path, title=title, **values)
+from tests.support.labelled_audio import BenchHelper, read_json
+from tests.support.onnx_models import AI_THRESHOLD, write_model
 
 
 class TestInputs(BenchHelper):
@@ -149,7 +111,7 @@ class TestInputs(BenchHelper):
 
         lines = self.bench("--ai", "year:2024", "--real", "year:1999")
 
-        assert lines[0] == "1 track left out: ai_override says otherwise"
+        assert lines[0] == "1 track of --ai left out: ai_override says otherwise"
         assert self.metrics()["coverage"]["n_tracks"] == 2
 
     def test_several_models(self) -> None:
@@ -199,18 +161,14 @@ class TestBadInput(BenchHelper):
         [
             ([], "give a manifest, a folder or a CSV file"),
             (["a", "b"], "one manifest, folder or CSV file at a time"),
-            (["a", "--ai", "b"], "give a manifest or --ai, not both"),
-            (["a", "--real", "b"], "beside a manifest, --real is for --calibrate"),
-            (["--ai", "b"], "metrics need both --ai and --real"),
-            (["--real", "b"], "metrics need both --ai and --real"),
-            (["--calibrate", "0.1"], "--calibrate needs human-made tracks"),
-            (["--calibrate", "0", "--real", "x"], "--calibrate is 0.0, it must be above 0"),
-            (["--calibrate", "0.9", "--real", "x"], "--calibrate is 0.9, it must be"),
-            (["--calibrate", "nan", "--real", "x"], "--calibrate is nan, it must be"),
-            (["a", "--save"], "--save goes with --calibrate"),
+            (["a", "--ai", "b"], "give a manifest, or --ai and --real, not both"),
+            (["a", "--real", "b"], "give a manifest, or --ai and --real, not both"),
+            (["--ai", "b"], "give a manifest, a folder or a CSV file"),
+            (["--real", "b"], "give a manifest, a folder or a CSV file"),
             (["--audio-root", "x", "--ai", "a", "--real", "b"], "--audio-root goes with"),
-            (["--transport", "--real", "x", "--calibrate", "0.1"], "--transport needs"),
             (["a", "--threads", "-1"], "--threads is -1, it must be 0 or more"),
+            (["--calibrate", "0.1", "--real", "x"], "`aibench --calibrate` has moved: `beet"),
+            (["--save", "--calibrate", "0.1"], "`aibench --save` has moved: `beet aical"),
             (["a", "-m", "nothing"], "there is no model 'nothing'"),
             (["/nowhere/at/all.json"], "/nowhere/at/all.json cannot be read"),
             (["--ai", "title:x", "--real", "title:y"], "--ai 'title:x' finds no track"),
@@ -253,7 +211,7 @@ class TestBadInput(BenchHelper):
         self.out.write_text("")
         assert "cannot be used" in self.fails(folder)
 
-    @pytest.mark.parametrize("module", ["sklearn", "matplotlib", "scipy"])
+    @pytest.mark.parametrize("module", ["sklearn", "matplotlib"])
     def test_the_extra_is_missing(self, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The line names the extra, and nothing was scored."""
         folder = self.write_folder(ai=[0.9], real=[0.1])
@@ -300,9 +258,7 @@ class TestResuming(BenchHelper):
     ) -> tuple[int, str]:
         """Stop a run after so many answers, and return its exit status and output."""
         process = self.start_beet(*args)
-        deadline = time.monotonic() + 60
         while self.n_answers() < n_answers:
-            assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(how)
@@ -328,110 +284,3 @@ class TestTransport(BenchHelper):
         assert f"{MODEL}: transport of 2 tracks" in lines
         assert sum(" pass: " in line or " fail: " in line for line in lines) == 4
         assert "Transport" in (self.out / "summary.html").read_text(encoding="utf-8")
-
-
-class TestCalibration(BenchHelper):
-    def add_humans(self, n_tracks: int = 10) -> None:
-        """Add old tracks with scores of 0.05, 0.1, 0.15 and so on."""
-        for number in range(1, n_tracks + 1):
-            self.add_scored(f"Old {number}", 0.05 * number, year=1990)
-
-    def test_calibrate_and_save(self) -> None:
-        """Thresholds come from the library, and the stored verdicts follow them."""
-        self.add_humans()
-        self.add_scored("New", 0.48, year=2024)
-        self.run_command("artifactnet", "title:New")
-        assert self.get("New").ai_verdict == "unsure"
-        before = self.rows(self.get("New"))
-
-        lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019", "--save", "-q")
-
-        values = read_json(self.out / "calibration.json")[MODEL]
-        # 3 of 10 may be flagged: the threshold lies just above the fourth highest.
-        assert values["ai"] == pytest.approx(0.35, abs=ROUNDING)
-        assert values["unsure"] == values["ai"]
-        assert values["flagged"]["ai"]["n"] == 3
-        assert values["n_tracks"] == values["n_lineages"] == 10
-        assert lines == [
-            f"saved in {self.folder / 'artifactnet' / 'thresholds.json'}; "
-            "1 verdict decided anew"
-        ]
-        assert self.get("New").ai_verdict == "ai"
-        after = self.rows(self.get("New"))
-        assert after["ai_scored"] == before["ai_scored"]
-        # What was scored for the calibration alone is not stored.
-        assert self.rows(self.get("Old 3")) == {}
-        self.run_command("artifactnet")
-        assert self.get("Old 8").ai_verdict == "ai"
-        assert self.get("Old 6").ai_verdict == "real"
-
-    def test_stored_scores_are_used(self) -> None:
-        """A fresh score is not made again; a stale one is."""
-        self.add_humans()
-        self.run_command("artifactnet")
-        os.utime(self.get("Old 1").filepath, (1, 1))
-
-        lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019")
-
-        assert lines[0] == f"{MODEL}: 9 stored scores, 1 scored now, 0 failed"
-        assert (self.out / "results.jsonl").read_bytes().count(b"\n") == 1
-        assert not (self.folder / "artifactnet" / "thresholds.json").exists()
-
-    def test_a_rate_that_cannot_be_claimed(self) -> None:
-        """The line says what can be claimed, and how many tracks the wanted rate takes."""
-        self.add_humans()
-        with pytest.raises(UserError) as caught:
-            self.bench("--calibrate", "0.01", "--real", "year:1..2019", "--save")
-        assert str(caught.value) == (
-            "artifactnet: a false-positive rate of 1 % cannot be claimed from 10 "
-            "human-made tracks with a score: by the rule of three they can show 30 % at best, "
-            "and 1 % takes 300"
-        )
-        assert not (self.folder / "artifactnet" / "thresholds.json").exists()
-        # That was clear before any of them was scored.
-        assert not self.out.exists()
-
-    def test_beside_a_manifest(self) -> None:
-        """The report is written even where the rate is refused."""
-        folder = self.write_folder(ai=[0.9, 0.8], real=[0.1, 0.2])
-        with pytest.raises(UserError, match="cannot be claimed from 2 human-made"):
-            self.bench(folder, "--calibrate", "0.3")
-        assert self.metrics()["coverage"]["n_scored"] == 4
-
-        self.add_humans()
-        lines = self.bench(folder, "--calibrate", "0.3", "--real", "year:1990")
-        assert any("calibrated on 10 human-made tracks" in line for line in lines)
-        assert "Calibrated thresholds" in (self.out / "summary.md").read_text(encoding="utf-8")
-
-    def test_the_configuration_comes_first(self) -> None:
-        """A threshold of the user's own stands above a saved one, and that is said."""
-        self.add_humans()
-        self.configure(ai_threshold=0.45)
-        lines = self.bench("--calibrate", "0.3", "--real", "year:1..2019", "--save", "-q")
-        assert lines[-1] == "artifactnet.ai_threshold in your configuration still comes first"
-        self.run_command("artifactnet")
-        assert self.get("Old 8").ai_verdict == "unsure"
-        assert self.get("Old 10").ai_verdict == "ai"
-
-    def test_removing_the_file_brings_the_card_back(self) -> None:
-        """The next ``beet artifactnet`` decides by the card again."""
-        self.add_humans()
-        self.bench("--calibrate", "0.3", "--real", "year:1..2019", "--save", "-q")
-        self.run_command("artifactnet")
-        assert self.get("Old 8").ai_verdict == "ai"
-        (self.folder / "artifactnet" / "thresholds.json").unlink()
-        self.run_command("artifactnet")
-        assert self.get("Old 8").ai_verdict == "unsure"
-
-    @pytest.mark.parametrize(
-        "text", ["{", "[]", f'{{"{MODEL}": {{"ai": 0.2, "unsure": 0.3}}}}']
-    )
-    def test_a_corrupt_file(self, text: str) -> None:
-        """One line that names the file and what to do."""
-        self.add_scored("One", 0.9)
-        path = self.folder / "artifactnet" / "thresholds.json"
-        path.parent.mkdir()
-        path.write_text(text)
-        with pytest.raises(UserError, match=r"thresholds\.json.*calibrate again") as caught:
-            self.run_command("artifactnet")
-        assert "\n" not in str(caught.value)

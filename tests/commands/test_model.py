@@ -9,12 +9,14 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,14 @@ import numpy as np
 import onnx
 import pytest
 from beets.exceptions import UserError
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
+from beetsplug.artifactnet.commands.terminal import LINE_LIMIT
 from beetsplug.artifactnet.library import Field, State, own, state
 from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS
+from beetsplug.artifactnet.thresholds import save_thresholds
 from tests.support import model_server as web
-from tests.support.beets_library import MODEL, ArtifactNetHelper, write_track
+from tests.support.beets_library import MODEL, ArtifactNetHelper, slow_down, write_track
 from tests.support.onnx_models import (
     V94_DATA,
     V94_GRAPH,
@@ -101,6 +105,22 @@ class ModelsHelper(ArtifactNetHelper):
                 return beet.wait(30), seen
         finally:
             os.close(ours)
+
+
+def wait_for(holds: Callable[[], bool], limit_s: float = 30.0) -> bool:
+    """Wait until something holds, and tell whether it does."""
+    deadline = time.monotonic() + limit_s
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
+
+
+def group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _read_all(descriptor: int) -> str:
@@ -189,6 +209,7 @@ class TestShow(ModelsHelper):
             "call": "once a segment",
             "aggregation": "median",
             "thresholds": "ai 0.5, unsure 0.5",
+            "in force": "ai 0.5 (model card), unsure 0.5 (model card)",
             "url": KNOWN_MODELS[V94].card["url"],
             "folder": str(self.models / V94),
             "size": f"{sum(sizes):,} bytes, 0.7 MB",
@@ -207,6 +228,25 @@ class TestShow(ModelsHelper):
         assert "input fine: 24000 samples at 24000 Hz, 1 s" in inputs
         assert "input coarse: 16000 samples at 16000 Hz, 1 s" in inputs
 
+    def test_thresholds_in_force(self) -> None:
+        """The thresholds that verdicts are made with, and where each comes from."""
+        path = str(self.model_folder / "model.onnx")
+
+        def in_force() -> str:
+            lines = self.run_lines("aimodel", "show", path)
+            (line,) = (line for line in lines if line.startswith("in force: "))
+            return line
+
+        assert in_force() == "in force: ai 0.5 (model card), unsure 0.3 (model card)"
+        self.configure(ai_threshold=0.2)
+        assert in_force() == "in force: ai 0.2 (config), unsure 0.2 (config)"
+        saved = self.folder / "artifactnet" / "thresholds.json"
+        save_thresholds(saved, {MODEL: {"ai": 0.7, "unsure": 0.6}})
+        self.configure(ai_threshold=0.9)
+        assert in_force() == "in force: ai 0.9 (config), unsure 0.6 (saved calibration)"
+        self.configure(ai_threshold=None, unsure_threshold=0.4)
+        assert in_force() == "in force: ai 0.7 (saved calibration), unsure 0.4 (config)"
+
     @pytest.mark.parametrize("name", ["default", "finecomb"])
     def test_bundled(self, name: str) -> None:
         """The bundled model is shown by its id and as the default."""
@@ -221,6 +261,7 @@ class TestShow(ModelsHelper):
 
     def test_unknown(self) -> None:
         """A name that is no model's is one line that names those that there are."""
+        assert "there is no model 'xxx" in self.failure("show", "x" * 300)
         assert self.failure("show", "none").startswith("artifactnet: there is no model 'none'")
 
 
@@ -316,20 +357,18 @@ class TestInstall(ModelsHelper):
 
     def n_bytes_incoming(self) -> int:
         """Return how much of a download is on the disk."""
-        found = (self.models / ".incoming").rglob("*")
+        found = self.models.glob(".incoming-*/**/*")
         return sum(path.stat().st_size for path in found if path.is_file())
 
     def test_interrupted(self) -> None:
         """Ctrl-C in the middle of a download leaves nothing behind."""
         self.write_config()
-        self.server.answers.append(web.hangs_after(99_000))
+        self.server.answers += [web.serve, web.hangs_after(99_000)]
         args = ("aimodel", "install", V94, "--base-url", self.server.url, ACCEPT)
         beet = self.start_beet(*args)
         try:
-            deadline = time.monotonic() + 30
-            while not self.n_bytes_incoming() and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert list(self.models.iterdir()) == [self.models / ".incoming"]
+            assert wait_for(lambda: self.n_bytes_incoming() > 50_000)
+            assert [path.name[:10] for path in self.models.iterdir()] == [".incoming-"]
             beet.send_signal(signal.SIGINT)
             _, error = beet.communicate(timeout=30)
         finally:
@@ -364,11 +403,15 @@ class TestInstall(ModelsHelper):
             ((V94, "--card", "x.json"), "--card describes a PATH.onnx"),
             ((V94, "--from", "a", "--base-url", "b"), "exclude each other"),
             (("x.onnx", "--card", "c", "--from", "a"), "are for models that are known here"),
-            ((V94, "--from", "/none", ACCEPT), f"/none/{V94_GRAPH}: there is no such file"),
+            ((V94, "--from", "/none", ACCEPT), f"/none/{V94_GRAPH}: No such file or directory"),
             (
                 (V94, "--base-url", "http://example.org", ACCEPT),
                 "models are fetched over https",
             ),
+            (("~none/x.onnx", "--card", "~none/c.json"), "~none/c.json: No such file"),
+            ((V94, "--from", "~none/x", ACCEPT), "No such file or directory"),
+            (("x" * 5_000 + ".onnx", "--card", "artifactnet-raw"), "File name too long"),
+            (("model.onnx", "--card", "x" * 5_000), "File name too long"),
             ((V94, "--timeout", "0"), "--timeout is 0"),
             ((V94, "--timeout", "nan"), "--timeout is nan"),
             (("a", "b"), "usage: beet aimodel"),
@@ -385,7 +428,7 @@ class TestInstall(ModelsHelper):
         folder = write_model(tmp_path, model_id="finecomb")
         graph, card = str(folder / "model.onnx"), str(folder / "card.json")
         line = self.failure("install", graph, "--card", card, "--force")
-        assert "the id finecomb is the bundled model's" in line
+        assert "the id finecomb means something else" in line
 
 
 class TestRemove(ModelsHelper):
@@ -516,6 +559,170 @@ class TestCheck(ModelsHelper):
         done = self.beet("aimodel", "check")
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C while a model computes ends the command at once and leaves no process."""
+        slow_down(self.model_folder, 6_000)
+        self.configure(model=str(self.model_folder / "model.onnx"))
+        self.write_config()
+        beet = self.start_beet("aimodel", "check", start_new_session=True)
+        try:
+            assert beet.stdout is not None
+            while not beet.stdout.readline().startswith("ok contract"):
+                assert beet.poll() is None
+            beet.send_signal(signal.SIGINT)
+            _, error = beet.communicate(timeout=30)
+        finally:
+            beet.kill()
+        assert (beet.returncode, error) == (130, "")
+        assert wait_for(lambda: not group_exists(beet.pid))
+
+    def test_time_limit(self) -> None:
+        """A step that takes longer than was asked for is ended, in one line."""
+        slow_down(self.model_folder, 4_000)
+        path = str(self.model_folder / "model.onnx")
+        line = self.failure("check", path, "--timeout=1")
+        assert line == "artifactnet: the model is given up: it takes longer than 1 s"
+        assert "--timeout is 0" in self.failure("check", path, "--timeout=0")
+
+
+class TestHostileModels(ModelsHelper):
+    """Whatever lies in a model's folder or stands in it, each costs one harmless line."""
+
+    def replace(self, path: Path, kind: str) -> None:
+        """Put something in a file's place that never ends, or blocks whoever opens it."""
+        path.unlink()
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            here = os.open(path.parent, os.O_RDONLY)
+            with closing(socket.socket(socket.AF_UNIX)) as listener:
+                # The path itself may be longer than that of a socket can be.
+                listener.bind(f"/proc/self/fd/{here}/{path.name}")
+            os.close(here)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            with path.open("wb") as file:
+                file.truncate(3 << 30)  # no block of it is on the disk
+
+    @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "huge"])
+    @pytest.mark.parametrize("name", ["card.json", "model.onnx", "weights.bin"])
+    def test_files_that_are_none(self, name: str, kind: str, tmp_path: Path) -> None:
+        """They are refused before they are opened, by every way to a model."""
+        folder = write_external_model(tmp_path / "loudness")
+        (self.models).mkdir(parents=True)
+        shutil.copytree(folder, self.models / "loudness")
+        for at in (folder, self.models / "loudness"):
+            self.replace(at / name, kind)
+        reason = "is larger than" if kind == "huge" else "is no regular file"
+        graph = str(folder / "model.onnx")
+        card = tmp_path / "card.json"
+        card.write_bytes((write_external_model(tmp_path / "b") / "card.json").read_bytes())
+        if name == "card.json":
+            card = folder / "card.json"
+        assert f"{name} {reason}" in self.failure("check", graph)
+        assert f"{name} {reason}" in self.failure("show", graph)
+        assert f"{name} {reason}" in self.failure("install", graph, f"--card={card}", "-f")
+        (line,) = (line for line in self.run_lines("aimodel", "list") if "loudness" in line)
+        assert "broken" in line
+        assert f"{name} {reason}" in line
+        self.run_lines("aimodel", "remove", "loudness", "--yes")
+        assert list(self.models.iterdir()) == []
+
+    @pytest.mark.parametrize("field", ["notice", "licence", "architecture", "error_rates"])
+    def test_a_long_value(self, field: str) -> None:
+        """Of a value of 3 MB, a line is shown."""
+        value: object = "x" * 3_000_000
+        change_card(self.model_folder, **{field: {"n": value} if "_" in field else value})
+        path = str(self.model_folder / "model.onnx")
+        lines = self.run_lines("aimodel", "show", path)
+        (line,) = (line for line in lines if line.startswith(f"{field}: "))
+        assert len(line) == LINE_LIMIT
+        lines = self.run_lines("aimodel", "install", path, f"--card={path[:-10]}card.json")
+        assert max(len(line) for line in lines) <= LINE_LIMIT
+
+    @pytest.mark.parametrize("field", ["crop", "model_id", "thresholds", "files", "nonsense"])
+    def test_a_long_value_that_is_wrong(self, field: str) -> None:
+        """An error that quotes a value of 3 MB is a line that still says what is allowed."""
+        change_card(self.model_folder, **{field: "x" * 3_000_000})
+        line = self.failure("show", str(self.model_folder / "model.onnx"))
+        assert len(line) <= LINE_LIMIT + len("artifactnet: ")
+        assert line.endswith(("'", "object", "thresholds, url, version", "100 at most"))
+
+    def test_a_graphs_words(self) -> None:
+        """The names in a graph that fails when it runs reach a terminal escaped, once."""
+        graph = helper.make_graph(
+            [helper.make_node("Reshape", ["audio", "shape"], ["score"], name="\x1b[2J\nred")],
+            "fails",
+            [helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["batch", 8_000])],
+            [helper.make_tensor_value_info("score", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(np.array([3, 7], np.int64), "shape")],
+        )
+        self.write_graph(graph)
+        self.write_config()
+        done = self.beet("aimodel", "check")
+        assert done.returncode == 1
+        assert "\x1b" not in done.stdout + done.stderr
+        (line,) = done.stderr.splitlines()
+        assert "failed to run" in line
+        assert "\\x1b[2J" in line
+
+    @pytest.mark.parametrize("kind", ["text", "sequence"])
+    def test_outputs_that_are_no_numbers(self, kind: str) -> None:
+        """A model that answers in words is refused when it is opened, by installing too."""
+        node = helper.make_node("Cast", ["audio"], ["score"], to=TensorProto.STRING)
+        given = helper.make_tensor_value_info("score", TensorProto.STRING, ["batch", 8_000])
+        if kind == "sequence":
+            node = helper.make_node("SequenceConstruct", ["audio"], ["score"])
+            given = helper.make_tensor_sequence_value_info("score", TensorProto.FLOAT, None)
+        audio = helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["batch", 8_000])
+        self.write_graph(helper.make_graph([node], "words", [audio], [given]))
+        path = str(self.model_folder / "model.onnx")
+        assert self.failure("check").endswith("as score; numbers are needed")
+        card = f"--card={self.model_folder / 'card.json'}"
+        assert self.failure("install", path, card).endswith("numbers are needed")
+
+    def write_graph(self, graph: onnx.GraphProto) -> None:
+        """Put a graph in the place of the model in use."""
+        opsets = [helper.make_opsetid("", 17)]
+        path = self.model_folder / "model.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+        change_card(self.model_folder, files=checksums(self.model_folder, "model.onnx"))
+        self.configure(model=str(path))
+
+
+class TestMainProcess(ModelsHelper):
+    PROGRAM = (
+        "import sys\nfrom beets.ui import main\ntry:\n    main()\n"
+        "finally:\n    print(sorted({'onnxruntime', 'requests'} & {*sys.modules}))\n"
+    )
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ("list",),
+            ("show", "loudness"),
+            ("check", "loudness"),
+            ("install", "loudness/model.onnx", "--card=loudness/card.json", "-f"),
+        ],
+    )
+    def test_never_imports_onnxruntime(self, args: tuple[str, ...]) -> None:
+        """The process that people talk to runs no model, and what it needs it needs alone."""
+        write_model(self.models / "loudness")
+        self.write_config()
+        done = subprocess.run(
+            [sys.executable, "-c", self.PROGRAM, "aimodel", *args],
+            capture_output=True,
+            text=True,
+            cwd=self.models,
+            check=True,
+            timeout=60,
+        )
+        assert "onnxruntime" not in done.stdout.splitlines()[-1]
+        assert len(done.stdout.splitlines()) > 1
 
 
 class TestFromInstallationToRemoval(ModelsHelper):

@@ -49,8 +49,15 @@ class TestTrouble(ArtifactNetHelper):
         return found
 
     @needs_faults
-    @pytest.mark.parametrize("at", ["open", "read"])
-    @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
+    @pytest.mark.parametrize(
+        ("code", "at"),
+        [
+            (errno.EIO, "read"),
+            (errno.ESTALE, "read"),
+            (errno.EACCES, "open"),
+            (errno.EMFILE, "open"),
+        ],
+    )
     def test_one_file_cannot_be_read(self, code: int, at: str) -> None:
         """It keeps its older score, says why, and waits for ``--retry-failed``."""
         assert self.run_beet("ai").returncode == 0
@@ -65,7 +72,7 @@ class TestTrouble(ArtifactNetHelper):
         assert "ai_error" not in self.stored()["Track 3"]
 
     @needs_faults
-    @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOMEM])
+    @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
     def test_no_file_can_be_read(self, code: int) -> None:
         """All items stay as they were, and one line names the cause."""
         assert self.run_beet("ai").returncode == 0

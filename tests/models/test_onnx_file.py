@@ -274,7 +274,7 @@ def test_missing_file(tmp_path: Path) -> None:
     """A file that cannot be read is refused with its path and why."""
     with pytest.raises(ModelError, match=r"model\.onnx: No such file"):
         external_files(tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"Is a directory|Permission denied"):
+    with pytest.raises(ModelError, match="is no regular file"):
         external_files(tmp_path)
 
 

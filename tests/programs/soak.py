@@ -365,7 +365,7 @@ def _short(path: Path, _: dict[str, Path]) -> tuple[Path, str]:
 def _crashing(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:
     path = path.with_name(f"{path.name} {CRASHING}.flac")
     shutil.copyfile(seeds["flac"], path)
-    return path, "unreadable: its decoder crashed"
+    return path, "unreadable: its worker crashed"
 
 
 def _bad_sector(path: Path, seeds: dict[str, Path]) -> tuple[Path, str]:

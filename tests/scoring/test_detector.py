@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.scoring import pipeline
 from beetsplug.artifactnet.scoring.detector import CPU, Detector, shared_detector
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
+from beetsplug.artifactnet.workers import LOCAL, shared_workers
 from tests.support.onnx_models import (
     LEVELS,
     NAN_ABOVE,
@@ -336,6 +338,25 @@ def test_wrong_type_or_rank(onnx_type: int, shape: list[int | str], tmp_path: Pa
     assert message.endswith(f"as audio; its card says float32 [batch, {SEGMENT_SAMPLES}]")
 
 
+def test_a_batch_that_fills_the_memory(tmp_path: Path) -> None:
+    """A graph that takes more segments at once than a card may ask for is refused."""
+    message = refuse(write_model(tmp_path, batch=20_000))
+    assert message.startswith("model loudness-1.0 takes 20000 segments at a time: more than ")
+
+
+def test_opening_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is not opened in time stops a run before its first file."""
+    folder = write_model(tmp_path)
+    with (folder / "weights.bin").open("wb") as file:
+        file.truncate(1 << 30)  # no block of it is on the disk, but hashing takes its time
+    sha256 = checksums(folder, "model.onnx")
+    change_card(folder, files={**sha256, "weights.bin": "0" * 64})
+    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.05)
+    workers = shared_workers(LOCAL, threads=1)
+    with pytest.raises(ModelError, match=r"^model loudness-1\.0 cannot be opened: .*limit"):
+        pipeline.open_detectors([Detector(load_model(folder))], workers)
+
+
 def replace_graph(
     folder: Path, operator: str, onnx_type: int, shape: list[int | str], domain: str = ""
 ) -> Path:
@@ -461,6 +482,7 @@ def test_onnxruntime_comes_on_first_use(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
+from beetsplug.artifactnet.scoring import pipeline
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.models.card import read_card
 from beetsplug.artifactnet.models.store import Model

@@ -22,13 +22,13 @@ def scored(
     label: Label,
     *,
     track_id: str = "",
-    failure: str = "",
+    reason: str = "",
     path: Path | None = Path("a.wav"),
     **fields: Any,
 ) -> ScoredTrack:
     """Return a scored track; without an id it gets one of its own."""
     track_id = track_id or f"track-{next(_numbers)}"
-    return ScoredTrack(LabelledTrack(track_id, path, label, **fields), probability, failure)
+    return ScoredTrack(LabelledTrack(track_id, path, label, **fields), probability, reason)
 
 
 _numbers = iter(range(1 << 62))

@@ -182,3 +182,21 @@ def hangs_after(n_bytes: int) -> Answer:
         handler.server.state.closing.wait(HANG_S)
 
     return answer
+
+
+def trickles(handler: _Handler, _: Path) -> None:
+    """Send a byte now and then, and never the last one."""
+    handler.start(200)
+    _drip(handler)
+
+
+def trickles_headers(handler: _Handler, _: Path) -> None:
+    """Send a header that never ends, a byte now and then."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    _drip(handler)
+
+
+def _drip(handler: _Handler) -> None:
+    while not handler.server.state.closing.wait(0.05):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()

@@ -25,7 +25,7 @@ from beetsplug.artifactnet.workers import (
 )
 from beetsplug.artifactnet.workers.local import LocalWorkers
 
-CRASHED = "its decoder crashed (SIGSEGV)"
+CRASHED = "its worker crashed (SIGSEGV)"
 SLOW_S = 30.0
 
 
@@ -162,7 +162,7 @@ def test_a_stopped_worker() -> None:
 def test_exit_status_is_told(workers: LocalWorkers) -> None:
     """A worker that leaves is reported with its exit status."""
     ((_, _, lost),) = run_each(leave, [9], workers)
-    assert str(lost) == "its decoder crashed (exit status 9)"
+    assert str(lost) == "its worker crashed (exit status 9)"
 
 
 def test_time_limit(workers: LocalWorkers) -> None:

@@ -1,7 +1,8 @@
 """Judging detectors on labelled audio, the ArtifactBench way.
 
-``manifest`` reads what is to be scored, ``metrics`` judges what was scored,
-``bootstrap`` and ``comparison`` say how sure that is, ``outputs`` writes it down.
-NumPy is imported with ``bootstrap``, ``comparison``, ``charts`` and ``outputs``;
-scikit-learn and matplotlib (the extra ``bench``) when a function first needs them.
+``manifest`` reads the tracks, ``runner`` scores them, ``metrics`` is the only ruler for
+every metric, ``intervals`` and ``comparison`` say how sure it is, ``report`` writes it
+down. ``transport`` scores the tracks through codecs, ``calibration`` finds thresholds.
+scikit-learn, SciPy and matplotlib (the extra ``bench``) are imported when a function
+first needs them.
 """

@@ -1,8 +1,8 @@
 """Thresholds for a wanted false-positive rate, from human-made tracks alone.
 
-No more is claimed than the tracks can show. By the rule of three, none flagged of n
-tracks shows with 95 % confidence a rate below 3/n, and no lower one; so a rate below
-3/n is refused.
+No more is claimed than the tracks can show. Where none of n tracks is flagged, a rate r
+is ruled out with 95 % confidence if ``(1 - r) ** n <= 0.05``; a wanted rate that not even
+this could show is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ UNSURE_FPR = 0.05
 """Rate of ``unsure`` and ``ai`` together, where the wanted one of ``ai`` is lower."""
 _STEPS = 1_000_000
 """Thresholds are whole millionths: short to read, and to write into a configuration."""
+_RISK = 0.05
+"""One minus the confidence."""
 
 
 @dataclass(frozen=True)
@@ -41,52 +43,72 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Thresholds of one model and what they stand on."""
+class Rates:
+    """What a pair of thresholds flags."""
 
-    model: str
-    wanted_fpr: float
     ai: Rate
     unsure: Rate
     """Of ``unsure`` and ``ai`` together."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The pair."""
+        return Thresholds(ai=self.ai.threshold, unsure=self.unsure.threshold)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds of one model, what they flag, and what those in force flag."""
+
+    model: str
+    wanted_fpr: float
+    present: Rates
+    """Of the thresholds in force."""
+    calibrated: Rates
     n_lineages: int
     """Albums, or whatever makes tracks depend on each other."""
 
     @property
-    def thresholds(self) -> Thresholds:
-        """As the model is to use them."""
-        return Thresholds(ai=self.ai.threshold, unsure=self.unsure.threshold)
+    def n_tracks(self) -> int:
+        """Human-made tracks with a score."""
+        return self.calibrated.ai.n_tracks
 
 
 def calibrate_thresholds(
-    model: str, tracks: Iterable[ScoredTrack], wanted_fpr: float
+    model: str, tracks: Iterable[ScoredTrack], wanted_fpr: float, present: Thresholds
 ) -> Calibration:
     """Return the lowest thresholds that keep to the wanted rate on human-made tracks.
 
     Args:
         model: Its label.
         tracks: Only those with the label ``real`` and a score count.
-        wanted_fpr: Of the verdict ``ai``, in (0, 0.5]. ``unsure`` gets 5 %, or the same
+        wanted_fpr: Of the verdict ``ai``, in (0, 1). ``unsure`` gets 5 %, or the same
             where that is higher.
+        present: The thresholds in force, to stand beside the new ones.
 
     Raises:
         ConfigError: There are too few tracks to claim that rate, or too many of them
             have the highest score that there is.
         MissingPackageError: SciPy is not installed.
     """
-    real = [scored for scored in tracks if not scored.is_ai]
-    scores = [scored.probability for scored in real if scored.probability is not None]
+    real = [s for s in tracks if not s.is_ai and s.probability is not None]
+    scores = [s.probability for s in real if s.probability is not None]
     check_claim(len(scores), wanted_fpr)
-    ai = _rate(model, scores, wanted_fpr)
-    unsure = _rate(model, scores, max(wanted_fpr, UNSURE_FPR))
-    lineages = {scored.track.lineage for scored in real if scored.probability is not None}
-    return Calibration(model, wanted_fpr, ai, unsure, len(lineages))
+    ai = _lowest_threshold(model, scores, wanted_fpr)
+    unsure = _lowest_threshold(model, scores, max(wanted_fpr, UNSURE_FPR))
+    return Calibration(
+        model=model,
+        wanted_fpr=wanted_fpr,
+        present=Rates(_rate(scores, present.ai), _rate(scores, present.unsure)),
+        calibrated=Rates(_rate(scores, ai), _rate(scores, unsure)),
+        n_lineages=len({scored.track.lineage for scored in real}),
+    )
 
 
 def n_needed(fpr: float) -> int:
-    """Return the least number of tracks that can show a rate, by the rule of three."""
-    # 3 / 0.01 must not become 301 for a last binary digit.
-    return math.ceil(round(3 / fpr, 9))
+    """Return the least number of tracks that can show a rate: 299 for 1 %, 59 for 5 %."""
+    # Rounded: the last binary digit must not ask for one track more.
+    return math.ceil(round(math.log(_RISK) / math.log1p(-fpr), 9))
 
 
 def check_claim(n_tracks: int, wanted_fpr: float) -> None:
@@ -98,20 +120,16 @@ def check_claim(n_tracks: int, wanted_fpr: float) -> None:
     needed = n_needed(wanted_fpr)
     if n_tracks >= needed:
         return
-    claimable = (
-        f"they can show {math.ceil(3 / n_tracks * 1000) / 10:g} % at best"
-        if n_tracks > 6
-        else "they can show nothing"
-    )
+    best = 1 - _RISK ** (1 / n_tracks) if n_tracks else 1.0
     raise ConfigError(
         f"a false-positive rate of {100 * wanted_fpr:g} % cannot be claimed from {n_tracks} "
-        f"human-made tracks with a score: by the rule of three {claimable}, "
-        f"and {100 * wanted_fpr:g} % takes {needed}"
+        f"human-made tracks with a score: they can show "
+        f"{math.ceil(1000 * best) / 10:g} % at best, and {100 * wanted_fpr:g} % takes {needed}"
     )
 
 
-def _rate(model: str, scores: Sequence[float], fpr: float) -> Rate:
-    n_allowed = math.floor(round(fpr * len(scores), 9))
+def _lowest_threshold(model: str, scores: Sequence[float], fpr: float) -> float:
+    n_allowed = min(math.floor(round(fpr * len(scores), 9)), len(scores) - 1)
     highest_real = sorted(scores, reverse=True)[n_allowed]
     step = math.floor(highest_real * _STEPS)
     while step / _STEPS <= highest_real:
@@ -121,7 +139,10 @@ def _rate(model: str, scores: Sequence[float], fpr: float) -> Rate:
             f"{model} gives more than {100 * fpr:g} % of the {len(scores)} human-made tracks "
             f"a score of 1: no threshold keeps to that rate"
         )
-    threshold = step / _STEPS
+    return step / _STEPS
+
+
+def _rate(scores: Sequence[float], threshold: float) -> Rate:
     n_flagged = sum(score >= threshold for score in scores)
     return Rate(threshold, n_flagged, len(scores), exact_interval(n_flagged, len(scores)))
 
@@ -143,33 +164,50 @@ def exact_interval(n_flagged: int, n_tracks: int) -> Interval:
 def calibration_values(calibration: Calibration) -> dict[str, Any]:
     """Return what ``calibration.json`` and ``thresholds.json`` hold of a calibration."""
     return {
-        "ai": calibration.ai.threshold,
-        "unsure": calibration.unsure.threshold,
+        **_values(calibration.calibrated),
         "wanted_fpr": calibration.wanted_fpr,
-        "n_tracks": calibration.ai.n_tracks,
+        "n_tracks": calibration.n_tracks,
         "n_lineages": calibration.n_lineages,
+        "before": _values(calibration.present),
+    }
+
+
+def _values(rates: Rates) -> dict[str, Any]:
+    return {
+        "ai": rates.ai.threshold,
+        "unsure": rates.unsure.threshold,
         "flagged": {
             name: {
                 "n": rate.n_flagged,
                 "rate": round(rate.share, 6),
                 "interval": [round(rate.interval.low, 6), round(rate.interval.high, 6)],
             }
-            for name, rate in (("ai", calibration.ai), ("unsure", calibration.unsure))
+            for name, rate in (("ai", rates.ai), ("unsure", rates.unsure))
         },
     }
 
 
-def calibration_lines(calibration: Calibration) -> list[str]:
-    """Return what a user is told of a calibration."""
-    ai, unsure = calibration.ai, calibration.unsure
+def calibration_rows(calibration: Calibration) -> list[tuple[str, str, str]]:
+    """Return what a user is told of a calibration: name, present and calibrated value."""
+    before, after = calibration.present, calibration.calibrated
     return [
-        f"{calibration.model}: calibrated on {ai.n_tracks} human-made tracks of "
-        f"{calibration.n_lineages} lineages (albums, and tracks without one)",
-        f"  ai     at {ai.threshold:g}: flags {_share(ai)}",
-        f"  unsure at {unsure.threshold:g}: flags {_share(unsure)}, those of ai included",
+        ("", "now", f"for {100 * calibration.wanted_fpr:g} %"),
+        *_rows("ai", before.ai, after.ai),
+        *_rows("unsure", before.unsure, after.unsure),
+    ]
+
+
+def _rows(name: str, before: Rate, after: Rate) -> list[tuple[str, str, str]]:
+    return [
+        (f"{name} threshold", f"{before.threshold:g}", f"{after.threshold:g}"),
+        ("  reached by", _share(before), _share(after)),
+        ("  95 % interval", _interval(before), _interval(after)),
     ]
 
 
 def _share(rate: Rate) -> str:
-    low, high = rate.interval.low, rate.interval.high
-    return f"{rate.n_flagged} of them, {rate.share:.2%} (95 % interval {low:.2%} to {high:.2%})"
+    return f"{rate.n_flagged} of {rate.n_tracks}, {rate.share:.2%}"
+
+
+def _interval(rate: Rate) -> str:
+    return f"{rate.interval.low:.2%} to {rate.interval.high:.2%}"

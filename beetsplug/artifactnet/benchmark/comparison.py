@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from beetsplug.artifactnet.benchmark.intervals import (
     N_REPLICATES,
     SEED,
+    Floats,
     Interval,
-    Weighted,
     group_lineages,
     percentile_interval,
-    replicate_weights,
+    replicate_metrics,
 )
 from beetsplug.artifactnet.benchmark.metrics import Judgement, measure
 
@@ -67,27 +66,28 @@ def compare(
     of_first = [scored for scored in first.scored if scored.track.track_id in by_id]
     of_second = [by_id[scored.track.track_id] for scored in of_first]
     lineages = group_lineages(of_first, of_second)
-    labels = lineages.labels
     differences: tuple[Difference, ...] = ()
-    if labels.any() and not labels.all():
-        first_weighted = Weighted(labels, lineages.scores[0], first.thresholds)
-        second_weighted = Weighted(labels, lineages.scores[1], second.thresholds)
-        batches = [
-            (first_weighted.values(weights), second_weighted.values(weights))
-            for weights in replicate_weights(lineages, n_replicates, seed)
+    if lineages.has_both_labels:
+        columns = [
+            replicate_metrics(lineages, place, judgement.thresholds, n_replicates, seed)
+            for place, judgement in enumerate((first, second))
         ]
-        first_values = measure(of_first, first.thresholds).values()
-        second_values = measure(of_second, second.thresholds).values()
-        differences = tuple(
-            Difference(
-                name,
-                value,
-                other,
-                percentile_interval(np.concatenate([a[name] - b[name] for a, b in batches])),
-            )
-            for name, value in first_values.items()
-            if value is not None and (other := second_values.get(name)) is not None
-        )
+        values = [
+            measure(of_first, first.thresholds).values(),
+            measure(of_second, second.thresholds).values(),
+        ]
+        differences = tuple(_differences(values, columns))
     return Comparison(
         first.run.model, second.run.model, len(of_first), lineages.n_lineages, differences
     )
+
+
+def _differences(
+    values: Sequence[Mapping[str, float | None]], replicates: Sequence[Mapping[str, Floats]]
+) -> Iterator[Difference]:
+    (first, second), (first_drawn, second_drawn) = values, replicates
+    for name, value in first.items():
+        other = second.get(name)
+        if value is not None and other is not None:
+            interval = percentile_interval(first_drawn[name] - second_drawn[name])
+            yield Difference(name, value, other, interval)

@@ -93,16 +93,28 @@ def read_manifest(path: Path, audio_root: Path | None = None) -> Manifest:
         ConfigError: It cannot be read, a row or field is not as it must be, a file name
             stands for several files, or :func:`check_tracks` refuses it.
     """
+    manifest = read_labelled(path, audio_root)
+    check_tracks(manifest.tracks, str(path))
+    return manifest
+
+
+def read_labelled(path: Path, audio_root: Path | None = None) -> Manifest:
+    """Return the labelled tracks of a manifest, of one label or both.
+
+    Args:
+        path: As for :func:`read_manifest`.
+        audio_root: As for :func:`read_manifest`.
+
+    Raises:
+        ConfigError: As :func:`read_manifest`; whether metrics can be taken is not checked.
+    """
     if audio_root is not None and not audio_root.is_dir():
         raise ConfigError(f"{audio_root} is no folder; the audio root must be one")
     if path.is_dir():
-        manifest = _read_folder(path)
-    elif path.suffix.lower() == ".csv":
-        manifest = _read_csv(path, _AudioFiles(path.parent, audio_root))
-    else:
-        manifest = _read_json(path, _AudioFiles(path.parent, audio_root))
-    check_tracks(manifest.tracks, str(path))
-    return manifest
+        return _read_folder(path)
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path, _AudioFiles(path.parent, audio_root))
+    return _read_json(path, _AudioFiles(path.parent, audio_root))
 
 
 def judged_split(tracks: Iterable[LabelledTrack]) -> str:
@@ -230,12 +242,11 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _read_folder(folder: Path) -> Manifest:
-    for label in LABELS:
-        if not (folder / label).is_dir():
-            raise ConfigError(
-                f"{folder}: there is no folder {label!r} in it; "
-                f"a folder of labelled audio holds 'ai' and 'real'"
-            )
+    if not any((folder / label).is_dir() for label in LABELS):
+        raise ConfigError(
+            f"{folder}: there is no folder 'ai' or 'real' in it; "
+            f"a folder of labelled audio holds both"
+        )
     tracks = tuple(
         _folder_track(folder, path, label)
         for label in LABELS

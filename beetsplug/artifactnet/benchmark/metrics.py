@@ -12,9 +12,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from beetsplug.artifactnet.benchmark.manifest import Label, LabelledTrack, judged_split
 from beetsplug.artifactnet.errors import MissingPackageError
 from beetsplug.artifactnet.results import Outcome, Thresholds
+
+Labels = Sequence[int] | NDArray[np.int64]
+"""1 is ``ai``, 0 is ``real``."""
+Scores = Sequence[float] | NDArray[np.float64]
+Weights = Sequence[int] | NDArray[np.int64]
+"""How often each track counts."""
 
 CALIBRATION_FPR = 0.05
 """False-positive rate that the calibrated threshold keeps to on the calibration split."""
@@ -26,15 +35,15 @@ class ScoredTrack:
 
     track: LabelledTrack
     probability: float | None
-    """P(AI) in [0, 1]; None exactly when ``failure`` is set."""
-    failure: str = ""
-    """``"<outcome>: <detail>"``, the outcome a value of :class:`Outcome`."""
+    """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
+    reason: str = ""
+    """Why there is none, as :attr:`TrackResult.reason` says it; empty where there is one."""
 
     def __post_init__(self) -> None:
-        if (self.probability is None) != bool(self.failure):
+        if (self.probability is None) != bool(self.reason):
             raise ValueError(
                 f"{self.track.track_id}: probability {self.probability} "
-                f"with failure {self.failure!r}"
+                f"with reason {self.reason!r}"
             )
 
     @property
@@ -43,16 +52,16 @@ class ScoredTrack:
         return self.track.label == "ai"
 
     @property
-    def outcome(self) -> str:
-        """The outcome's word: ``scored``, or how the failure begins."""
-        return self.failure.partition(":")[0] or Outcome.SCORED.value
+    def outcome(self) -> Outcome:
+        """What became of the file."""
+        return Outcome.of_reason(self.reason)
 
     @property
     def is_missing(self) -> bool:
         """Whether there was no audio to score, which is nothing that a model can fail at."""
         if self.probability is not None:
             return False
-        return self.track.path is None or self.outcome == Outcome.MISSING.value
+        return self.track.path is None or self.outcome is Outcome.MISSING
 
 
 @dataclass(frozen=True)
@@ -299,7 +308,7 @@ def measure(tracks: Iterable[ScoredTrack], thresholds: Mapping[str, float]) -> M
     Raises:
         MissingPackageError: scikit-learn is not installed.
     """
-    return _measure(*columns(tracks), thresholds)
+    return measure_scores(*columns(tracks), thresholds)
 
 
 def _measure_with_failures(
@@ -314,15 +323,32 @@ def _measure_with_failures(
         # Outside [0, 1], so beyond every score and every threshold.
         wrong = -1.0 if scored.is_ai else 2.0
         ranks.append(wrong if scored.probability is None else scored.probability)
-    return _measure(labels, ranks, thresholds)
+    return measure_scores(labels, ranks, thresholds)
 
 
-def _measure(
-    labels: Sequence[int], scores: Sequence[float], thresholds: Mapping[str, float]
+def measure_scores(
+    labels: Labels,
+    scores: Scores,
+    thresholds: Mapping[str, float],
+    weights: Weights | None = None,
 ) -> Measured:
+    """Return every metric of these scores.
+
+    Args:
+        labels: (n_tracks,); 1 is ``ai``, 0 is ``real``.
+        scores: (n_tracks,), any numbers that rank the tracks.
+        thresholds: By name.
+        weights: (n_tracks,), whole numbers: how often each track counts; None: once.
+
+    Raises:
+        MissingPackageError: scikit-learn is not installed.
+    """
     return Measured(
-        _ranking(labels, scores),
-        {name: _decisions(labels, scores, value) for name, value in thresholds.items()},
+        _ranking(labels, scores, weights),
+        {
+            name: _decisions(labels, scores, value, weights)
+            for name, value in thresholds.items()
+        },
     )
 
 
@@ -332,65 +358,95 @@ def columns(tracks: Iterable[ScoredTrack]) -> tuple[list[int], list[float]]:
     return [label for label, _ in pairs], [probability for _, probability in pairs]
 
 
-def _has_both(labels: Sequence[int]) -> bool:
+def _has_both(labels: Labels) -> bool:
     return 0 < sum(labels) < len(labels)
 
 
 def roc_points(
-    labels: Sequence[int], scores: Sequence[float]
+    labels: Labels, scores: Scores, weights: Weights | None = None
 ) -> tuple[list[float], list[float], list[float]]:
     """Return FPR, TPR and threshold of each point of the ROC, from none flagged to all.
 
     Args:
-        labels: 1 is ``ai``, 0 is ``real``; both are there.
-        scores: One for each label.
+        labels: (n_tracks,); 1 is ``ai``, 0 is ``real``; both are there.
+        scores: (n_tracks,).
+        weights: (n_tracks,), how often each track counts; None: once.
 
     Raises:
         MissingPackageError: scikit-learn is not installed.
     """
-    fpr, tpr, thresholds = _sklearn_metrics().roc_curve(labels, scores, drop_intermediate=False)
+    fpr, tpr, thresholds = _sklearn_metrics().roc_curve(
+        labels, scores, sample_weight=weights, drop_intermediate=False
+    )
     return fpr.tolist(), tpr.tolist(), thresholds.tolist()
 
 
-def _ranking(labels: Sequence[int], scores: Sequence[float]) -> Ranking:
+def tpr_at_fpr(labels: Labels, scores: Scores, max_fpr: float) -> float:
+    """Return the highest TPR that some threshold reaches at a FPR of at most ``max_fpr``.
+
+    Nothing is interpolated: a threshold flags all tracks of one score, or none of them.
+
+    Args:
+        labels: (n_tracks,); 1 is ``ai``, 0 is ``real``; both are there.
+        scores: (n_tracks,).
+        max_fpr: In [0, 1].
+
+    Raises:
+        MissingPackageError: scikit-learn is not installed.
+    """
+    fpr, tpr, _ = roc_points(labels, scores)
+    return _highest_tpr(fpr, tpr, max_fpr)
+
+
+def _highest_tpr(fpr: Sequence[float], tpr: Sequence[float], max_fpr: float) -> float:
+    return max(rate for share, rate in zip(fpr, tpr, strict=True) if share <= max_fpr)
+
+
+def _ranking(labels: Labels, scores: Scores, weights: Weights | None) -> Ranking:
     if not _has_both(labels):
         return Ranking(None, None, None, None)
     sklearn = _sklearn_metrics()
-    fpr, tpr, _ = roc_points(labels, scores)
-    at_fpr = {
-        name: max(rate for share, rate in zip(fpr, tpr, strict=True) if share <= limit)
-        for name, limit in MAX_FPR.items()
-    }
+    fpr, tpr, _ = roc_points(labels, scores, weights)
     return Ranking(
-        auroc=float(sklearn.roc_auc_score(labels, scores)),
-        auprc=float(sklearn.average_precision_score(labels, scores)),
-        **at_fpr,
+        auroc=float(sklearn.auc(fpr, tpr)),
+        auprc=float(sklearn.average_precision_score(labels, scores, sample_weight=weights)),
+        **{name: _highest_tpr(fpr, tpr, limit) for name, limit in MAX_FPR.items()},
     )
 
 
-def _decisions(labels: Sequence[int], scores: Sequence[float], threshold: float) -> Decisions:
-    sklearn = _sklearn_metrics()
-    flags = [int(score >= threshold) for score in scores]
-    if not labels:
-        return Decisions(threshold, None, None, None, None, None, None, Confusion(0, 0, 0, 0))
-    (tn, fp), (fn, tp) = sklearn.confusion_matrix(labels, flags, labels=[0, 1]).tolist()
-    has_ai, has_real = tp + fn > 0, tn + fp > 0
-    precision, recall, f1, _ = sklearn.precision_recall_fscore_support(
-        labels, flags, average="binary", zero_division=0.0
-    )
-    both = has_ai and has_real
+def _decisions(
+    labels: Labels, scores: Scores, threshold: float, weights: Weights | None
+) -> Decisions:
+    confusion = _confusion(labels, scores, threshold, weights)
+    tp, fp = confusion.true_positives, confusion.false_positives
+    tn, fn = confusion.true_negatives, confusion.false_negatives
+    recall, fpr = _rate(tp, tp + fn), _rate(fp, fp + tn)
+    both = recall is not None and fpr is not None
     return Decisions(
         threshold=threshold,
-        f1=float(f1) if has_ai else None,
-        precision=float(precision) if both else None,
-        recall=float(recall) if has_ai else None,
-        balanced_accuracy=(
-            float(sklearn.balanced_accuracy_score(labels, flags)) if both else None
-        ),
-        tpr=float(recall) if has_ai else None,
-        fpr=fp / (tn + fp) if has_real else None,
-        confusion=Confusion(tp, fp, tn, fn),
+        f1=_rate(2 * tp, 2 * tp + fp + fn) if recall is not None else None,
+        precision=(_rate(tp, tp + fp) or 0.0) if both else None,
+        recall=recall,
+        balanced_accuracy=(recall + 1 - fpr) / 2
+        if recall is not None and fpr is not None
+        else None,
+        tpr=recall,
+        fpr=fpr,
+        confusion=confusion,
     )
+
+
+def _confusion(
+    labels: Labels, scores: Scores, threshold: float, weights: Weights | None
+) -> Confusion:
+    flags = np.asarray(scores, np.float64) >= threshold
+    cells = 2 * np.asarray(labels, np.int64) + flags
+    tn, fp, fn, tp = np.bincount(cells, weights, minlength=4).astype(int).tolist()
+    return Confusion(tp, fp, tn, fn)
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _group(

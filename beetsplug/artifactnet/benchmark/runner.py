@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
-from beetsplug.artifactnet.errors import ConfigError, ModelOutputError
+from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome
-from beetsplug.artifactnet.scoring.detector import Detector, Findings
-from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file
-from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount
-from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.results import Outcome, TrackResult
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file_by_each
+from beetsplug.artifactnet.scoring.segments import SegmentCount
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
 
 LOG_FILE = "results.jsonl"
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,23 @@ class Answer:
     """What a model made of a file."""
 
     probability: float | None
-    """P(AI) in [0, 1]; None exactly when ``failure`` is set."""
-    failure: str = ""
-    """``"<outcome>: <detail>"``."""
+    """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
+    reason: str = ""
+    """Why there is none, as :attr:`TrackResult.reason` says it."""
+
+    @classmethod
+    def of(cls, result: TrackResult) -> Answer:
+        """Return what is kept of a result."""
+        score = result.score
+        return cls(None if score is None else score.probability, result.reason)
 
 
-_NO_AUDIO = Answer(None, f"{Outcome.MISSING.value}: there is no audio of it")
+def failed(path: Path, outcome: Outcome, detail: str) -> Answer:
+    """Return the answer where a file could not be scored."""
+    return Answer.of(TrackResult(path, outcome, detail=detail))
+
+
+_NO_AUDIO = failed(Path(), Outcome.MISSING, "there is no audio of it")
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class AnswerLog:
         Raises:
             ConfigError: The disk is full, or the file cannot be written to.
         """
-        values = {**asdict(asked), "prob": answer.probability, "failure": answer.failure}
+        values = {**asdict(asked), "prob": answer.probability, "reason": answer.reason}
         try:
             self._file.write(f"{json.dumps(values, allow_nan=False)}\n".encode("ascii"))
             self._file.flush()
@@ -125,9 +136,9 @@ def _parse_line(line: bytes) -> tuple[Asked, Answer]:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise TypeError("no object")
-    probability, failure = values.pop("prob"), values.pop("failure")
-    if failure:
-        return Asked(**values), Answer(None, str(failure))
+    probability, reason = values.pop("prob"), values.pop("reason")
+    if reason:
+        return Asked(**values), Answer(None, str(reason))
     if not 0.0 <= float(probability) <= 1.0:
         raise ValueError(f"a probability of {probability}")
     return Asked(**values), Answer(float(probability))
@@ -158,7 +169,7 @@ def file_stamp(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and the models that are still to hear it, as a worker gets it."""
+    """A file and the models that have not scored it yet, as a worker gets them."""
 
     place: int
     """Of the track."""
@@ -176,7 +187,7 @@ def score_tracks(
 ) -> tuple[ModelRun, ...]:
     """Return every track as each model scored it, in the models' and the tracks' order.
 
-    Models of one contract hear the same decoded segments.
+    Models of one contract score the same decoded segments.
 
     Args:
         tracks: One without a path is a failure that no model is asked about.
@@ -194,20 +205,13 @@ def score_tracks(
         if track.path is not None
         for detector in setup.detectors
     }
-    known = {key: log.get(asked) for key, asked in questions.items()}
-    answers = {key: answer for key, answer in known.items() if answer is not None}
-    due = [key for key in questions if key not in answers]
-    with closing(_run(_jobs(tracks, due, setup), setup, on_progress)) as found:
-        for job, job_answers in found:
-            for detector, answer in zip(job.detectors, job_answers, strict=True):
-                key = job.place, detector
-                answers[key] = answer
-                if questions[key].stamp:
-                    log.add(questions[key], answer)
+    answers = answer_all(
+        questions, log, lambda due: _run(_jobs(tracks, due, setup), setup, on_progress)
+    )
 
     def scored(place: int, detector: Detector) -> ScoredTrack:
         answer = answers.get((place, detector), _NO_AUDIO)
-        return ScoredTrack(tracks[place], answer.probability, answer.failure)
+        return ScoredTrack(tracks[place], answer.probability, answer.reason)
 
     return tuple(
         ModelRun(
@@ -220,6 +224,32 @@ def score_tracks(
     )
 
 
+def answer_all(
+    questions: Mapping[K, Asked],
+    log: AnswerLog,
+    ask: Callable[[list[K]], Generator[tuple[K, Answer]]],
+) -> dict[K, Answer]:
+    """Return the answer to each question, from the log or asked for and logged at once.
+
+    Args:
+        questions: By key.
+        log: Answers that it knows are not asked for again.
+        ask: Yields the answers to the questions of these keys; closed after an error.
+
+    Raises:
+        ConfigError: The log cannot be written to.
+    """
+    known = {key: log.get(asked) for key, asked in questions.items()}
+    answers = {key: answer for key, answer in known.items() if answer is not None}
+    with closing(ask([key for key in questions if key not in answers])) as found:
+        for key, answer in found:
+            answers[key] = answer
+            # Without a stamp the file is not there: next time it may be.
+            if questions[key].stamp:
+                log.add(questions[key], answer)
+    return answers
+
+
 def question(
     track: LabelledTrack, stamp: str, card: ModelCard, count: SegmentCount, encoding: str = ""
 ) -> Asked:
@@ -230,7 +260,7 @@ def question(
 
 
 def contract(card: ModelCard) -> tuple[object, ...]:
-    """Return what decides the segments that a model hears; equal ones can share them."""
+    """Return the part of a card that decides the segments; equal cards can share them."""
     inputs = tuple((given.sample_rate, given.segment_samples) for given in card.inputs)
     where = (card.crop, card.max_segments, card.minimum_s, card.padding)
     return inputs, where, card.is_read_at_once
@@ -260,7 +290,7 @@ def _jobs(
 
 def _run(
     jobs: Sequence[Job], setup: Setup, on_progress: Callable[[int, int], None]
-) -> Generator[tuple[Job, tuple[Answer, ...]]]:
+) -> Generator[tuple[tuple[int, Detector], Answer]]:
     if not jobs:
         return
     open_detectors(setup.detectors, setup.workers)
@@ -268,15 +298,16 @@ def _run(
     on_progress(0, n_total)
     results = run_each(score_job, jobs, setup.workers, time_limit_s=setup.time_limit_s)
     for _, job, result in results:
-        yield job, lost_answers(job, result) if isinstance(result, Lost) else result
+        answers = lost_answers(job, result) if isinstance(result, Lost) else result
+        for detector, answer in zip(job.detectors, answers, strict=True):
+            yield (job.place, detector), answer
         n_done += len(job.detectors)
         on_progress(n_done, n_total)
 
 
 def lost_answers(job: Job, lost: Lost) -> tuple[Answer, ...]:
     """Return the answers to a job whose worker did not come back."""
-    failed = Answer(None, f"{Outcome.UNREADABLE.value}: {lost}")
-    return (failed,) * len(job.detectors)
+    return (failed(job.path, Outcome.UNREADABLE, str(lost)),) * len(job.detectors)
 
 
 def score_job(job: Job) -> tuple[Answer, ...]:
@@ -285,42 +316,4 @@ def score_job(job: Job) -> tuple[Answer, ...]:
     Raises:
         ModelError: A model is broken.
     """
-    together = _Together(job.detectors)
-    # To the pipeline several models are one: what can be wrong with a file is told
-    # there, and is the same for all of them.
-    result = score_file(job.path, together, job.count)
-    if result.outcome in {Outcome.SCORED, Outcome.MODEL_FAILED}:
-        return tuple(together.answers())
-    failed = Answer(None, f"{result.outcome.value}: {result.detail}")
-    return (failed,) * len(job.detectors)
-
-
-class _Together:
-    """Several models of one contract: the first one answers, all answers are kept."""
-
-    def __init__(self, detectors: Sequence[Detector]) -> None:
-        self.card = detectors[0].card
-        self._detectors = detectors
-        self._heard: list[list[float]] = [[] for _ in detectors]
-
-    def findings(self, batch: SegmentBatch) -> Findings:
-        found = [detector.findings(batch) for detector in self._detectors]
-        for heard, one in zip(self._heard, found, strict=True):
-            heard.extend(one.probabilities.tolist())
-        return found[0]
-
-    def answers(self) -> Iterator[Answer]:
-        for detector, heard in zip(self._detectors, self._heard, strict=True):
-            try:
-                # Times play no part in a probability.
-                score = score_track(
-                    heard,
-                    [math.nan] * len(heard),
-                    duration_s=math.nan,
-                    model=detector.card.label,
-                    aggregation=detector.card.aggregation,
-                )
-            except ModelOutputError as error:
-                yield Answer(None, f"{Outcome.MODEL_FAILED.value}: {error}")
-            else:
-                yield Answer(score.probability)
+    return tuple(map(Answer.of, score_file_by_each(job.path, job.detectors, job.count)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from beets.dbcore.query import MatchQuery
 from beets.exceptions import UserError
 from beets.library import Library
 
-from beetsplug.artifactnet.commands.terminal import count_of, guarded, printable
+from beetsplug.artifactnet.commands.terminal import count_of, guarded, printable, say
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.models.card import (
@@ -29,15 +29,18 @@ from beetsplug.artifactnet.models.store import (
     DEFAULT_MODEL,
     Model,
     find_model,
+    installed_folder,
+    installed_models,
     model_ids,
 )
+from beetsplug.artifactnet.thresholds import in_force, read_thresholds
 
 if TYPE_CHECKING:
-    from beetsplug.artifactnet.installing.install import Fetch
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
     from beetsplug.artifactnet.settings import Settings
 
-_TIMEOUT_S = 30.0
+_SILENCE_S = 30.0
+_STEP_S = 120.0
 _MAX_TIMEOUT_S = 86_400.0
 _Row = tuple[str, str, str]
 """Id, state, and what else there is to say of a model."""
@@ -52,7 +55,7 @@ class Options(Protocol):
     base_url: str | None
     accept_licence: bool
     force: bool
-    timeout: float
+    timeout: float | None
     yes: bool
 
 
@@ -84,9 +87,9 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
     parser.add_option(
         "--timeout",
         type="float",
-        default=_TIMEOUT_S,
         metavar="SECONDS",
-        help=f"install: give up after so long without a byte ({_TIMEOUT_S:g})",
+        help=f"install: give up after so long without a byte ({_SILENCE_S:g}); "
+        f"check: end a step after so long ({_STEP_S:g})",
     )
     parser.add_option(
         "-y", "--yes", action="store_true", default=False, help="remove: do not ask"
@@ -138,7 +141,7 @@ class _Run:
         width = max(len(model_id) for model_id, _, _ in rows)
         for model_id, state, text in rows:
             mark = "*" if model_id == self.used else " "
-            ui.print_(printable(f"{mark} {model_id:<{width}}  {state:<13}  {text}"))
+            say(f"{mark} {model_id:<{width}}  {state:<13}  {text}")
 
     def bundled(self) -> Iterator[_Row]:
         for model_id in model_ids((BUNDLED_MODELS,)):
@@ -146,14 +149,11 @@ class _Run:
             yield model_id, "bundled", f"{card.version}, {card.licence}"
 
     def present(self) -> Iterator[_Row]:
-        from beetsplug.artifactnet.installing.install import installed_models
-
-        for entry in installed_models(self.models):
-            if entry.model is None:
-                yield entry.model_id, "broken", entry.problem
+        for name, found in installed_models(self.models).items():
+            if isinstance(found, ModelError):
+                yield name, "broken", str(found)
             else:
-                card = entry.model.card
-                yield entry.model_id, "installed", f"{card.version}, {card.licence}"
+                yield name, "installed", f"{found.card.version}, {found.card.licence}"
 
     def named_otherwise(self) -> _Row:
         """Return the row of a model that the configuration names in another way."""
@@ -179,96 +179,99 @@ class _Run:
             rows = {**known.card, "how to get it": known.how}
             _print_rows((key, _compact(value)) for key, value in rows.items())
             return
-        _print_rows(_rows(self.find(name)))
+        model = self.find(name)
+        _print_rows(_rows(model, self.in_force(model)))
+
+    def in_force(self, model: Model) -> str:
+        """Return the thresholds that verdicts of a model are made with, and whose they are."""
+        saved = read_thresholds(self.settings.thresholds_file, model.card.label)
+        return str(in_force(self.settings, saved, model.card.thresholds))
 
     # Installing.
 
     def install(self, name: str) -> None:
         """Install a known model by its id, or one's own by its path."""
-        if not 0 < self.opts.timeout <= _MAX_TIMEOUT_S:
-            raise ConfigError(f"--timeout is {self.opts.timeout:g}, it must be above 0 seconds")
+        self.timeout(_SILENCE_S)
         if name.endswith(".onnx"):
-            self.install_own(Path(os.path.expanduser(name)))  # noqa: PTH111 - leaves ~unknown
+            self.install_own(_path(name))
         elif self.opts.card is not None:
             raise UserError("--card describes a PATH.onnx, and there is none")
         else:
             self.install_known(name)
 
-    def install_known(self, name: str) -> None:
-        from beetsplug.artifactnet.installing.download import Limits
-        from beetsplug.artifactnet.installing.install import from_folder, from_url
+    def timeout(self, default_s: float) -> float:
+        """Return how long to wait, seconds."""
+        seconds = default_s if self.opts.timeout is None else self.opts.timeout
+        if not 0 < seconds <= _MAX_TIMEOUT_S:
+            raise ConfigError(f"--timeout is {seconds:g}, it must be above 0 seconds")
+        return seconds
 
+    def install_known(self, name: str) -> None:
         known = KNOWN_MODELS.get(name)
         if known is None:
             raise UserError(
-                f"artifactnet: {printable(name)!r} is no model that is known here: "
+                f"artifactnet: {name!r} is no model that is known here: "
                 f"`beet aimodel list` names them, `install PATH.onnx --card CARD` takes others"
             )
-        if not known.files:
+        if not known.graph:
             raise UserError(f"artifactnet: {name} cannot be downloaded: {known.how}")
         if (self.models / name).exists() and not self.opts.force:
-            ui.print_(f"{name} is installed already; --force installs it anew")
+            say(f"{name} is installed already; --force installs it anew")
             return
         if self.opts.source is not None and self.opts.base_url is not None:
             raise UserError("--from and --base-url exclude each other")
+        source: Path | str = self.opts.base_url or known.base_url
         if self.opts.source is not None:
-            fetch = from_folder(Path(self.opts.source).expanduser(), known.files)
-        else:
-            limits = Limits(max_bytes=known.max_bytes, timeout_s=self.opts.timeout)
-            address = self.opts.base_url or known.base_url
-            fetch = from_url(address, known.files, limits, progress=_is_terminal())
-        self.install_card(known.card, fetch, name, known)
+            source = _path(self.opts.source)
+        self.install_card(known.card, source, known.graph, known)
 
     def install_own(self, graph: Path) -> None:
-        from beetsplug.artifactnet.installing.install import from_graph
-
         if self.opts.card is None:
             raise UserError("a model of one's own needs its card: --card CARD.json")
         if self.opts.source is not None or self.opts.base_url is not None:
             raise UserError("--from and --base-url are for models that are known here")
         known = KNOWN_MODELS.get(self.opts.card)
-        if known is not None and known.is_complete:
+        if known is not None and "output" in known.card:
             values: Any = known.card
         else:
-            values = read_card_values(Path(self.opts.card).expanduser())
-        files = values.get("files") if isinstance(values, dict) else None
-        fetch = from_graph(graph, files if isinstance(files, dict) else ())
-        self.install_card(values, fetch, self.opts.card, known)
+            values = read_card_values(_path(self.opts.card))
+        self.install_card(values, graph.parent, graph.name, known)
 
     def install_card(
-        self, values: Mapping[str, Any], fetch: Fetch, origin: str, known: KnownModel | None
+        self, values: Any, source: Path | str, graph: str, known: KnownModel | None
     ) -> None:
-        from beetsplug.artifactnet.installing.check import model_bytes
+        from beetsplug.artifactnet.installing.download import Limits
         from beetsplug.artifactnet.installing.install import check_new, install
 
         # Before anybody is asked, and before anything is fetched.
-        check_new(values, self.models, origin=origin, replaces=self.opts.force)
+        check_new(values, self.models, replaces=self.opts.force)
         for key in ("licence", "notice"):
             if values.get(key):
-                ui.print_(printable(f"{key}: {values[key]}"))
+                say(f"{key}: {values[key]}")
         if known is not None and known.needs_consent and not self.opts.accept_licence:
             _ask("Accept this licence?", "accept it with --accept-licence")
-        model = install(values, fetch, self.models, origin=origin, replaces=self.opts.force)
-        ui.print_(
-            printable(
-                f"installed {model.card.label} ({model_bytes(model) / 1e6:,.1f} MB) "
-                f"in {model.folder}; `model: {model.card.model_id}` puts it to use"
-            )
+        limits = Limits(timeout_s=self.timeout(_SILENCE_S))
+        model = install(
+            values, source, graph, self.models, replaces=self.opts.force, limits=limits
+        )
+        say(
+            f"installed {model.card.label} ({model.n_bytes / 1e6:,.1f} MB) "
+            f"in {model.folder}; `model: {model.card.model_id}` puts it to use"
         )
 
     # Removing and trying out.
 
     def remove(self, model_id: str) -> None:
         """Remove an installed model; scores that it gave stay."""
-        from beetsplug.artifactnet.installing.install import installed_folder, remove
+        from beetsplug.artifactnet.installing.install import remove
 
         folder = installed_folder(model_id, self.models)
         for line in self.consequences(model_id, folder):
-            ui.print_(printable(line))
+            say(line)
         if not self.opts.yes:
-            _ask(f"Remove {printable(str(folder))}?", "confirm with --yes")
+            _ask(f"Remove {folder}?", "confirm with --yes")
         remove(model_id, self.models)
-        ui.print_(printable(f"removed {model_id}"))
+        say(f"removed {model_id}")
 
     def consequences(self, model_id: str, folder: Path) -> Iterator[str]:
         """Yield what removing a model brings with it."""
@@ -293,13 +296,14 @@ class _Run:
         from beetsplug.artifactnet.installing.check import check_model
 
         model = self.find(name)
-        ui.print_(printable(f"ok card: {model.card.label} in {model.folder}"))
-        for line in check_model(model, self.settings.providers):
-            ui.print_(printable(f"ok {line}"))
+        say(f"ok card: {model.card.label} in {model.folder}")
+        for line in check_model(model, self.settings.providers, self.timeout(_STEP_S)):
+            say(f"ok {line}")
 
 
-def _is_terminal() -> bool:
-    return sys.stdout.isatty() and sys.stderr.isatty()
+def _path(text: str) -> Path:
+    """Return the path that a user wrote, as it is where there is no such home."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - the other one raises
 
 
 def _ask(question: str, instead: str) -> None:
@@ -310,24 +314,22 @@ def _ask(question: str, instead: str) -> None:
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise UserError(f"artifactnet: there is no terminal to ask on: {instead}")
-    if not ui.input_yn(question, require=True):
+    if not ui.input_yn(printable(question), require=True):
         raise UserError("artifactnet: nothing was changed")
 
 
 def _print_rows(rows: Iterator[tuple[str, str]]) -> None:
     for key, value in rows:
         if value:
-            ui.print_(printable(f"{key}: {value}"))
+            say(f"{key}: {value}")
 
 
 def _compact(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _rows(model: Model) -> Iterator[tuple[str, str]]:
+def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
     """Yield name and value of what is known of a model that is there."""
-    from beetsplug.artifactnet.installing.check import model_bytes
-
     card = model.card
     yield "model_id", card.model_id
     yield "version", card.version
@@ -344,11 +346,11 @@ def _rows(model: Model) -> Iterator[tuple[str, str]]:
     yield "call", f"once a {card.call}"
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"
+    yield "in force", in_force
     yield "error_rates", _compact(card.error_rates) if card.error_rates else ""
     yield "url", card.url
     yield "folder", str(model.folder)
-    n_bytes = model_bytes(model)
-    yield "size", f"{n_bytes:,} bytes, {n_bytes / 1e6:,.1f} MB"
+    yield "size", f"{model.n_bytes:,} bytes, {model.n_bytes / 1e6:,.1f} MB"
     for name, sha256 in card.files.items():
         yield f"sha256 of {name}", sha256
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from beets import ui
 from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
 
@@ -17,6 +18,9 @@ from beetsplug.artifactnet.errors import ArtifactNetError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as a shell gives it."""
+
+LINE_LIMIT = 2_000
+"""The most characters of a line that the commands print."""
 
 Run = Callable[..., None]
 
@@ -33,6 +37,8 @@ def guarded(run: Run) -> Run:
         with interrupts.heard():
             try:
                 run(*args, **kwargs)
+            except UserError as error:
+                raise UserError(printable(str(error))) from error
             except ArtifactNetError as error:
                 raise UserError(f"artifactnet: {printable(str(error))}") from error
             except (DBAccessError, sqlite3.Error) as error:
@@ -48,9 +54,31 @@ def guarded(run: Run) -> Run:
     return guarded_run
 
 
-def printable(text: str) -> str:
-    """Return a text whose control characters are escaped: no tag steers a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def say(text: str) -> None:
+    """Print a line for the user, whatever it holds."""
+    ui.print_(printable(text))
+
+
+def printable(text: str, limit: int = LINE_LIMIT) -> str:
+    """Return a text as one line that is safe to print: no file, tag or card steers a terminal.
+
+    Args:
+        text: Its control characters, line breaks included, are escaped.
+        limit: The most characters; where there are more, the middle is left out, because
+            a message often says at its end what to do.
+    """
+    kept = _shortened(text, limit)
+    escaped = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept
+    )
+    return _shortened(escaped, limit)
+
+
+def _shortened(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
 def count_of(count: int, noun: str) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.models.card import CARD_FILE
-from beetsplug.artifactnet.models.store import sha256_of
+from beetsplug.artifactnet.models.files import sha256_of
 
 GRAPH, DATA = "model.onnx", "model.onnx.data"
 TOLERANCE = 1e-4

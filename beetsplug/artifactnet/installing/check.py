@@ -1,77 +1,154 @@
-"""Trying a model out, step by step: files, hashes, session, contract, a run."""
+"""Trying a model out, step by step: files, hashes, session, contract, a run.
+
+What reads or runs a model's files does so in a worker, under limits of time and memory: a
+graph can loop for ever or ask for any amount of memory, and onnxruntime hears no Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.detector import CPU, OPENING_LIMIT_S, Detector
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
+from beetsplug.artifactnet.workers import LOCAL, Loss, Lost, run_each, shared_workers
+
+T = TypeVar("T")
 
 _N_RUNS = 5
 _NOISE_LEVEL = 0.1
+_MEMORY_SHARE = 0.75
+"""Of the machine's memory: as much as a step may take."""
 
 
-def check_model(model: Model, providers: Sequence[str]) -> Iterator[str]:
+def in_worker(
+    function: Callable[..., T],
+    *args: object,
+    time_limit_s: float = OPENING_LIMIT_S,
+    memory_bytes: int | None = None,
+) -> T:
+    """Return what a function of a module gives in a worker of this machine.
+
+    Args:
+        function: It may raise a :class:`ModelError`.
+        args: Its arguments.
+        time_limit_s: When it is ended.
+        memory_bytes: The most that it may take, where the system can limit that; None is
+            three quarters of the machine's, 0 is any amount.
+
+    Raises:
+        ModelError: As the function does, or it has reached a limit or crashed.
+    """
+    limited: Callable[[Callable[[], T]], T] = partial(_limited, memory_bytes)
+    task = partial(function, *args)
+    workers = shared_workers(LOCAL, threads=1)
+    ((_, _, result),) = run_each(limited, [task], workers, time_limit_s=time_limit_s)
+    if isinstance(result, Lost):
+        is_late = result.kind is Loss.TIME
+        reason = f"it takes longer than {time_limit_s:g} s" if is_late else str(result)
+        raise ModelError(f"the model is given up: {reason}")
+    return result
+
+
+def check_model(
+    model: Model, providers: Sequence[str], time_limit_s: float = OPENING_LIMIT_S
+) -> Iterator[str]:
     """Yield a line for each step that went well.
+
+    Args:
+        model: The model.
+        providers: onnxruntime's execution providers, in order of preference.
+        time_limit_s: Of each step.
 
     Raises:
         ModelError: A step went wrong; the message says what.
     """
-    yield f"files: {len(model.card.files)}, {model_bytes(model) / 1e6:,.1f} MB"
-    model.verify()
+    # Other providers map more of the address space than they use.
+    any_amount = None if set(providers) <= {CPU} else 0
+    run = partial(in_worker, time_limit_s=time_limit_s, memory_bytes=any_amount)
+    yield f"files: {len(model.card.files)}, {model.n_bytes / 1e6:,.1f} MB"
+    run(Model.verify, model)
     yield f"hashes: {len(model.card.files)} as the card names them"
+    # Its session is built in the worker, which keeps it for the next step.
     detector = Detector(model, providers)
-    session = detector.open()
-    yield f"session: {', '.join(session.get_providers())}"
-    inputs = [f"{given.name} {given.type} {given.shape}" for given in session.get_inputs()]
+    used, inputs = run(_session_facts, detector)
+    yield f"session: {', '.join(used)}"
     yield f"contract: {', '.join(inputs)} -> {model.card.output_name}"
-    yield _run(detector)
-
-
-def model_bytes(model: Model) -> int:
-    """Return the size of a model's files.
-
-    Raises:
-        ModelError: One of them is missing.
-    """
-    total = 0
-    for name in model.card.files:
-        try:
-            total += (model.folder / name).stat().st_size
-        except OSError as error:
-            raise ModelError(
-                f"{model.folder / name}: {error.strerror}; reinstall it"
-            ) from error
-    return total
-
-
-def _run(detector: Detector) -> str:
-    """Run the model on seeded noise, and return how that went in one line."""
-    card = detector.card
     # The first call of a session allocates what the others find.
-    detector.probabilities(_noise(card, 0))
-    times_s, values = [], []
-    for seed in range(_N_RUNS):
-        batch = _noise(card, seed)
-        started = time.perf_counter()
-        values.append(detector.probabilities(batch))
-        times_s.append((time.perf_counter() - started) / len(batch.starts_s))
-    found = np.concatenate(values)
-    n_finite = int(np.isfinite(found).sum())
+    run(_timed_call, detector, 0)
+    yield _summary(model.card, [run(_timed_call, detector, seed) for seed in range(_N_RUNS)])
+
+
+def _limited(memory_bytes: int | None, function: Callable[[], T]) -> T:
+    try:
+        with _memory_limit(memory_bytes):
+            return function()
+    except MemoryError as error:
+        raise ModelError("the model is given up: it needs too much memory") from error
+
+
+@contextmanager
+def _memory_limit(n_bytes: int | None) -> Iterator[None]:
+    """Bound what this process can allocate, where the system knows such a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = _memory_share() if n_bytes is None else n_bytes
+    limits = [given for given in (wanted, soft, hard) if given > 0]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits, default=soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _memory_share() -> int:
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
+
+
+def _session_facts(detector: Detector) -> tuple[list[str], list[str]]:
+    """Return the providers in use and a text for each input."""
+    session = detector.open()
+    inputs = [f"{given.name} {given.type} {given.shape}" for given in session.get_inputs()]
+    return session.get_providers(), inputs
+
+
+def _timed_call(detector: Detector, seed: int) -> tuple[float, NDArray[np.float64]]:
+    """Return the seconds a segment and the probabilities of one call on seeded noise."""
+    batch = _noise(detector.card, seed)
+    detector.open()
+    started = time.perf_counter()
+    probabilities = detector.probabilities(batch)
+    return (time.perf_counter() - started) / len(batch.starts_s), probabilities
+
+
+def _summary(card: ModelCard, runs: Sequence[tuple[float, NDArray[np.float64]]]) -> str:
+    """Return how the runs went in one line."""
+    probabilities = np.concatenate([found for _, found in runs])
+    n_finite = int(np.isfinite(probabilities).sum())
     if not n_finite:
         raise ModelError(
-            f"model {card.label} gave no finite probability in {len(found)} runs on noise"
+            f"model {card.label} gave no finite probability in {len(probabilities)} "
+            f"runs on noise"
         )
+    median_ms = statistics.median(seconds for seconds, _ in runs) * 1e3
     return (
-        f"run: {statistics.median(times_s) * 1e3:.1f} ms a segment (median of {_N_RUNS}), "
-        f"{n_finite} of {len(found)} outputs finite"
+        f"run: {median_ms:.1f} ms a segment (median of {_N_RUNS}), "
+        f"{n_finite} of {len(probabilities)} outputs finite"
     )
 
 
@@ -81,8 +158,11 @@ def _noise(card: ModelCard, seed: int) -> SegmentBatch:
     n_segments = (card.max_segments or 1) if card.call == "song" else 1
     samples = tuple(
         np.clip(
-            generator.normal(0, _NOISE_LEVEL, (n_segments, given.segment_samples)), -1, 1
-        ).astype(np.float32)
+            generator.standard_normal((n_segments, given.segment_samples), dtype=np.float32)
+            * np.float32(_NOISE_LEVEL),
+            -1,
+            1,
+        )
         for given in card.inputs
     )
     return SegmentBatch(samples, np.arange(n_segments, dtype=np.float64))

@@ -2,235 +2,167 @@
 
 from __future__ import annotations
 
-import ipaddress
+import multiprocessing
 import re
 import time
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from typing import BinaryIO
+
+import requests
+import tqdm
+import urllib3
+from requests.adapters import BaseAdapter
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.models.store import sha256_of
+from beetsplug.artifactnet.models.files import sha256_of
 
-if TYPE_CHECKING:
-    import requests
-
-_CHUNK_BYTES = 1 << 16
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
+_N_ATTEMPTS = 3
 _PASSING = frozenset({408, 416, 429, 500, 502, 503, 504})
 """Answers after which another attempt may do better."""
-_SHA256_TAG = re.compile(r'"?([0-9a-f]{64})"?')
+_LEAST_RATE = 10_000
+"""Bytes a second on average, once the time without a byte is over."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """How much a download may take, and how long it is waited for."""
 
-    max_bytes: int = 1 << 30
+    max_bytes: int = 256 << 20
     """Of one file, whatever the server says of its size."""
     timeout_s: float = 30.0
-    """Without a byte from the server."""
-    n_attempts: int = 3
+    """Without a byte; twice as long for the server's first answer."""
     pause_s: float = 1.0
-    """Before the second attempt; twice as long before the third, and so on."""
+    """Before the second attempt; twice as long before the third."""
 
 
-def check_url(url: str) -> None:
-    """Check that a file may be fetched from an address: https, or http from this machine.
+DEFAULT_LIMITS = Limits()
 
-    Raises:
-        ModelError: It may not.
-    """
+
+def check_url(url: str, *, allows_http: bool = True) -> None:
+    """Raise a :class:`ModelError` unless it is https, or http from this machine."""
     try:
-        parts = urlsplit(url)
-        allowed = bool(parts.hostname) and (
-            parts.scheme == "https"
-            or (parts.scheme == "http" and _is_loopback(str(parts.hostname)))
-        )
+        parts = urllib3.util.parse_url(url)
     except ValueError:
-        allowed = False
-    if not allowed:
+        parts = urllib3.util.Url()
+    is_local = parts.scheme == "http" and _LOOPBACK.fullmatch(parts.host or "")
+    if not parts.host or not (parts.scheme == "https" or (is_local and allows_http)):
         raise ModelError(f"{shown(url)}: models are fetched over https alone")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def shown(url: str) -> str:
     """Return an address without user, password and query, which are nobody's business."""
     try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
+        parts = urllib3.util.parse_url(url)
     except ValueError:
         return "an address that is none"
-    return f"{parts.scheme}://{host}{parts.path}" if host else url.partition("?")[0]
+    return parts._replace(auth=None, query=None, fragment=None).url
 
 
-def download(url: str, path: Path, limits: Limits, *, progress: bool = False) -> None:
-    """Write the file at an address to a path.
+class _Session(requests.Session):
+    """Asks no address that models may not come from, redirections included."""
+
+    allows_http = False
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        check_url(url, allows_http=self.allows_http)
+        return super().get_adapter(url)
+
+
+def download(url: str, path: Path, limits: Limits) -> None:
+    """Write the file at an address to a path, which keeps what came if an error is raised.
 
     A broken transfer is taken up where it broke if the server has named the version that
     it sends, and begun anew if not. A sha256 that the server announces must be the file's.
-
-    Args:
-        url: https, or http for loopback hosts; so must be every redirection.
-        path: Replaced where it exists; left with whatever came where an error is raised.
-        limits: Of size and time.
-        progress: Whether a bar is drawn on standard error.
 
     Raises:
         ModelError: The file cannot be fetched whole, in one line that says why.
         OSError: It cannot be written.
     """
     check_url(url)
-    with path.open("w+b") as file:
-        transfer = _Transfer(url, file, limits)
-        for attempt in range(1, limits.n_attempts + 1):
-            failure = transfer.attempt(progress=progress)
-            if failure is None:
+    answer = None
+    with path.open("wb") as file, _Session() as session:
+        session.allows_http = url.startswith("http:")
+        for attempt in range(1, _N_ATTEMPTS + 1):
+            try:
+                answer = _ask(session, url, answer, file.tell(), limits.timeout_s)
+                _receive(answer, file, limits)
                 break
-            if attempt < limits.n_attempts:
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                refusal = getattr(error, "response", None)
+                may_pass = refusal is None or refusal.status_code in _PASSING
+                if attempt == _N_ATTEMPTS or not may_pass:
+                    reason = _reason(error, file.tell(), limits)
+                    raise ModelError(f"{shown(url)}: {reason}") from error
+                answer = answer if refusal is None else None
                 time.sleep(limits.pause_s * attempt)
-        else:
-            raise ModelError(f"{shown(url)}: {failure}")
-    if transfer.sha256 and sha256_of(path) != transfer.sha256:
-        raise ModelError(
-            f"{shown(url)}: what came is not the file that the server announced "
-            f"(another sha256 than {transfer.sha256[:12]}...)"
-        )
+    if answer is not None and not _announced(answer) <= {sha256_of(path)}:
+        raise ModelError(f"{shown(url)}: what came is not the file that the server announced")
 
 
-class _Transfer:
-    """A file on its way: what pooch writes to, and who looks at each answer first."""
-
-    def __init__(self, url: str, file: BinaryIO, limits: Limits) -> None:
-        self._url, self._file, self._limits = url, file, limits
-        self._n_bytes = 0
-        self._n_expected: int | None = None
-        self._etag = ""
-        self._status, self._phrase = 0, ""
-        self.sha256 = ""
-        """As the server announced it; empty if it did not."""
-
-    def attempt(self, *, progress: bool) -> str | None:
-        """Fetch what is missing; return why that failed if another attempt makes sense.
-
-        Raises:
-            ModelError: No attempt makes sense.
-        """
-        import requests
-        import urllib3
-        from pooch import HTTPDownloader
-
-        fetch = HTTPDownloader(
-            progressbar=progress,
-            chunk_size=_CHUNK_BYTES,
-            timeout=self._limits.timeout_s,
-            headers=self._headers(),
-            hooks={"response": self.inspect},
-        )
+def _ask(
+    session: requests.Session,
+    url: str,
+    broken: requests.Response | None,
+    n_bytes: int,
+    timeout_s: float,
+) -> requests.Response:
+    """Return an answer whose body has yet to come, or the rest of one that broke off."""
+    headers = {"Accept-Encoding": "identity"}
+    tag = "" if broken is None else broken.headers.get("ETag", "")
+    if tag.startswith('"'):
+        headers |= {"Range": f"bytes={n_bytes}-", "If-Range": tag}
+    options = {"headers": headers, "stream": True, "timeout": timeout_s}
+    # In a thread: names are looked up in C, and a server may trickle its headers.
+    with ThreadPool(1) as pool:
         try:
-            fetch(self._url, self, None)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            return self._reason(error)
-        if self._n_expected is not None and self._n_bytes != self._n_expected:
-            return self._broken_off()
-        return None
+            answer = pool.apply_async(session.get, (url,), options).get(2 * timeout_s)
+        except multiprocessing.TimeoutError:
+            raise requests.Timeout from None
+    answer.raise_for_status()
+    return answer
 
-    def _reason(self, error: Exception) -> str:
-        """Return why an attempt failed if another one makes sense, else raise."""
-        import requests
-        import urllib3
 
-        if isinstance(error, requests.HTTPError):
-            return self._refusal(error)
-        if isinstance(error, requests.Timeout):
-            return f"no answer within {self._limits.timeout_s:g} s"
-        broken = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError)
-        if isinstance(error, broken) or (
-            isinstance(error, requests.ConnectionError) and self._n_bytes
-        ):
-            return self._broken_off()
-        if isinstance(error, requests.ConnectionError):
-            return "cannot be reached; are you offline? Files at hand: --from DIR"
-        raise ModelError(f"{shown(self._url)}: {error}") from error
+def _receive(answer: requests.Response, file: BinaryIO, limits: Limits) -> None:
+    if answer.headers.get("Content-Range", "").partition("-")[0] != f"bytes {file.tell()}":
+        file.seek(0)
+        file.truncate()
+    started, first = time.monotonic(), file.tell()
+    total = first + (answer.raw.length_remaining or 0)
+    # Its bar is drawn on a terminal alone.
+    style = {"initial": first, "unit": "B", "unit_scale": True, "disable": None}
+    with answer, tqdm.tqdm(total=total or None, **style) as bar:
+        _check_size(answer.url, total, limits)
+        while chunk := answer.raw.read1(1 << 16):
+            bar.update(file.write(chunk))
+            _check_size(answer.url, file.tell(), limits)
+            past_s = time.monotonic() - started
+            if past_s > limits.timeout_s and file.tell() - first < _LEAST_RATE * past_s:
+                least = f"{_LEAST_RATE / 1e3:g} kB/s"
+                raise ModelError(f"{shown(answer.url)}: slower than {least}, given up")
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept-Encoding": "identity"}
-        if self._n_bytes and self._etag:
-            headers |= {"Range": f"bytes={self._n_bytes}-", "If-Range": self._etag}
-        return headers
 
-    def _broken_off(self) -> str:
-        whole = "" if self._n_expected is None else f" of {self._n_expected:,}"
-        return f"the transfer broke off after {self._n_bytes:,}{whole} bytes"
+def _check_size(url: str, n_bytes: int, limits: Limits) -> None:
+    if n_bytes > limits.max_bytes:
+        most = f"{limits.max_bytes / 1e6:,.0f} MB"
+        raise ModelError(f"{shown(url)} is larger than {most}, the most that is fetched")
 
-    def _refusal(self, error: requests.HTTPError) -> str:
-        refusal = f"the server answered {self._status} ({self._phrase})"
-        if self._status not in _PASSING:
-            raise ModelError(f"{shown(self._url)}: {refusal}") from error
-        # With 416 the server has less than came of it: nothing fits together any more.
-        self._etag = ""
-        return refusal
 
-    def inspect(self, response: requests.Response, **_: Any) -> None:
-        """Look at an answer before it is followed or its body read.
+def _reason(error: Exception, n_bytes: int, limits: Limits) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} ({error.response.reason})"
+    if n_bytes:
+        return f"the transfer broke off after {n_bytes:,} bytes"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {limits.timeout_s:g} s"
+    if isinstance(error, requests.ConnectionError):
+        return "cannot be reached; are you offline? Files at hand: --from DIR"
+    return str(error)
 
-        Raises:
-            ModelError: It leads where no model is fetched from, or is too large.
-        """
-        self._status, self._phrase = response.status_code, response.reason
-        self._note_sha256(response)
-        if response.is_redirect:
-            target = urljoin(response.url, response.headers["location"])
-            check_url(target)
-            if urlsplit(response.url).scheme == "https" != urlsplit(target).scheme:
-                raise ModelError(f"{shown(target)}: models are fetched over https alone")
-        elif response.ok:
-            self._begin(response)
 
-    def _note_sha256(self, response: requests.Response) -> None:
-        # Hugging Face's hub names the sha256 of a large file in its first answer.
-        match = _SHA256_TAG.fullmatch(response.headers.get("X-Linked-Etag", ""))
-        if match:
-            self.sha256 = match[1]
-
-    def _begin(self, response: requests.Response) -> None:
-        """Prepare for a body: go on where the last one broke off, or start anew."""
-        goes_on = response.headers.get("Content-Range", "").startswith(
-            f"bytes {self._n_bytes}-"
-        )
-        if response.status_code != 206 or not goes_on:
-            self._file.seek(0)
-            self._file.truncate()
-            self._n_bytes = 0
-        tag = response.headers.get("ETag", "")
-        self._etag = "" if tag.startswith("W/") else tag
-        length = response.headers.get("Content-Length")
-        if length is None or "Content-Encoding" in response.headers:
-            self._n_expected = None
-            return
-        if not re.fullmatch(r"[0-9]{1,18}", length):
-            raise ModelError(f"{shown(self._url)}: Content-Length is {length!r}")
-        self._n_expected = self._n_bytes + int(length)
-        self._check_size(self._n_expected)
-
-    def _check_size(self, n_bytes: int) -> None:
-        if n_bytes > self._limits.max_bytes:
-            raise ModelError(
-                f"{shown(self._url)} is larger than {self._limits.max_bytes / 1e6:,.0f} MB, "
-                f"the most that is fetched"
-            )
-
-    def write(self, chunk: bytes) -> None:
-        """Append bytes, as long as there are not too many."""
-        self._check_size(self._n_bytes + len(chunk))
-        self._file.write(chunk)
-        self._n_bytes += len(chunk)
-
-    def flush(self) -> None:
-        """Let the file decide when to write: pooch asks for it with each chunk."""
+def _announced(answer: requests.Response) -> set[str]:
+    """Return the sha256 that Hugging Face's hub names in its first answer, or nothing."""
+    tags = [given.headers.get("X-Linked-Etag", "") for given in (*answer.history, answer)]
+    return {tag.strip('"') for tag in tags if re.fullmatch(r'"?[0-9a-f]{64}"?', tag)}

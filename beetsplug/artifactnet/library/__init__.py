@@ -20,7 +20,8 @@ from beetsplug.artifactnet.library.storing import (
     update_album_of,
     writing,
 )
-from beetsplug.artifactnet.library.verdicts import Judge, apply_result, override, redecide
+from beetsplug.artifactnet.library.verdicts import apply_result, override, redecide
+from beetsplug.artifactnet.thresholds import Judge
 
 __all__ = [
     "ALBUM_TYPES",

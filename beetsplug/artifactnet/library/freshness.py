@@ -8,6 +8,7 @@ from pathlib import Path
 from beets.library import Item
 
 from beetsplug.artifactnet.library.fields import Field, item_path, own, put
+from beetsplug.artifactnet.results import Outcome
 
 
 class State(Enum):
@@ -31,8 +32,11 @@ def file_stamp(path: Path) -> str | None:
 
 def state(item: Item, model: str) -> State:
     """Return where an item stands towards the model of this label."""
+    error = str(own(item, Field.ERROR) or "")
+    if error.startswith(f"{Outcome.UNAVAILABLE.value}:"):
+        return State.FAILED  # with an older score or without
     if own(item, Field.SCORE) is None:
-        return State.FAILED if own(item, Field.ERROR) else State.UNSCORED
+        return State.FAILED if error else State.UNSCORED
     stamp = file_stamp(item_path(item))
     same_file = stamp is None or stamp == own(item, Field.FILE)
     # A file that is not there has not changed: its disk may be unmounted.

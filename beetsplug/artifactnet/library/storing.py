@@ -14,8 +14,9 @@ from beets.library import Album, Item, Library
 
 from beetsplug.artifactnet.errors import LibraryError
 from beetsplug.artifactnet.library.fields import ALBUM_TYPES, ITEM_TYPES, Field, put
-from beetsplug.artifactnet.library.verdicts import Judge, apply_result
+from beetsplug.artifactnet.library.verdicts import apply_result
 from beetsplug.artifactnet.results import TrackResult, Verdict
+from beetsplug.artifactnet.thresholds import Judge
 
 if TYPE_CHECKING:
     from beets.dbcore.db import Transaction

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from beets.library import Item
 
@@ -19,21 +18,12 @@ from beetsplug.artifactnet.library.freshness import file_stamp
 from beetsplug.artifactnet.results import (
     Outcome,
     SegmentScore,
-    Thresholds,
     TrackResult,
     TrackScore,
     Verdict,
 )
 from beetsplug.artifactnet.scoring.track import ai_share, decide
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Who decides at present: a model and the thresholds in force."""
-
-    model: str
-    """The model's label."""
-    thresholds: Thresholds
+from beetsplug.artifactnet.thresholds import Judge
 
 
 def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
@@ -43,13 +33,13 @@ def apply_result(item: Item, result: TrackResult, judge: Judge) -> None:
     file: where it is missing or cannot be read, the score of an earlier time stays.
     """
     if result.outcome in (Outcome.MISSING, Outcome.UNAVAILABLE):
-        item[Field.ERROR] = f"{result.outcome.value}: {result.detail}"
+        item[Field.ERROR] = result.reason
         return
     put(item, Field.PROVENANCE, result.provenance or None)
     if result.score is None:
         for name in Field.OF_A_SCORE:
             put(item, name, None)
-        item[Field.ERROR] = f"{result.outcome.value}: {result.detail}"
+        item[Field.ERROR] = result.reason
     else:
         _apply_score(item, result.score)
         put(item, Field.ERROR, None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.models.files import MAX_CARD_BYTES, read_file
 from beetsplug.artifactnet.results import Thresholds
 
 CARD_FILE = "card.json"
@@ -33,7 +34,7 @@ _FIELDS = frozenset(
 """``network`` is free: what whoever trained the model wants to keep with it."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_SEGMENTS = 10_000
-_MAX_SAMPLES = 1 << 27
+MAX_SAMPLES = 1 << 27
 """512 MiB of samples: the most that one call of a model may ask for."""
 _SAME_SPAN_S = 1e-3
 
@@ -122,12 +123,14 @@ def read_card_values(path: Path) -> Any:
     """Return the JSON values of a ``card.json``, unchecked.
 
     Raises:
-        ModelError: It is missing or is no JSON.
+        ModelError: It is missing, no regular file, too large, or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}; a model needs its card") from error
+        text = read_file(path, MAX_CARD_BYTES)
+    except ModelError as error:
+        raise ModelError(f"{error}; a model needs its card") from error
+    try:
+        return json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from error
 
@@ -191,8 +194,8 @@ def _check_together(card: ModelCard, fields: _Fields) -> None:
             "max_segments", None, "given where a song is one call or inputs are several"
         )
     n_samples = card.max_segments * sum(given.segment_samples for given in card.inputs)
-    if n_samples > _MAX_SAMPLES:
-        raise fields.bad("max_segments", card.max_segments, f"{_MAX_SAMPLES} samples at most")
+    if n_samples > MAX_SAMPLES:
+        raise fields.bad("max_segments", card.max_segments, f"{MAX_SAMPLES} samples at most")
 
 
 class _Fields:
@@ -260,8 +263,10 @@ class _Fields:
 
     def name(self, key: str) -> str:
         value = self.text(key)
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", value):
-            raise self.bad(key, value, "lower-case letters, digits, '.', '_' and '-'")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
+            raise self.bad(
+                key, value, "lower-case letters, digits, '.', '_' and '-', 100 at most"
+            )
         return value
 
     def integer(self, key: str, low: int, high: int) -> int:
@@ -337,7 +342,8 @@ class _Fields:
 
 def is_plain_name(name: str) -> bool:
     """Tell whether a name is that of a file in its folder, wherever that lies."""
-    return bool(name) and not set(name) & set("/\\:\0") and name not in {".", ".."}
+    length = len(name.encode("utf-8", "surrogatepass"))
+    return 0 < length <= 255 and not set(name) & set("/\\:\0") and name not in {".", ".."}
 
 
 def _number(value: object) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.models.files import read_file
 
 # Field numbers of onnx.proto3: which fields of a message hold which message.
 _MESSAGES: Mapping[str, Mapping[int, str]] = {
@@ -43,10 +44,7 @@ def external_files(path: Path) -> set[str]:
     Raises:
         ModelError: The file cannot be read, or is no ONNX file.
     """
-    try:
-        content = memoryview(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
+    content = memoryview(read_file(path))
     try:
         return {
             bytes(location).decode("utf-8", "surrogateescape")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import CARD_FILE, ModelCard, is_plain_name, read_card
+from beetsplug.artifactnet.models.files import check_file, sha256_of
 from beetsplug.artifactnet.models.onnx_file import external_files
 
 DEFAULT_MODEL = "finecomb"
 BUNDLED_MODELS = Path(__file__).parent
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,40 +33,45 @@ class Model:
         """Whether it came with this package."""
         return self.folder.parent == BUNDLED_MODELS
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all its files together.
+
+        Raises:
+            ModelError: One is missing, no regular file, or too large.
+        """
+        try:
+            return sum(check_file(self.folder / name) for name in self.card.files)
+        except ModelError as error:
+            raise ModelError(f"{error}; reinstall it") from error
+
     def verify(self) -> None:
         """Check that every file is the one that the card names, and that there is no other.
 
         Raises:
-            ModelError: A file is missing or has another sha256, or the graph reads a
-                file that the card does not name.
+            ModelError: A file is missing, no regular file, too large, or has another
+                sha256, or the graph reads a file that the card does not name.
         """
-        for name, sha256 in self.card.files.items():
-            path = self.folder / name
-            try:
-                found = sha256_of(path)
-            except OSError as error:
-                raise ModelError(
-                    f"model {self.card.label}: {path}: {error.strerror}; reinstall it"
-                ) from error
-            if found != sha256:
-                raise ModelError(
-                    f"model {self.card.label}: {path} is not the file that its card names "
-                    f"(sha256 {found[:12]}..., not {sha256[:12]}...); reinstall it"
-                )
+        try:
+            check_sha256(self.folder, self.card.files)
+        except ModelError as error:
+            raise ModelError(f"model {self.card.label}: {error}; reinstall it") from error
         check_external_files(self.graph, self.card.files)
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's sha256 in 64 hex digits.
+def check_sha256(folder: Path, files: Mapping[str, str]) -> None:
+    """Check that files are the ones that a card names.
 
     Raises:
-        OSError: It cannot be read.
+        ModelError: One is missing, no regular file, too large, or has another sha256.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    for name, sha256 in files.items():
+        found = sha256_of(folder / name)
+        if found != sha256:
+            raise ModelError(
+                f"{folder / name} is not the file that its card names "
+                f"(sha256 {found[:12]}..., not {sha256[:12]}...)"
+            )
 
 
 def check_external_files(graph: Path, names: Iterable[str]) -> None:
@@ -137,3 +141,45 @@ def model_ids(folders: Sequence[Path]) -> Iterator[str]:
     """Yield the ids of the models in these folders, valid or not, sorted in each."""
     for folder in folders:
         yield from sorted(card.parent.name for card in folder.glob(f"*/{CARD_FILE}"))
+
+
+def is_reserved(model_id: str) -> bool:
+    """Tell whether an id is a bundled model's, or means something else in ``model:``."""
+    bundled = {*model_ids((BUNDLED_MODELS,)), "default"}
+    return model_id in bundled or model_id.endswith(".onnx")
+
+
+def installed_folder(model_id: str, models: Path) -> Path:
+    """Return the folder of an installed model, valid or not.
+
+    Raises:
+        ModelError: There is none of this id, or it is bundled.
+    """
+    if model_id in {*model_ids((BUNDLED_MODELS,)), "default"}:
+        raise ModelError(f"the model {model_id} came with the plugin and stays with it")
+    if not is_plain_name(model_id) or not os.path.lexists(models / model_id):
+        installed = ", ".join(installed_models(models)) or "none"
+        raise ModelError(f"no model {model_id!r} is installed; installed: {installed}")
+    return models / model_id
+
+
+def installed_models(models: Path) -> dict[str, Model | ModelError]:
+    """Return what lies in the folder of installed models, sorted by name.
+
+    A model that cannot be used stands there as the error that says why.
+    """
+    folders = sorted(path for path in models.glob("[!.]*") if path.is_dir())
+    return {folder.name: _inspected(folder) for folder in folders}
+
+
+def _inspected(folder: Path) -> Model | ModelError:
+    try:
+        model = Model(read_card(folder / CARD_FILE), folder)
+        model.n_bytes  # noqa: B018 - each file is there
+    except ModelError as error:
+        return error
+    if model.card.model_id != folder.name:
+        return ModelError(f"its card says model_id {model.card.model_id!r}")
+    if is_reserved(folder.name):
+        return ModelError("the bundled model has this id, and is used instead")
+    return model

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.models.card import ModelInput
+from beetsplug.artifactnet.models.card import MAX_SAMPLES, ModelInput
 from beetsplug.artifactnet.models.runtime import load_onnxruntime
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 CPU = "CPUExecutionProvider"
+OPENING_LIMIT_S = 120.0
+"""The longest that a model may take to be hashed and loaded, seconds."""
+_FATAL = 4
+_NUMBERS = re.compile(r"tensor\((float|double|float16|u?int\d+|bool)\)")
 _ROUNDING = 1e-6
 """How far beyond [0, 1] a probability that was summed in float32 may lie."""
 _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
@@ -161,15 +165,15 @@ class Detector:
         names = [given.name for given in self.card.inputs]
         try:
             outputs = session.run(list(n_expected), dict(zip(names, samples, strict=True)))
+            found = {
+                name: np.asarray(output, dtype=np.float64).reshape(-1)
+                for name, output in zip(n_expected, outputs, strict=True)
+            }
         except Exception as error:  # onnxruntime has no common base for its errors
             _raise_scarcity(error)
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"
             ) from error
-        found = {
-            name: np.asarray(output, dtype=np.float64).reshape(-1)
-            for name, output in zip(n_expected, outputs, strict=True)
-        }
         for name, values in found.items():
             if len(values) != n_expected[name]:
                 raise ModelError(
@@ -201,7 +205,8 @@ def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.Inferen
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.use_deterministic_compute = True
-    options.log_severity_level = 4
+    # Its errors are raised as well; in its log they hold a graph's own words, raw.
+    options.log_severity_level = _FATAL
     installed = onnxruntime.get_available_providers()
     usable = [name for name in providers if name in installed]
     chosen: list[Any] = [
@@ -221,30 +226,50 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
     """Return the graph's batch size, 1 where it takes any."""
     card = model.card
     inputs = {value.name: value for value in session.get_inputs()}
-    outputs = [value.name for value in session.get_outputs()]
+    outputs = {value.name: value for value in session.get_outputs()}
     names = [given.name for given in card.inputs]
     if set(inputs) != set(names):
         raise ModelError(
             f"model {card.label} has the inputs {', '.join(inputs)}; "
             f"its card names {', '.join(names)}"
         )
-    for name in (card.output_name, card.segments_output, card.evidence_output):
-        if name and name not in outputs:
-            raise ModelError(
-                f"model {card.label} has the outputs {', '.join(outputs)}; "
-                f"its card names {name}"
-            )
+    wanted = (
+        card.output_name or next(iter(outputs), ""),
+        card.segments_output,
+        card.evidence_output,
+    )
+    for name in wanted:
+        _check_output(outputs, name, card.label)
     sizes = {_batch_size(inputs[given.name], given, card.label) for given in card.inputs}
     fixed = sizes - {None}
     if len(fixed) > 1:
         raise ModelError(f"model {card.label} has inputs of different batch sizes")
     size = fixed.pop() if fixed else None
+    if (size or 1) * sum(given.segment_samples for given in card.inputs) > MAX_SAMPLES:
+        raise ModelError(
+            f"model {card.label} takes {size} segments at a time: "
+            f"more than {MAX_SAMPLES} samples in a call"
+        )
     if card.call == "song" and size is not None and not size == card.max_segments == 1:
         raise ModelError(
             f"model {card.label} takes {size} segments at a time; "
             f"one that is called once a song must take any number"
         )
     return size or 1
+
+
+def _check_output(outputs: Mapping[str, onnxruntime.NodeArg], name: str, label: str) -> None:
+    """Refuse an output that the card names and the graph lacks, or that is no number."""
+    if not name and outputs:
+        return
+    if name not in outputs:
+        raise ModelError(
+            f"model {label} has the outputs {', '.join(outputs)}; its card names {name}"
+        )
+    if not _NUMBERS.fullmatch(outputs[name].type):
+        raise ModelError(
+            f"model {label} gives {outputs[name].type} as {name}; numbers are needed"
+        )
 
 
 def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> int | None:

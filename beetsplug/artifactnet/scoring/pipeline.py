@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import (
@@ -28,7 +28,7 @@ from beetsplug.artifactnet.errors import (
 )
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring.detector import Detector, Findings
+from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_provenance
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_song, score_track
@@ -49,19 +49,32 @@ _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
 )
 
 
-class Scorer(Protocol):
-    """What scores segments: a :class:`Detector`, or something that asks several."""
+@dataclass(frozen=True)
+class _Segments:
+    """What a model makes of a track's segments, in time order."""
 
-    @property
-    def card(self) -> ModelCard:
-        """What it must be given."""
+    found: list[Findings] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)
 
-    def findings(self, batch: SegmentBatch) -> Findings:
-        """Return what a batch holds, as :class:`Detector` does."""
+    def add(self, batch: SegmentBatch, detector: Detector) -> None:
+        self.found.append(detector.findings(batch))
+        self.starts_s.extend(batch.starts_s.tolist())
+
+    def score(self, card: ModelCard, duration_s: float) -> TrackScore:
+        if card.call == "song":
+            (song,) = self.found
+            return score_song(song, self.starts_s, duration_s=duration_s, model=card.label)
+        return score_track(
+            [value for one in self.found for value in one.probabilities.tolist()],
+            self.starts_s,
+            duration_s=duration_s,
+            model=card.label,
+            aggregation=card.aggregation,
+        )
 
 
 def score_file(
-    path: Path, detector: Scorer, count: SegmentCount, *, music_folder: Path | None = None
+    path: Path, detector: Detector, count: SegmentCount, *, music_folder: Path | None = None
 ) -> TrackResult:
     """Return what became of one file; whatever is wrong with it is an outcome.
 
@@ -77,14 +90,36 @@ def score_file(
         OSError: The machine is in trouble, as :func:`~...workers.trouble_of` knows it.
         MemoryError: So it is.
     """
+    (result,) = score_file_by_each(path, [detector], count, music_folder=music_folder)
+    return result
+
+
+def score_file_by_each(
+    path: Path,
+    detectors: Sequence[Detector],
+    count: SegmentCount,
+    *,
+    music_folder: Path | None = None,
+) -> tuple[TrackResult, ...]:
+    """Return what became of one file for each of several models, decoded once.
+
+    Args:
+        path: The file.
+        detectors: At least one; their cards ask for the same segments.
+        count: As for :func:`score_file`.
+        music_folder: As for :func:`score_file`.
+
+    Raises:
+        ModelError: A model itself is broken.
+        OSError, MemoryError: The machine is in trouble.
+    """
     provenance = read_provenance(path)
     try:
-        score = _score(path, detector, count)
+        segments, duration_s = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
-        outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
-        return TrackResult(path, outcome, detail=str(error), provenance=provenance)
+        return (_failed(path, error, provenance),) * len(detectors)
     except ArtifactNetError:
         raise
     except Exception as error:
@@ -92,32 +127,43 @@ def score_file(
         if trouble_of(error) is not None:
             raise
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
-        return TrackResult(path, Outcome.UNREADABLE, detail=detail, provenance=provenance)
-    return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
+        return (_failed(path, AudioError(detail), provenance),) * len(detectors)
+    return tuple(
+        _aggregated(path, detector.card, found, duration_s, provenance)
+        for detector, found in zip(detectors, segments, strict=True)
+    )
 
 
-def _score(path: Path, detector: Scorer, count: SegmentCount) -> TrackScore:
-    card = detector.card
-    found: list[Findings] = []
-    starts_s: list[float] = []
+def _score_segments(
+    path: Path, detectors: Sequence[Detector], count: SegmentCount
+) -> tuple[list[_Segments], float]:
+    """Return the segments as each model scores them, and the track's length in seconds."""
+    segments = [_Segments() for _ in detectors]
     silent = True
     with open_audio(path) as reader:
-        for batch in cut_segments(reader, card, count):
+        for batch in cut_segments(reader, detectors[0].card, count):
             silent = silent and batch.is_silent
-            found.append(detector.findings(batch))
-            starts_s.extend(batch.starts_s.tolist())
+            for found, detector in zip(segments, detectors, strict=True):
+                found.add(batch, detector)
         duration_s = reader.duration_s
     if silent:
         raise SilentError
-    if card.call == "song":
-        return score_song(found[0], starts_s, duration_s=duration_s, model=card.label)
-    return score_track(
-        [value for one in found for value in one.probabilities.tolist()],
-        starts_s,
-        duration_s=duration_s,
-        model=card.label,
-        aggregation=card.aggregation,
-    )
+    return segments, duration_s
+
+
+def _aggregated(
+    path: Path, card: ModelCard, segments: _Segments, duration_s: float, provenance: str
+) -> TrackResult:
+    try:
+        score = segments.score(card, duration_s)
+    except ModelOutputError as error:
+        return _failed(path, error, provenance)
+    return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
+
+
+def _failed(path: Path, error: FileError, provenance: str) -> TrackResult:
+    outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
+    return TrackResult(path, outcome, detail=str(error), provenance=provenance)
 
 
 def score_files(  # noqa: PLR0913 - options with defaults
@@ -208,9 +254,12 @@ def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
     """Open each model in a worker, and say which execution providers it does without.
 
     Raises:
-        ModelError: One is broken, or takes its worker down.
+        ModelError: One is broken, takes its worker down, or takes too long.
     """
-    for _, detector, missing in run_each(Detector.missing_providers, detectors, workers):
+    opened = run_each(
+        Detector.missing_providers, detectors, workers, time_limit_s=OPENING_LIMIT_S
+    )
+    for _, detector, missing in opened:
         if isinstance(missing, Lost):
             raise ModelError(f"model {detector.card.label} cannot be opened: {missing}")
         if missing:

@@ -171,7 +171,7 @@ def _late(process: WorkerProcess | None) -> Lost:
 def _lost_by(ended: Ended) -> Lost:
     how = how_it_ended(ended.exit_code)
     if ended.exit_code in _FAULTS or ended.exit_code >= 0:
-        return Lost(f"its decoder crashed ({how})", Loss.CRASH)
+        return Lost(f"its worker crashed ({how})", Loss.CRASH)
     return Lost(f"its worker was ended ({how}), as where memory is short", Loss.SCARCITY)
 
 

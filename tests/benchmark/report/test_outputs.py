@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from beetsplug.artifactnet.benchmark.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
+from beetsplug.artifactnet.benchmark.report import outputs
 from beetsplug.artifactnet.benchmark.report.outputs import folder_name, write_outputs
 from beetsplug.artifactnet.benchmark.report.pages import Section, Table, markdown, page
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
@@ -68,6 +70,13 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_replicates() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs, "N_REPLICATES", 40)
+        yield
+
+
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="ascii"))
 
@@ -97,7 +106,7 @@ def report(
     tmp_path_factory: pytest.TempPathFactory, manifest: Manifest, runs: list[ModelRun]
 ) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    assert write_outputs(folder, manifest, runs) == folder / "summary.html"
+    assert write_outputs(folder, manifest, runs).page == folder / "summary.html"
     return folder
 
 
@@ -108,7 +117,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracks = [
         scored(0.9, "ai", track_id=HOSTILE, **names),
         *real(0.1, 0.6, **names),
-        scored(None, "ai", failure=f"unreadable: {HOSTILE}", **names),
+        scored(None, "ai", reason=f"unreadable: {HOSTILE}", **names),
     ]
     manifest = Manifest(HOSTILE, "CSV", tuple(track.track for track in tracks))
     folder = tmp_path_factory.mktemp("hostile") / "in" / "out"
@@ -292,7 +301,7 @@ def test_any_text_in_a_page(cells: list[str], title: str) -> None:
 
 def test_one_model_one_label_scored(tmp_path: Path) -> None:
     """Where all real tracks failed there is a report still, with dashes for metrics."""
-    tracks = [*ai(0.9, 0.2), scored(None, "real", failure="silent: no sound")]
+    tracks = [*ai(0.9, 0.2), scored(None, "real", reason="silent: no sound")]
     manifest = Manifest("m.csv", "CSV", tuple(track.track for track in tracks))
     write_outputs(tmp_path, manifest, [run_of(tracks)])
     values = read(tmp_path / "finecomb-1.0" / "metrics.json")

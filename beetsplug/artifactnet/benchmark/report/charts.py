@@ -6,9 +6,13 @@ The same judgement gives the same bytes, as long as matplotlib is the same.
 from __future__ import annotations
 
 import io
+import os
+import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from beetsplug.artifactnet.benchmark.manifest import LABELS
@@ -173,16 +177,37 @@ def _short(text: str) -> str:
     return clean if len(clean) <= _MAX_NAME else clean[: _MAX_NAME - 1] + "\u2026"
 
 
+@contextmanager
+def _matplotlib_at_home() -> Iterator[None]:
+    """Let matplotlib be imported without leaving its list of fonts in the user's home.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    before = os.environ.get("MPLCONFIGDIR")
+    with TemporaryDirectory() as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        except ImportError as error:
+            raise MissingPackageError("matplotlib", "beets-artifactnet[bench]") from error
+        finally:
+            del os.environ["MPLCONFIGDIR"]
+            if before is not None:
+                os.environ["MPLCONFIGDIR"] = before
+
+
 def _render(
     name: str, title: str, size: tuple[float, float], draw: Callable[[Any], None]
 ) -> Chart:
     """Return a chart of (width, height) inches whose axes ``draw`` fills."""
-    try:
+    with _matplotlib_at_home():
         import matplotlib as mpl
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError("matplotlib", "beets-artifactnet[bench]") from error
     # The user's own matplotlibrc must not show in a report; the backend is none of ours.
     # Its keys are typed one by one in some versions.
     style: Any = {

@@ -14,8 +14,9 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,21 @@ _MAX_FOLDER_NAME = 80
 _N_DECIMALS = 6
 
 
+@dataclass(frozen=True)
+class Report:
+    """What was found out, and where a reader finds it."""
+
+    manifest: Manifest
+    models: tuple[ModelReport, ...]
+    comparisons: tuple[Comparison, ...]
+    """Of each pair of models."""
+    page: Path
+    """``summary.html``."""
+
+
 def write_outputs(
     folder: Path, manifest: Manifest, runs: Sequence[ModelRun], sections: Sequence[Section] = ()
-) -> Path:
+) -> Report:
     """Judge every run, compare them in pairs, and write all files of the report.
 
     Args:
@@ -59,43 +72,72 @@ def write_outputs(
         runs: One for each model, each with every track of the manifest, in any order.
         sections: Shown at the end of both summaries.
 
-    Returns:
-        The path of ``summary.html``.
-
     Raises:
         ConfigError: A model is there twice, or the folder cannot be written to.
         MissingPackageError: scikit-learn or matplotlib is not installed.
     """
     _check_names(runs)
-    reports = [_report(_in_order(run, manifest)) for run in runs]
-    comparisons = [
-        compare(first.judgement, second.judgement)
-        for first, second in itertools.combinations(reports, 2)
-    ]
-    ranked = [r.judgement for r in reports if r.judgement.measured.ranking.auroc is not None]
+    models = tuple(_report(_in_order(run, manifest)) for run in runs)
+    comparisons = tuple(
+        compare(first.judgement, second.judgement, n_replicates=N_REPLICATES)
+        for first, second in itertools.combinations(models, 2)
+    )
+    report = Report(manifest, models, comparisons, folder / "summary.html")
+    ranked = [m.judgement for m in models if m.judgement.measured.ranking.auroc is not None]
     roc = draw_roc(ranked) if len(ranked) > 1 else None
-    title = f"Benchmark of {', '.join(report.model for report in reports)} on {manifest.name}"
-    shown = [manifest_section(manifest)]
-    if len(reports) > 1:
-        shown.append(overview_section(reports, roc))
-        shown += [comparison_section(comparison) for comparison in comparisons]
-    for report in reports:
-        shown += model_sections(report, with_published=manifest.is_artifactbench)
-    shown += sections
+    shown = [*_sections(report, roc), *sections]
+    with unwritable(folder):
+        _write(folder, report, roc, shown)
+    return report
+
+
+def _sections(report: Report, roc: Chart | None) -> Iterator[Section]:
+    yield manifest_section(report.manifest)
+    if len(report.models) > 1:
+        yield overview_section(report.models, roc)
+        yield from map(comparison_section, report.comparisons)
+    for model in report.models:
+        yield from model_sections(model, with_published=report.manifest.is_artifactbench)
+
+
+def _write(
+    folder: Path, report: Report, roc: Chart | None, sections: Sequence[Section]
+) -> None:
+    for model in report.models:
+        _write_model(folder / model.folder, model, report.manifest)
+    if len(report.models) > 1:
+        _write_json(folder / "comparison.json", [_comparison(c) for c in report.comparisons])
+    if roc is not None:
+        _write_chart(folder, roc)
+    names = ", ".join(model.model for model in report.models)
+    title = f"Benchmark of {names} on {report.manifest.name}"
+    write_whole(folder / "summary.md", markdown(title, sections).encode("utf-8"))
+    write_whole(report.page, page(title, sections).encode("utf-8"))
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write one JSON file of a report, whole.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    with unwritable(path):
+        _write_json(path, values)
+
+
+@contextmanager
+def unwritable(path: Path) -> Iterator[None]:
+    """Name the file where the report's folder cannot be written to.
+
+    Raises:
+        ConfigError: In place of an :class:`OSError`.
+    """
     try:
-        for report in reports:
-            _write_model(folder / report.folder, report, manifest)
-        if len(reports) > 1:
-            _write_json(folder / "comparison.json", [_comparison(c) for c in comparisons])
-        if roc is not None:
-            _write_chart(folder, roc)
-        write_whole(folder / "summary.md", markdown(title, shown).encode("utf-8"))
-        write_whole(folder / "summary.html", page(title, shown).encode("utf-8"))
+        yield
     except OSError as error:
         raise ConfigError(
-            f"{error.filename or folder} cannot be written: {error.strerror}"
+            f"{error.filename or path} cannot be written: {error.strerror}"
         ) from error
-    return folder / "summary.html"
 
 
 def folder_name(model: str) -> str:
@@ -139,7 +181,8 @@ def _report(run: ModelRun) -> ModelReport:
     judgement = judge(run)
     return ModelReport(
         judgement=judgement,
-        intervals=intervals(judgement.scored, judgement.thresholds),
+        intervals=intervals(judgement.scored, judgement.thresholds, n_replicates=N_REPLICATES),
+        n_replicates=N_REPLICATES,
         folder=folder_name(run.model),
         charts=draw_charts(judgement),
     )
@@ -184,11 +227,11 @@ def _failures(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
             "track_id": scored.track.track_id,
             "label": int(scored.is_ai),
             "source": scored.track.source,
-            "failure": scored.failure,
+            "failure": scored.reason,
             "missing": scored.is_missing,
         }
         for scored in tracks
-        if scored.failure
+        if scored.reason
     ]
 
 
@@ -224,7 +267,7 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
         "calibration": judgement.calibration_note,
         "coverage": _coverage(judgement.coverage),
         "metrics": _measured(judgement.measured, report.intervals),
-        "bootstrap": {"n_replicates": N_REPLICATES, "seed": SEED, "unit": "lineage"},
+        "bootstrap": {"n_replicates": report.n_replicates, "seed": SEED, "unit": "lineage"},
         "metrics_with_failures_as_errors": (
             _measured(judgement.with_failures) if judgement.with_failures else None
         ),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from beetsplug.artifactnet.benchmark.comparison import Comparison
-from beetsplug.artifactnet.benchmark.intervals import N_REPLICATES, Interval
+from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.manifest import LABELS, Manifest, judged_split
 from beetsplug.artifactnet.benchmark.metrics import (
     DECISIONS,
@@ -47,6 +47,8 @@ class ModelReport:
     judgement: Judgement
     intervals: Mapping[str, Interval]
     """By the names of :meth:`Measured.values`; empty where a label has no track."""
+    n_replicates: int
+    """What the intervals come from."""
     folder: str
     """Name of its folder below the report's."""
     charts: tuple[Chart, ...]
@@ -105,8 +107,8 @@ def model_sections(report: ModelReport, *, with_published: bool) -> list[Section
             (
                 _coverage_text(judgement.coverage),
                 judgement.calibration_note,
-                f"In brackets: 95 % intervals from {N_REPLICATES:,} bootstrap replicates over "
-                f"lineages, stratified by label, at fixed thresholds.",
+                f"In brackets: 95 % intervals from {report.n_replicates:,} bootstrap "
+                f"replicates over lineages, stratified by label, at fixed thresholds.",
             ),
             (_ranking_table(report), _decisions_table(report), _confusion_table(judgement)),
             tuple((chart_path(report.folder, chart), chart) for chart in report.charts),
@@ -248,8 +250,8 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
         (_metric_name(name), _number(plain[name]), _number(with_failures[name]))
         for name in names
     )
-    failed = [track for track in judgement.tracks if track.failure and not track.is_missing]
-    listed = tuple((t.track.track_id, t.failure) for t in failed[:_MAX_FAILURES])
+    failed = [track for track in judgement.tracks if track.reason and not track.is_missing]
+    listed = tuple((t.track.track_id, t.reason) for t in failed[:_MAX_FAILURES])
     text = f"{len(failed)} files failed. Each counts as a wrong answer in the second column."
     if len(failed) > len(listed):
         text += f" The first {len(listed)} are listed."

@@ -1,0 +1,237 @@
+"""What ``beet aibench`` and ``beet aicalibrate`` share: options, models, labelled tracks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from optparse import OptionParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from beets import ui
+from beets.library import Item, Library
+
+from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.terminal import (
+    Progress,
+    count_of,
+    printable,
+)
+from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
+from beetsplug.artifactnet.models.store import Model, find_model
+from beetsplug.artifactnet.settings import Settings
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.benchmark.manifest import Label, LabelledTrack
+    from beetsplug.artifactnet.benchmark.runner import AnswerLog, Setup
+
+_REPORTS = "aibench"
+_PACKAGES = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "scipy": "scipy"}
+_EXTRA = "beets-artifactnet[bench]"
+
+
+class Options(Protocol):
+    """The options that both commands have, as optparse gives them."""
+
+    audio_root: str | None
+    real: str | None
+    models: list[str] | None
+    out: str | None
+    threads: int | None
+    quiet: bool
+
+
+def add_options(parser: OptionParser) -> None:
+    """Add the options that both commands have."""
+    texts = (
+        ("--audio-root", "DIR", "where the audio of a manifest lies"),
+        ("--real", "QUERY", "a query: tracks of the library that are human-made"),
+        ("--out", "DIR", f"where the results go; default: {_REPORTS}/NAME here"),
+    )
+    for name, value, text in texts:
+        parser.add_option(name, metavar=value, help=text)
+    parser.add_option(
+        "-m",
+        "--model",
+        action="append",
+        dest="models",
+        metavar="MODEL",
+        help="a model, as the option `model` names it; again for several",
+    )
+    parser.add_option(
+        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
+    )
+    parser.add_option(
+        "-q", "--quiet", action="store_true", default=False, help="print the outcome alone"
+    )
+
+
+def check_options(opts: Options, args: Sequence[str]) -> None:
+    """Refuse what contradicts itself, before anything is done.
+
+    Raises:
+        ConfigError: Options exclude each other, or a number is out of its range.
+    """
+    if len(args) > 1:
+        raise ConfigError("one manifest, folder or CSV file at a time")
+    if opts.audio_root is not None and not args:
+        raise ConfigError("--audio-root goes with a manifest")
+    if opts.threads is not None and opts.threads < 0:
+        raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+
+
+def check_packages(*modules: str) -> None:
+    """Check that packages of the extra are installed; importing them would take seconds.
+
+    Raises:
+        MissingPackageError: One is not.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingPackageError(_PACKAGES[module], _EXTRA)
+
+
+def find_models(opts: Options, settings: Settings) -> list[Model]:
+    """Return the models that the options name, else the configured one.
+
+    Raises:
+        ConfigError: One is named twice.
+        ModelError: There is no such model, or its card is not valid.
+    """
+    names = opts.models or [settings.model]
+    models = [find_model(name, settings.model_folders) for name in names]
+    labels = [model.card.label for model in models]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"the model {label} is there twice; name each one once")
+    return models
+
+
+def make_setup(opts: Options, settings: Settings, models: Iterable[Model]) -> Setup:
+    """Return how these models score, by the options and else by the configuration."""
+    from beetsplug.artifactnet.benchmark.runner import Setup
+    from beetsplug.artifactnet.scoring.detector import Detector
+    from beetsplug.artifactnet.workers import shared_workers
+
+    threads = settings.threads if opts.threads is None else opts.threads
+    return Setup(
+        detectors=tuple(Detector(model, settings.providers) for model in models),
+        count=settings.segments,
+        workers=shared_workers(settings.executor, threads),
+        time_limit_s=settings.time_limit_s,
+    )
+
+
+def path_of(text: str) -> Path:
+    """Return a path that the user wrote, ``~`` expanded."""
+    # Not by Path.expanduser(): it raises for an unknown ~user.
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def results_folder(opts: Options, name: str) -> Path:
+    """Return where results go: both commands share a folder, and so the scores in it."""
+    from beetsplug.artifactnet.benchmark.report.outputs import folder_name
+
+    if opts.out is not None:
+        return path_of(opts.out).absolute()
+    return Path.cwd() / _REPORTS / folder_name(name)
+
+
+def labelled_items(
+    lib: Library, label: Label, query: str, screen: Screen
+) -> list[tuple[Item, LabelledTrack]]:
+    """Return the tracks that a label's query finds.
+
+    The user's own word on a track wins: where it contradicts the label, the track is
+    left out.
+
+    Raises:
+        ConfigError: The query finds no track.
+    """
+    items = library.patiently(lambda: list(lib.items(query)))
+    if not items:
+        raise ConfigError(f"--{label} {query!r} finds no track in the library")
+    kept = [item for item in items if not _is_contradicted(item, label)]
+    if len(kept) < len(items):
+        n_tracks = count_of(len(items) - len(kept), "track")
+        screen.say(f"{n_tracks} of --{label} left out: ai_override says otherwise")
+    return [(item, _track(item, label)) for item in kept]
+
+
+def _is_contradicted(item: Item, label: Label) -> bool:
+    word = library.override(item)
+    return word is not None and word.value != label
+
+
+def _track(item: Item, label: Label) -> LabelledTrack:
+    from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
+
+    return LabelledTrack(
+        track_id=f"item-{item.id}",
+        path=library.item_path(item),
+        label=label,
+        source=str(item.get("format", "") or ""),
+        # Tracks of an album share studio, master and encoder.
+        lineage_id=f"album-{item.album_id}" if item.album_id else "",
+    )
+
+
+@dataclass
+class Screen:
+    """Where lines and progress are shown."""
+
+    quiet: bool
+    _progress: Progress | None = field(default=None, init=False)
+
+    def say(self, *lines: str) -> None:
+        """Print lines, unless the user wants quiet."""
+        if not self.quiet:
+            self.tell(*lines)
+
+    def tell(self, *lines: str) -> None:
+        """Print lines."""
+        self.clear()
+        for line in lines:
+            ui.print_(printable(line))
+
+    def progress(self) -> Callable[[int, int], None]:
+        """Return what shows the progress of one more pass over the tracks."""
+        self.clear()
+        self._progress = None
+
+        def show(n_done: int, n_total: int) -> None:
+            if self._progress is None:
+                self._progress = Progress(n_total, quiet=self.quiet)
+            self._progress.show(n_done)
+
+        return show
+
+    def clear(self) -> None:
+        """Take the progress line away."""
+        if self._progress is not None:
+            self._progress.clear()
+
+
+@contextmanager
+def answer_log(folder: Path, screen: Screen) -> Iterator[AnswerLog]:
+    """Open the log of answers in a folder; after Ctrl-C say that they are kept, and end.
+
+    Raises:
+        ConfigError: It cannot be read or written to.
+    """
+    from beetsplug.artifactnet.benchmark.runner import LOG_FILE, AnswerLog
+
+    with closing(AnswerLog(folder / LOG_FILE)) as log:
+        try:
+            yield log
+        except KeyboardInterrupt:
+            screen.tell(
+                f"interrupted: what was scored is kept in {folder}; "
+                f"the same command goes on from there"
+            )
+            raise
+        finally:
+            screen.clear()

@@ -1,0 +1,64 @@
+"""Lines that are safe to print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from beets.exceptions import UserError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beetsplug.artifactnet import commands
+from beetsplug.artifactnet.commands.terminal import LINE_LIMIT, guarded, printable
+from beetsplug.artifactnet.errors import ModelError
+
+
+@given(st.text(), st.integers(1, 50))
+def test_any_text_is_one_short_line(text: str, limit: int) -> None:
+    """Nothing but printable characters comes out, no more of them than asked for."""
+    line = printable(text, limit)
+    assert line.isprintable()
+    assert len(line) <= limit
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"]), max_size=50))
+def test_what_can_be_printed_stays(text: str) -> None:
+    """A text that is short and harmless is printed as it is."""
+    assert printable(text) == text
+
+
+def test_control_characters_are_escaped() -> None:
+    """Escape sequences, line breaks and marks of direction are shown, not obeyed."""
+    assert printable("a\x1b[2Jb\nc\u202ed") == "a\\x1b[2Jb\\nc\\u202ed"
+
+
+def test_the_middle_is_left_out() -> None:
+    """Of a long line, the beginning and the end are kept."""
+    line = printable(f"begin {'x' * 3_000_000} end")
+    assert len(line) == LINE_LIMIT
+    assert line.startswith("begin xxx")
+    assert line.endswith("xxx end")
+    assert line.count("…") == 1
+
+
+@pytest.mark.parametrize("kind", [ModelError, UserError])
+def test_errors_are_one_line(kind: type[Exception]) -> None:
+    """A command's error, ours or beets', is escaped and bounded."""
+
+    @guarded
+    def fails() -> None:
+        raise kind("a\x1b[2J\n" + "x" * 3_000_000)
+
+    with pytest.raises(UserError) as caught:
+        fails()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < LINE_LIMIT + 100
+
+
+@pytest.mark.parametrize("name", ["model"])
+def test_commands_print_through_it(name: str) -> None:
+    """A command has no other way to print than the one that escapes and bounds."""
+    source = (Path(commands.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
+    assert re.findall(r"ui\.print_|\bprint\(|sys\.std(?:out|err)\.write|\blog\.", source) == []

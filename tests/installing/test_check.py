@@ -1,0 +1,78 @@
+"""What touches a model's files runs in a worker, and is ended at its limits."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.installing.check import check_model, in_worker
+from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring.detector import CPU
+from tests.support.beets_library import slow_down
+from tests.support.onnx_models import load_model, write_model
+
+resource = pytest.importorskip("resource", reason="Windows has no such limits")
+
+
+def test_a_worker_does_it() -> None:
+    """Another process does the work, and keeps what it holds for the next step."""
+    worker = in_worker(os.getpid)
+    assert worker != os.getpid()
+    assert in_worker(os.getpid) == worker
+
+
+def test_time_limit() -> None:
+    """A step that takes too long is ended with its process; the next one has another."""
+    worker = in_worker(os.getpid)
+    with pytest.raises(
+        ModelError, match=r"^the model is given up: it takes longer than 0\.3 s$"
+    ):
+        in_worker(time.sleep, 100, time_limit_s=0.3)
+    assert in_worker(os.getpid) != worker
+    while Path(f"/proc/{worker}").exists():  # until the server of workers has seen its end
+        time.sleep(0.01)
+
+
+def test_memory_limit() -> None:
+    """A step that asks for too much memory fails in one line, and limits no later one."""
+    with pytest.raises(ModelError, match=r"^the model is given up: it needs too much memory$"):
+        in_worker(np.zeros, 1 << 30, memory_bytes=1 << 30)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert in_worker(resource.getrlimit, resource.RLIMIT_DATA, memory_bytes=0) == before
+
+
+def test_the_machines_memory_is_the_limit() -> None:
+    """Unless it is told, a step has three quarters of the machine's memory."""
+    soft, _ = in_worker(resource.getrlimit, resource.RLIMIT_DATA)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert total / 2 < soft < total
+
+
+def test_a_crash() -> None:
+    """A step that takes its process down is an error of the model."""
+    with pytest.raises(ModelError, match=r"^the model is given up: .*SIGABRT"):
+        in_worker(os.abort)
+
+
+def test_its_own_errors(tmp_path: Path) -> None:
+    """What a function finds wrong is told as it says it."""
+    folder = write_model(tmp_path)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(
+        ModelError, match=r"^model loudness-1\.0: .*No such file.*reinstall it$"
+    ):
+        in_worker(Model.verify, load_model(folder))
+
+
+def test_a_slow_model(tmp_path: Path) -> None:
+    """A model whose call takes too long fails that step; those before went well."""
+    folder = write_model(tmp_path)
+    slow_down(folder, 4_000)
+    lines = check_model(load_model(folder), (CPU,), time_limit_s=1.0)
+    with pytest.raises(ModelError, match=r"it takes longer than 1 s"):
+        list(lines)
