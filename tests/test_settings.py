@@ -35,6 +35,8 @@ def test_defaults() -> None:
         force=False,
         quiet=False,
         write=False,
+        declared=True,
+        keep_signed=True,
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
@@ -57,6 +59,8 @@ def test_every_option_is_read() -> None:
             "force": True,
             "quiet": True,
             "write": True,
+            "declared": False,
+            "keep_signed": False,
             "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
         }
     )
@@ -74,6 +78,8 @@ def test_every_option_is_read() -> None:
         force=True,
         quiet=True,
         write=True,
+        declared=False,
+        keep_signed=False,
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),

@@ -29,7 +29,7 @@ class Engine:
     @property
     def judge(self) -> Judge:
         """Return what decides verdicts: the model's label and the thresholds in force."""
-        return Judge(self.model.card.label, self.in_force.thresholds)
+        return Judge(self.model.card.label, self.in_force.thresholds, self.settings.declared)
 
     def score(
         self,
@@ -75,4 +75,5 @@ def make_engine(settings: Settings) -> Engine:
     """
     model = find_model(settings.model, settings.model_folders)
     saved = read_thresholds(settings.thresholds_file, model.card.label)
-    return Engine(settings, model, in_force(settings, saved, model.card.thresholds))
+    thresholds = in_force(settings, saved, model.card.thresholds)
+    return Engine(settings, model, thresholds)

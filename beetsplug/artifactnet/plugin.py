@@ -20,11 +20,12 @@ from beetsplug.artifactnet.commands import (
     aimodel_command,
     artifactnet_command,
 )
+from beetsplug.artifactnet.commands.declarations import declaration_line, manifest_line
 from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
-from beetsplug.artifactnet.library import Field, State
-from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
+from beetsplug.artifactnet.library import Field, Reason, State
+from beetsplug.artifactnet.results import Outcome, Thresholds, TrackResult, Verdict
 from beetsplug.artifactnet.settings import DEFAULTS, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         # What the core has to say goes where the plugin's own lines go.
         logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
+            ("import_task_created", self.read_declarations),
             ("write", self.before_write),
             ("after_write", self.after_write),
             ("before_item_moved", self.before_move),
@@ -102,6 +104,33 @@ class ArtifactNetPlugin(BeetsPlugin):
 
     # At import.
 
+    def read_declarations(self, task: ImportTask, **_: object) -> None:
+        """Read what an import task's files say of themselves, before anything writes.
+
+        As soon as the task is there: a tag writer spoils a manifest, and `convert` leaves
+        nothing of any mark. It is stored with the items, where they are imported.
+        """
+        from beetsplug.artifactnet.scoring.provenance import read_claims
+
+        # A sentinel and an archive have none.
+        for item in task.items or ():
+            library.add_claims(item, read_claims(library.item_path(item)))
+
+    def _follow_declarations(self, task: ImportTask, settings: Settings) -> None:
+        """Let declarations decide, whether or not the items are scored, and tell of them."""
+        judge = library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
+        for item in task.imported_items():
+            if not library.is_declared(item):
+                continue
+            if library.redecide(item, judge):
+                library.store(item)
+            if not self._is_quiet(settings):
+                self._log.warning("{}", declaration_line(item))
+
+    @staticmethod
+    def _is_quiet(settings: Settings) -> bool:
+        return settings.quiet or bool(beets.config["import"]["quiet"].get(bool))
+
     def score_import(self, _session: ImportSession, task: ImportTask) -> None:
         """Score the items of an import task, and never stand in the import's way.
 
@@ -111,6 +140,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             return
         try:
             settings = self.settings()
+            self._follow_declarations(task, settings)
             if settings.auto:
                 self._score_task(task, settings)
             if task.is_album:
@@ -153,7 +183,8 @@ class ArtifactNetPlugin(BeetsPlugin):
 
     def _tell(self, item: Item, result: TrackResult, settings: Settings) -> None:
         """Warn of a failure; say what was flagged, unless the user wants quiet."""
-        quiet = settings.quiet or beets.config["import"]["quiet"].get(bool)
+        # Declarations were told of before.
+        quiet = self._is_quiet(settings) or library.own(item, Field.REASON) == Reason.DECLARED
         verdict = library.own(item, Field.VERDICT)
         if result.outcome is not Outcome.SCORED:
             self._log.warning("not scored: {}", printable(f"{item.filepath}: {result.detail}"))
@@ -175,9 +206,17 @@ class ArtifactNetPlugin(BeetsPlugin):
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
         """Remember a file that is as it was scored; add the score to its tags."""
         self._remember(item, path)
-        if self._exports_to_tags():
+        if self._exports_to_tags() and self._may_tag(item, _path(path)):
             _add_media_fields()
             tags.update(_tags(item))
+
+    def _may_tag(self, item: Item, path: Path) -> bool:
+        """Tell whether our tags may go into a file; say what becomes of its manifest."""
+        if not _tags(item) or not library.carries_manifest(item, path):
+            return True
+        keeps = self._keeps_signed()
+        self._log.warning("{}", manifest_line(path, keeps=keeps))
+        return not keeps
 
     def after_write(self, item: Item, path: bytes) -> None:
         """Take beets' own tag writing for no change of the audio."""
@@ -219,13 +258,21 @@ class ArtifactNetPlugin(BeetsPlugin):
             # `beet write` must work with a broken section.
             return False
 
+    def _keeps_signed(self) -> bool:
+        try:
+            return self.config["keep_signed"].get() is not False
+        except confuse.ConfigError:
+            return True
+
     # Consistency.
 
     def follow_override(self, model: Item | Album, **_: object) -> None:
         """Let an override decide the verdict as soon as it is set or removed."""
         if not isinstance(model, Item):
             return
-        if not any(library.own(model, f) for f in (Field.OVERRIDE, Field.VERDICT)):
+        if not any(
+            library.own(model, f) for f in (Field.OVERRIDE, Field.VERDICT, Field.PROVENANCE)
+        ):
             return
         try:
             changed = library.redecide(model, make_engine(self.settings()).judge)

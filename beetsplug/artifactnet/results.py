@@ -5,7 +5,7 @@ Everything that stores, prints or draws a score speaks in these types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -88,6 +88,64 @@ class TrackScore:
     """What each branch of the model found, by its name; empty where it does not tell."""
 
 
+class Strength(StrEnum):
+    """How much a claim is worth; only a strong one decides a verdict."""
+
+    STRONG = "strong"
+    WEAK = "weak"
+    HINT = "hint"
+
+
+STRENGTHS: Mapping[str, Strength] = {
+    "url": Strength.STRONG,
+    "comment": Strength.STRONG,
+    "c2pa": Strength.STRONG,
+    "aigc": Strength.STRONG,
+    "c2pa-composite": Strength.WEAK,
+    "c2pa-other": Strength.WEAK,
+    "aigc-2": Strength.WEAK,
+    "aigc-3": Strength.WEAK,
+    "ai_generated": Strength.WEAK,
+    "prompt": Strength.WEAK,
+    "artist": Strength.HINT,
+    "encoder": Strength.HINT,
+}
+"""Source of a claim -> its strength."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a file says of its own origin, in one place of it."""
+
+    generator: str
+    """Who made it, in lower case; ``unknown`` where the file names nobody."""
+    source: str
+    """Where the file says so; a key of :data:`STRENGTHS`."""
+    text: str = field(default="", compare=False)
+    """The file's own words, shortened."""
+
+    @property
+    def word(self) -> str:
+        """The claim as it is stored: ``generator:source``."""
+        return f"{self.generator}:{self.source}"
+
+    @property
+    def strength(self) -> Strength:
+        """What the claim is worth; a hint where the source is not known."""
+        return STRENGTHS.get(self.source, Strength.HINT)
+
+
+def format_claims(claims: Iterable[Claim]) -> str:
+    """Return the claims' words, each once, comma-separated; empty for none."""
+    return ",".join(dict.fromkeys(claim.word for claim in claims))
+
+
+def parse_claims(text: str) -> tuple[Claim, ...]:
+    """Return the claims that :func:`format_claims` wrote; other words are left out."""
+    pairs = (word.strip().partition(":") for word in text.split(","))
+    return tuple(Claim(generator, source) for generator, _, source in pairs if source)
+
+
 @dataclass(frozen=True)
 class TrackResult:
     """What happened to one file."""
@@ -98,8 +156,13 @@ class TrackResult:
     """Present exactly when ``outcome`` is :attr:`Outcome.SCORED`."""
     detail: str = ""
     """Why there is no score, in a few words; empty when there is one."""
-    provenance: str = ""
-    """What the file says of its own origin; empty where it says nothing."""
+    claims: tuple[Claim, ...] = ()
+    """What the file says of its own origin."""
+
+    @property
+    def provenance(self) -> str:
+        """The claims' words, comma-separated; empty where the file says nothing."""
+        return format_claims(self.claims)
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):

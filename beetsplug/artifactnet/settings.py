@@ -27,6 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "force": False,
     "quiet": False,
     "write": False,
+    "declared": True,
+    "keep_signed": True,
     "providers": ["CPUExecutionProvider"],
 }
 """Every option of the section ``artifactnet`` with its default."""
@@ -60,6 +62,10 @@ class Settings:
     quiet: bool
     write: bool
     """Whether scores are exported to file tags."""
+    declared: bool
+    """Whether a strong declaration in a file decides its verdict."""
+    keep_signed: bool
+    """Whether files that carry a C2PA manifest are kept free of the plugin's tags."""
     providers: tuple[str, ...]
     """onnxruntime's execution providers, in order of preference."""
     model_folders: tuple[Path, ...]
@@ -105,6 +111,8 @@ def read_settings(
         force=_flag(config, "force"),
         quiet=_flag(config, "quiet"),
         write=_flag(config, "write"),
+        declared=_flag(config, "declared"),
+        keep_signed=_flag(config, "keep_signed"),
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",

@@ -56,6 +56,8 @@ class Judge:
     model: str
     """The model's label."""
     thresholds: Thresholds
+    follows_declarations: bool = True
+    """Whether a strong declaration in the file comes before the score."""
 
 
 def in_force(user: Configured, saved: Thresholds | None, card: Thresholds) -> InForce:

@@ -21,7 +21,7 @@ from beetsplug.artifactnet.errors import AudioError, MissingFileError, Truncated
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.provenance import read_claims
 from tests.programs.fuzz import OK, Verdict, Worker, mend_ogg
 from tests.support.audio_files import Samples, encode, music
 from tests.support.odd_audio import (
@@ -32,6 +32,7 @@ from tests.support.odd_audio import (
     write_with_sndfile,
 )
 from tests.support.onnx_models import load_model, write_model
+from tests.support.tagged_files import SUNO_COMMENT
 
 HOLE_BYTES = 6 << 30
 """Takes no room on a disk, and more than a decoder should read."""
@@ -165,12 +166,12 @@ def test_names(name: bytes, container: str, song: Song, score: Score, tmp_path: 
         pytest.skip("the file system does not take this name")
     if container == "mp3":
         tags = id3.ID3()
-        tags.add(id3.COMM(encoding=3, lang="eng", desc="", text="made with suno"))
+        tags.add(id3.COMM(encoding=3, lang="eng", desc="", text=SUNO_COMMENT))
         tags.save(path)
     result = score(path)
     assert result.outcome is Outcome.SCORED
     assert path == result.path
-    assert result.provenance == ("suno" if container == "mp3" else "")
+    assert result.provenance == ("suno:comment" if container == "mp3" else "")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
@@ -346,11 +347,11 @@ def test_tags_of_50_mb(song: Song, score: Score, worker: Worker, tmp_path: Path)
     tags = id3.ID3()
     cover = b"\xff\xd8\xff\xe0" + bytes(50 << 20)
     tags.add(id3.APIC(encoding=3, mime="image/jpeg", type=3, desc="cover", data=cover))
-    tags.add(id3.COMM(encoding=3, lang="eng", desc="", text="made with suno"))
+    tags.add(id3.COMM(encoding=3, lang="eng", desc="", text=SUNO_COMMENT))
     tags.save(path)
     result = score(path)
     assert result.score == score(song("mp3")).score
-    assert result.provenance == "suno"
+    assert result.provenance == "suno:comment"
     verdict = worker.check(path)
     assert verdict.kind == OK
     # The tag reader holds the tag, and a copy of the cover in it.
@@ -367,7 +368,7 @@ def test_tag_of_4_gb(song: Song, worker: Worker, tmp_path: Path) -> None:
     )
     with path.open("ab") as file:
         file.write(footer + (1).to_bytes(4, "little") + bytes(12))
-    assert read_provenance(path) == ""
+    assert read_claims(path) == ()
     assert worker.check(path).peak_mb < MEMORY_MB
 
 

@@ -26,6 +26,7 @@ from tests.support.beets_library import (
     write_track,
 )
 from tests.support.onnx_models import SAMPLE_RATE, write_model
+from tests.support.tagged_files import SUNO_COMMENT
 
 SUMMARY = re.compile(
     r"(\d+) scored, (\d+) skipped, (\d+) flagged as ai, (\d+) unsure, (\d+) failed, "
@@ -398,14 +399,15 @@ class TestBadInput(ArtifactNetHelper):
         assert self.rows(item).keys() == SCORE_FIELDS
 
     def test_a_suno_comment_is_provenance(self) -> None:
-        """What a file says of itself is stored, and has no part in the score."""
-        path = write_track(self.lib_path / "x.flac", "real", comments="made with suno; id=1")
+        """What a file says of itself decides the verdict, and has no part in the score."""
+        path = write_track(self.lib_path / "x.flac", "real", comments=SUNO_COMMENT)
         self.add_file(path, title="Song")
 
         self.run_command("artifactnet")
 
         item = self.get("Song")
-        assert (item.ai_provenance, item.ai_verdict) == ("suno", "real")
+        assert (item.ai_provenance, item.ai_verdict) == ("suno:comment", "ai")
+        assert item.ai_score == pytest.approx(SCORES["real"], abs=ROUNDING)
 
 
 class TestQueries(ArtifactNetHelper):

@@ -33,6 +33,7 @@ from beetsplug.artifactnet.results import (
     TrackResult,
     TrackScore,
     Verdict,
+    parse_claims,
 )
 from tests.support.beets_library import SCORE_FIELDS, ArtifactNetHelper
 
@@ -51,7 +52,7 @@ def scored(
     segments = tuple(SegmentScore(4.0 * n, p) for n, p in enumerate(probabilities))
     middle = sorted(probabilities)[len(probabilities) // 2]
     score = TrackScore(middle, segments, 4.0 * len(segments), model)
-    return TrackResult(Path("x.flac"), Outcome.SCORED, score, provenance=provenance)
+    return TrackResult(Path("x.flac"), Outcome.SCORED, score, claims=parse_claims(provenance))
 
 
 def failed(outcome: Outcome) -> TrackResult:
@@ -95,13 +96,13 @@ class TestApplyResult(ArtifactNetHelper):
         item = self.add_track("Song")
         probabilities: Any = np.array([0.25, 0.5, 0.75], np.float32)
 
-        store_result(item, scored(*probabilities, provenance="suno"), JUDGE)
+        store_result(item, scored(*probabilities, provenance="mureka:aigc-2"), JUDGE)
 
         rows = self.rows(item)
         assert {kind for kind, _ in rows.values()} <= {"text", "integer", "real"}
         assert float(str(rows["ai_score"][1])) == 0.5
         assert int(str(rows["ai_segments"][1])) == 3
-        assert rows["ai_provenance"] == ("text", "suno")
+        assert rows["ai_provenance"] == ("text", "mureka:aigc-2")
 
     @pytest.mark.parametrize("outcome", FAILURES)
     def test_a_failure_leaves_one_field(self, outcome: Outcome) -> None:
@@ -116,11 +117,11 @@ class TestApplyResult(ArtifactNetHelper):
     def test_a_failure_removes_an_older_score(self, outcome: Outcome) -> None:
         """A score of audio that is no longer there does not stay."""
         item = self.add_track("Song")
-        store_result(item, scored(0.9, provenance="suno"), JUDGE)
+        store_result(item, scored(0.9, provenance="mureka:aigc-2"), JUDGE)
 
         store_result(item, failed(outcome), JUDGE)
 
-        assert self.rows(item).keys() == {"ai_error"}
+        assert self.rows(item).keys() == {"ai_error", "ai_provenance"}
 
     def test_a_missing_file_keeps_its_score(self) -> None:
         """Where the file is merely away, the score stays beside the error."""
@@ -142,16 +143,15 @@ class TestApplyResult(ArtifactNetHelper):
 
         assert self.rows(item).keys() == SCORE_FIELDS
 
-    def test_provenance_follows_the_file(self) -> None:
-        """A file's own claim is stored beside the score, also of a failure, and removed."""
+    def test_what_was_read_first_is_kept(self) -> None:
+        """Claims stay when the file says nothing more, and new ones come behind them."""
         item = self.add_track("Song")
-        store_result(item, scored(0.1, provenance="c2pa,suno"), JUDGE)
-        claimed = (item.ai_provenance, item.ai_verdict)
+        store_result(item, scored(0.1, provenance="google:c2pa"), JUDGE)
 
         store_result(item, scored(0.1), JUDGE)
+        store_result(item, scored(0.1, provenance="udio:artist,google:c2pa"), JUDGE)
 
-        assert claimed == ("c2pa,suno", "real")
-        assert "ai_provenance" not in self.rows(item)
+        assert self.get("Song").ai_provenance == "google:c2pa,udio:artist"
 
 
 class TestState(ArtifactNetHelper):
@@ -277,7 +277,7 @@ class TestVerdict(ArtifactNetHelper):
         item = self.item_with(failed(Outcome.SILENT), "ai")
         item.store()
 
-        assert self.rows(item).keys() == {"ai_error", "ai_override", "ai_verdict"}
+        assert self.rows(item).keys() == {"ai_error", "ai_override", "ai_reason", "ai_verdict"}
         assert item.ai_verdict == "ai"
 
     def test_without_the_override_the_score_decides_again(self) -> None:

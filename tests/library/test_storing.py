@@ -164,4 +164,4 @@ class TestStoring(ArtifactNetHelper):
         with library.writing(self.lib):
             item["ai_verdict"] = "ai"
             item.store()
-        assert set(self.rows(item)) == {"ai_verdict"}
+        assert set(self.rows(item)) == {"ai_reason", "ai_verdict"}

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import FileError
-from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import segment_starts
 
 LIMIT_S = 10.0
@@ -292,7 +292,7 @@ def decode(path: Path) -> None:
     Raises:
         FileError: It is not whole audio.
     """
-    read_provenance(path)
+    read_claims(path)
     for sample_rate in _RATES_HZ:
         with open_audio(path) as reader:
             length = round(_SPAN_S * sample_rate)

@@ -47,6 +47,7 @@ ROUNDING = 1e-3
 SCORE_FIELDS = {
     "ai_score",
     "ai_verdict",
+    "ai_reason",
     "ai_share",
     "ai_segments",
     "ai_timeline",

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-WITHOUT_TORCH = """\
-import runpy, sys
-
-class NoTorch:
-    def find_spec(self, name, *_):
-        if name == "torch":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, NoTorch())
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
+from tests.support.missing_packages import WITHOUT_TORCH
 
 
-@pytest.mark.parametrize(
-    "program", ["training", "training.ablate", "training.ablate_networks", "training.demo"]
-)
+@pytest.mark.parametrize("program", ["training", "training.report.demo"])
 def test_a_missing_package_is_one_line_that_names_the_extra(program: str) -> None:
     """Without torch a program ends with status 1 and says what to install."""
     done = subprocess.run(
@@ -35,3 +24,15 @@ def test_a_missing_package_is_one_line_that_names_the_extra(program: str) -> Non
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: the package ")
     assert line.endswith("is missing: pip install 'beets-artifactnet[train]'")
+
+
+def test_onnxruntime_is_imported_with_its_telemetry_off() -> None:
+    """It reads the variable once."""
+    code = (
+        "import os, beetsplug.artifactnet.training; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    kept = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept
+    )
+    assert done.stdout == "1\n"

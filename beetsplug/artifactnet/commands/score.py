@@ -13,6 +13,7 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.declarations import manifest_line, read_declarations
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
@@ -22,7 +23,7 @@ from beetsplug.artifactnet.commands.terminal import (
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
-from beetsplug.artifactnet.library import Field, State
+from beetsplug.artifactnet.library import Field, Reason, State
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Options(Protocol):
     quiet: bool
     threads: int | None
     write: bool | None
+    declared_only: bool
+    forget_provenance: bool
 
 
 def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
@@ -59,6 +62,8 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         (None, "--retry-failed", "try again what could not be scored"),
         ("-p", "--pretend", "list what would be scored, and score nothing"),
         ("-q", "--quiet", "print the summary alone"),
+        (None, "--declared-only", "read what files say of themselves, and decode nothing"),
+        (None, "--forget-provenance", "forget what files said, and read it anew"),
     )
     for short, long, text in flags:
         names = [name for name in (short, long) if name]
@@ -79,10 +84,21 @@ def artifactnet_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
 
     @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
-        _Run(plugin, lib, opts).run(args)
+        if opts.forget_provenance and not args:
+            raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
+        if opts.declared_only or opts.forget_provenance:
+            read_declarations(plugin, lib, opts, _matching(lib, opts, args))
+        else:
+            _Run(plugin, lib, opts).run(args)
 
     command.func = run
     return command
+
+
+def _matching(lib: Library, opts: Options, args: list[str]) -> Iterable[Item]:
+    if not opts.album:
+        return lib.items(args)
+    return (item for album in lib.albums(args) for item in album.items())
 
 
 @dataclass
@@ -142,18 +158,13 @@ class _Run:
         self.write = self.settings.write if opts.write is None else opts.write
 
     def run(self, args: list[str]) -> None:
-        plan = library.patiently(lambda: self.plan(self.items(args)))
+        plan = library.patiently(lambda: self.plan(_matching(self.lib, self.opts, args)))
         if self.opts.pretend:
             self.pretend(plan)
         elif plan.due:
             self.score(plan)
         else:
             ui.print_(_nothing_to_do(plan))
-
-    def items(self, args: list[str]) -> Iterable[Item]:
-        if not self.opts.album:
-            return self.lib.items(args)
-        return (item for album in self.lib.albums(args) for item in album.items())
 
     def plan(self, items: Iterable[Item]) -> _Plan:
         """Tell the items apart; bring verdicts in line with changed thresholds."""
@@ -232,7 +243,7 @@ class _Run:
             # It was removed from the library while its file was being scored.
             return
         library.store_result(item, result, self.engine.judge)
-        if self.write and result.outcome is Outcome.SCORED and item.try_write():
+        if self.write and result.outcome is Outcome.SCORED and self.write_tags(item):
             library.store(item)
         verdict = library.own(item, Field.VERDICT)
         tally.count(result, verdict)
@@ -242,7 +253,15 @@ class _Run:
         elif verdict != Verdict.REAL.value and not self.quiet:
             progress.clear()
             score = library.own(item, Field.SCORE)
-            ui.print_(f"{verdict!s:<6} {score:.4f}  {printable(format(item))}")
+            ui.print_(f"{verdict!s:<6} {score:.4f}  {printable(format(item))}{_reason(item)}")
+
+    def write_tags(self, item: Item) -> bool:
+        """Write an item's tags; leave a file alone that its signature would suffer from."""
+        path = library.item_path(item)
+        if self.settings.keep_signed and library.carries_manifest(item, path):
+            self.log.warning("{}", manifest_line(path, keeps=True))
+            return False
+        return bool(item.try_write())
 
 
 def _summary(tally: _Tally, plan: _Plan) -> str:
@@ -251,6 +270,12 @@ def _summary(tally: _Tally, plan: _Plan) -> str:
         f"{tally.n_ai} flagged as ai, {tally.n_unsure} unsure, "
         f"{tally.n_failed} failed, {tally.per_minute():.0f} songs per minute" + _hints(plan)
     )
+
+
+def _reason(item: Item) -> str:
+    if library.own(item, Field.REASON) != Reason.DECLARED.value:
+        return ""
+    return printable(f"  (declared by {library.own(item, Field.PROVENANCE)})")
 
 
 def _nothing_to_do(plan: _Plan) -> str:

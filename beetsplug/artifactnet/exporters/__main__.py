@@ -1,4 +1,4 @@
-"""``python -m beetsplug.artifactnet.exporters``: export a peer."""
+"""``python -m beetsplug.artifactnet.exporters``: export a detector."""
 
 import sys
 
@@ -11,6 +11,6 @@ if __name__ == "__main__":
         program.main()
     except ImportError as error:
         package = error.name or str(error)
-        sys.exit(f"error: {MissingPackageError(package, 'beets-artifactnet[peers]')}")
+        sys.exit(f"error: {MissingPackageError(package, 'beets-artifactnet[exporters]')}")
     except ArtifactNetError as error:
         sys.exit(f"error: {error}")

@@ -1,14 +1,14 @@
 """CLAM (arXiv 2512.00621): two pre-trained encoders and a head that joins them, as ONNX.
 
-MERT hears the track at 24 kHz and stands for the instruments, wav2vec 2.0 at 16 kHz and
+MERT takes the track at 24 kHz and stands for the instruments, wav2vec 2.0 at 16 kHz and
 stands for the voice; a learnt cross-aggregation lets each stream's embedding take in the
 other's, and a classifier reads both.
 
 What is certain is the encoders: HuBERT base and wav2vec 2.0 base, 188.7 M parameters of
 the 194 M that are reported. ``transformers``' own classes hold them; no code is fetched.
-The head's inner sizes are not part of the paper's description, and neither are the
-authors' weights published, so the head here is a reading of that description, with as
-many parameters as are left. Weights of another head do not fit and are refused by name.
+The paper does not give the head's inner sizes, and the authors' weights are not published.
+The head here is a reading of that description, with as many parameters as are left. Weights
+of another head do not fit and are refused by name.
 
 A state dict for it has three prefixes. With the public encoders, and a head trained on
 their embeddings::
@@ -41,7 +41,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from beetsplug.artifactnet.exporters.exporter import Peer, PeerInput
+from beetsplug.artifactnet.exporters.exporter import NetworkInput, PublishedDetector
 
 MUSIC_RATE, VOICE_RATE = 24_000, 16_000
 """Hz, of MERT and of wav2vec 2.0."""
@@ -155,11 +155,11 @@ def fuse_weight_norm(network: nn.Module) -> None:
         nn.utils.parametrize.remove_parametrizations(convolution, "weight")
 
 
-def peer(duration_s: int = DURATION_S, n_layers: int = N_LAYERS) -> Peer:
+def detector(duration_s: int = DURATION_S, n_layers: int = N_LAYERS) -> PublishedDetector:
     """Return a randomly initialised CLAM and its card.
 
     Args:
-        duration_s: Length of a call; the published system hears 90 s.
+        duration_s: Length of a call; the published system takes 90 s.
         n_layers: Transformer layers of each encoder; the published ones have 12.
     """
     card = {
@@ -190,10 +190,10 @@ def peer(duration_s: int = DURATION_S, n_layers: int = N_LAYERS) -> Peer:
         },
     }
     inputs = (
-        PeerInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
-        PeerInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
+        NetworkInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
+        NetworkInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
     )
-    return Peer(
+    return PublishedDetector(
         Clam(n_layers),
         inputs,
         card,

@@ -1,4 +1,4 @@
-"""From a peer's network to a model folder: weights in, ONNX and card out."""
+"""From a detector's network to a model folder: weights in, ONNX and card out."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _N_NAMES = 3
 
 
 @dataclass(frozen=True)
-class PeerInput:
-    """One waveform that a network hears."""
+class NetworkInput:
+    """One waveform that a network takes."""
 
     name: str
     sample_rate: int
@@ -41,12 +41,12 @@ class PeerInput:
 
 
 @dataclass(frozen=True)
-class Peer:
+class PublishedDetector:
     """A network, how it is fed, and what its card says beyond that."""
 
     network: nn.Module
     """Takes a float32 (batch, segment_samples) per input; gives logits (batch,)."""
-    inputs: tuple[PeerInput, ...]
+    inputs: tuple[NetworkInput, ...]
     card: Mapping[str, Any]
     published_name: Callable[[str], str] = str
     """Name of a tensor here -> its name in the published state dict."""
@@ -72,23 +72,23 @@ class Exported:
     """Largest difference between a logit of PyTorch and of ONNX."""
 
 
-def disclaimed(peer: Peer) -> Peer:
-    """Return the peer with a card that says that it was never trained."""
+def disclaimed(detector: PublishedDetector) -> PublishedDetector:
+    """Return the detector with a card that says that it was never trained."""
     card = {
-        **peer.card,
-        "model_id": f"{peer.card['model_id']}-untrained",
+        **detector.card,
+        "model_id": f"{detector.card['model_id']}-untrained",
         "licence": "MIT",
         "notice": "randomly initialised: its scores mean nothing",
         "error_rates": {},
     }
-    return replace(peer, card=card)
+    return replace(detector, card=card)
 
 
-def load_weights(peer: Peer, path: Path) -> None:
-    """Fill the peer's network from a state dict; every name and shape must fit.
+def load_weights(detector: PublishedDetector, path: Path) -> None:
+    """Fill the detector's network from a state dict; every name and shape must fit.
 
     Args:
-        peer: Its network is changed.
+        detector: Its network is changed.
         path: Written by ``torch.save`` or safetensors.
 
     Raises:
@@ -96,15 +96,15 @@ def load_weights(peer: Peer, path: Path) -> None:
     """
     found = read_state(path)
     expected = {
-        peer.published_name(name): (name, tensor)
-        for name, tensor in peer.network.state_dict().items()
+        detector.published_name(name): (name, tensor)
+        for name, tensor in detector.network.state_dict().items()
     }
     shapes = {name: tensor.shape for name, (_, tensor) in expected.items()}
     misfit = describe_misfit(shapes, {name: tensor.shape for name, tensor in found.items()})
     if misfit:
-        raise ModelError(f"{path} does not fit {peer.card['model_id']}: {misfit}")
+        raise ModelError(f"{path} does not fit {detector.card['model_id']}: {misfit}")
     own = {name: found[published] for published, (name, _) in expected.items()}
-    peer.network.load_state_dict(own, strict=True)
+    detector.network.load_state_dict(own, strict=True)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -167,13 +167,13 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join([*names[:_N_NAMES], *more])
 
 
-def export_peer(peer: Peer, folder: Path) -> Exported:
+def export_detector(detector: PublishedDetector, folder: Path) -> Exported:
     """Write ``model.onnx``, its external data if any, and ``card.json``.
 
     Nothing is left in the folder unless the graph gives what PyTorch gives.
 
     Args:
-        peer: With its weights in.
+        detector: With its weights in.
         folder: Made where it is missing; a model in it is replaced.
 
     Raises:
@@ -183,7 +183,7 @@ def export_peer(peer: Peer, folder: Path) -> Exported:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = _export(peer, Path(work))
+            made = _export(detector, Path(work))
             for path in Path(work).iterdir():
                 path.replace(folder / path.name)
     except OSError as error:
@@ -191,28 +191,28 @@ def export_peer(peer: Peer, folder: Path) -> Exported:
     return replace(made, graph=folder / GRAPH)
 
 
-def _export(peer: Peer, folder: Path) -> Exported:
-    network = peer.network.eval()
+def _export(detector: PublishedDetector, folder: Path) -> Exported:
+    network = detector.network.eval()
     n_parameters = sum(tensor.numel() for tensor in network.parameters())
-    peer.prepare(network)
+    detector.prepare(network)
     card = {
-        **peer.card,
+        **detector.card,
         "inputs": [
             {
-                "name": heard.name,
-                "sample_rate": heard.sample_rate,
-                "segment_samples": heard.segment_samples,
+                "name": one.name,
+                "sample_rate": one.sample_rate,
+                "segment_samples": one.segment_samples,
             }
-            for heard in peer.inputs
+            for one in detector.inputs
         ],
         "output": {"name": _OUTPUT, "kind": "logit"},
     }
     graph = folder / GRAPH
-    _write_graph(peer, graph, card)
-    paths = [graph, *([folder / DATA] if peer.has_external_data else [])]
+    _write_graph(detector, graph, card)
+    paths = [graph, *([folder / DATA] if detector.has_external_data else [])]
     card["files"] = {path.name: sha256_of(path) for path in paths}
     (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    difference, seconds = _compare(peer, graph)
+    difference, seconds = _compare(detector, graph)
     if not difference <= TOLERANCE:
         raise ModelError(
             f"{card['model_id']}: ONNX and PyTorch differ by {difference:.1e}, "
@@ -222,18 +222,20 @@ def _export(peer: Peer, folder: Path) -> Exported:
     return Exported(graph, n_parameters, size_bytes, seconds, difference)
 
 
-def _write_graph(peer: Peer, path: Path, card: Mapping[str, Any]) -> None:
+def _write_graph(detector: PublishedDetector, path: Path, card: Mapping[str, Any]) -> None:
     import onnx
 
-    names = [heard.name for heard in peer.inputs]
-    free = {name: {0: "batch"} for name in [*names, _OUTPUT]} if peer.has_free_batch else None
+    names = [one.name for one in detector.inputs]
+    free = (
+        {name: {0: "batch"} for name in [*names, _OUTPUT]} if detector.has_free_batch else None
+    )
     # Without no_grad, tracing keeps what every layer would need for its gradient.
     with torch.no_grad(), warnings.catch_warnings():
         # It tells of every constant that it leaves unfolded.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            peer.network,
-            tuple(torch.zeros(1, heard.segment_samples) for heard in peer.inputs),
+            detector.network,
+            tuple(torch.zeros(1, one.segment_samples) for one in detector.inputs),
             str(path),
             input_names=names,
             output_names=[_OUTPUT],
@@ -246,35 +248,35 @@ def _write_graph(peer: Peer, path: Path, card: Mapping[str, Any]) -> None:
     onnx.save(
         graph,
         str(path),
-        save_as_external_data=peer.has_external_data,
+        save_as_external_data=detector.has_external_data,
         all_tensors_to_one_file=True,
         location=DATA,
     )
     onnx.checker.check_model(str(path))
 
 
-def _compare(peer: Peer, graph: Path) -> tuple[float, float]:
+def _compare(detector: PublishedDetector, graph: Path) -> tuple[float, float]:
     """Return the largest difference of the logits of one signal, and ONNX' seconds."""
     import onnxruntime
 
-    heard = {one.name: _filled(one)[None] for one in peer.inputs}
+    audio = {one.name: _filled(one)[None] for one in detector.inputs}
     with torch.no_grad():
-        expected = peer.network(*map(torch.from_numpy, heard.values())).numpy()
+        expected = detector.network(*map(torch.from_numpy, audio.values())).numpy()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         str(graph), options, providers=["CPUExecutionProvider"]
     )
     began = time.perf_counter()
-    (found,) = session.run([_OUTPUT], heard)
+    (found,) = session.run([_OUTPUT], audio)
     seconds = time.perf_counter() - began
     return float(np.abs(found - expected).max()), seconds
 
 
-def _filled(heard: PeerInput) -> NDArray[np.float32]:
+def _filled(spec: NetworkInput) -> NDArray[np.float32]:
     """Return chords, then the zeros that fill a track which is too short."""
-    audio = chords(heard.sample_rate, heard.segment_samples)
-    audio[heard.segment_samples * 2 // 3 :] = 0
+    audio = chords(spec.sample_rate, spec.segment_samples)
+    audio[spec.segment_samples * 2 // 3 :] = 0
     return audio
 
 

@@ -9,32 +9,32 @@ from pathlib import Path
 import torch
 
 from beetsplug.artifactnet.exporters.exporter import (
-    Peer,
+    PublishedDetector,
     disclaimed,
-    export_peer,
+    export_detector,
     load_weights,
 )
 
 
-def _alpha_120s() -> Peer:
+def _alpha_120s() -> PublishedDetector:
     from beetsplug.artifactnet.exporters import spectttra
 
-    return spectttra.peer(spectttra.ALPHA_120S)
+    return spectttra.detector(spectttra.ALPHA_120S)
 
 
-def _beta_5s() -> Peer:
+def _beta_5s() -> PublishedDetector:
     from beetsplug.artifactnet.exporters import spectttra
 
-    return spectttra.peer(spectttra.BETA_5S)
+    return spectttra.detector(spectttra.BETA_5S)
 
 
-def _clam() -> Peer:
+def _clam() -> PublishedDetector:
     from beetsplug.artifactnet.exporters import clam
 
-    return clam.peer()
+    return clam.detector()
 
 
-PEERS: Mapping[str, Callable[[], Peer]] = {
+DETECTORS: Mapping[str, Callable[[], PublishedDetector]] = {
     "spectttra-alpha-120s": _alpha_120s,
     "spectttra-beta-5s": _beta_5s,
     "clam": _clam,
@@ -43,21 +43,21 @@ PEERS: Mapping[str, Callable[[], Peer]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export one peer and print what came out.
+    """Export one detector and print what came out.
 
     Raises:
         ModelError: The weights cannot be read or do not fit, or ONNX and PyTorch differ.
         ConfigError: The folder cannot be written to.
-        ImportError: A package of the ``peers`` extra is missing.
+        ImportError: A package of the ``exporters`` extra is missing.
     """
     options = _parser().parse_args(arguments)
     torch.manual_seed(0)
-    peer = PEERS[options.peer]()
+    detector = DETECTORS[options.detector]()
     if options.random_weights:
-        peer = disclaimed(peer)
+        detector = disclaimed(detector)
     else:
-        load_weights(peer, options.weights)
-    made = export_peer(peer, options.out)
+        load_weights(detector, options.weights)
+    made = export_detector(detector, options.out)
     print(  # noqa: T201
         f"{made.graph}: {made.n_parameters / 1e6:.1f} M parameters, "
         f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.2f} s a call on one thread, "
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m beetsplug.artifactnet.exporters",
         description="Turn a published detector's PyTorch weights into an ONNX model.",
     )
-    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("detector", choices=DETECTORS)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--weights", type=Path, metavar="FILE", help="a state dict: .bin, .pt or .safetensors"

@@ -2,7 +2,7 @@
 
 A log-mel spectrogram is cut twice, into clips of time and into clips of frequency; each
 clip becomes a token, and a transformer reads both kinds side by side. Cutting the two
-axes apart keeps the tokens few, so that it can hear two minutes at once.
+axes apart keeps the tokens few, so that two minutes fit into one call.
 
 Sizes and tensor names are the published ones (MIT), so that the authors'
 ``pytorch_model.bin`` loads as it is.
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.exporters.exporter import Peer, PeerInput
+from beetsplug.artifactnet.exporters.exporter import NetworkInput, PublishedDetector
 
 SAMPLE_RATE = 16_000
 """Hz."""
@@ -48,7 +48,7 @@ _PUBLISHED_NAMES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """What tells one published SpecTTTra from another."""
+    """The sizes in which one published SpecTTTra differs from another."""
 
     model_id: str
     duration_s: int
@@ -234,9 +234,10 @@ def published_name(name: str) -> str:
     return name
 
 
-def peer(variant: Variant) -> Peer:
+def detector(variant: Variant) -> PublishedDetector:
     """Return a randomly initialised SpecTTTra and its card."""
-    crop = {"crop": "centre", "max_segments": 1} if variant is ALPHA_120S else {"crop": "even"}
+    is_alpha = variant.model_id == ALPHA_120S.model_id
+    crop = {"crop": "centre", "max_segments": 1} if is_alpha else {"crop": "even"}
     card = {
         "model_id": variant.model_id,
         "version": "1",
@@ -253,5 +254,5 @@ def peer(variant: Variant) -> Peer:
         "thresholds": {"ai": 0.5, "unsure": 0.5},
         "error_rates": _ERROR_RATES[variant.model_id],
     }
-    heard = PeerInput("audio", SAMPLE_RATE, variant.segment_samples)
-    return Peer(SpecTTTra(variant), (heard,), card, published_name)
+    waveform = NetworkInput("audio", SAMPLE_RATE, variant.segment_samples)
+    return PublishedDetector(SpecTTTra(variant), (waveform,), card, published_name)

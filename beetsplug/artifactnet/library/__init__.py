@@ -20,7 +20,17 @@ from beetsplug.artifactnet.library.storing import (
     update_album_of,
     writing,
 )
-from beetsplug.artifactnet.library.verdicts import apply_result, override, redecide
+from beetsplug.artifactnet.library.verdicts import (
+    Reason,
+    add_claims,
+    apply_result,
+    carries_manifest,
+    claims,
+    forget_claims,
+    is_declared,
+    override,
+    redecide,
+)
 from beetsplug.artifactnet.thresholds import Judge
 
 __all__ = [
@@ -28,10 +38,16 @@ __all__ = [
     "ITEM_TYPES",
     "Field",
     "Judge",
+    "Reason",
     "State",
+    "add_claims",
     "apply_result",
+    "carries_manifest",
+    "claims",
     "file_stamp",
+    "forget_claims",
     "format_timeline",
+    "is_declared",
     "item_path",
     "override",
     "own",

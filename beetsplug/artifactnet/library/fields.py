@@ -31,11 +31,21 @@ class Field:
     ERROR = "ai_error"
     OVERRIDE = "ai_override"
     PROVENANCE = "ai_provenance"
+    DECLARED = "ai_declared"
+    REASON = "ai_reason"
     ALBUM_SCORE = "ai_album_score"
     ALBUM_FLAGGED = "ai_album_flagged"
 
     OF_A_SCORE: ClassVar = (SCORE, VERDICT, SHARE, SEGMENTS, TIMELINE, MODEL, SCORED, FILE)
     """What a score consists of; all present or all absent, the verdict aside."""
+
+
+class Yes(types.Boolean):
+    """A flag that is there and ``yes``, or absent."""
+
+    def format(self, value: bool) -> str:
+        """Return ``yes`` for a flag that is set."""
+        return "yes" if value else ""
 
 
 ITEM_TYPES: dict[str, types.Type] = {
@@ -50,6 +60,8 @@ ITEM_TYPES: dict[str, types.Type] = {
     Field.ERROR: types.STRING,
     Field.OVERRIDE: types.STRING,
     Field.PROVENANCE: types.STRING,
+    Field.DECLARED: Yes(),
+    Field.REASON: types.STRING,
 }
 ALBUM_TYPES: dict[str, types.Type] = {
     Field.ALBUM_SCORE: types.Float(4),

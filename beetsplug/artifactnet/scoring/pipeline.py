@@ -27,9 +27,9 @@ from beetsplug.artifactnet.errors import (
     TooShortError,
 )
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
+from beetsplug.artifactnet.results import Claim, Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
-from beetsplug.artifactnet.scoring.provenance import read_provenance
+from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_song, score_track
 from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
@@ -113,13 +113,13 @@ def score_file_by_each(
         ModelError: A model itself is broken.
         OSError, MemoryError: The machine is in trouble.
     """
-    provenance = read_provenance(path)
+    claims = read_claims(path)
     try:
         segments, duration_s = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
-        return (_failed(path, error, provenance),) * len(detectors)
+        return (_failed(path, error, claims),) * len(detectors)
     except ArtifactNetError:
         raise
     except Exception as error:
@@ -127,9 +127,9 @@ def score_file_by_each(
         if trouble_of(error) is not None:
             raise
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
-        return (_failed(path, AudioError(detail), provenance),) * len(detectors)
+        return (_failed(path, AudioError(detail), claims),) * len(detectors)
     return tuple(
-        _aggregated(path, detector.card, found, duration_s, provenance)
+        _aggregated(path, detector.card, found, duration_s, claims)
         for detector, found in zip(detectors, segments, strict=True)
     )
 
@@ -152,18 +152,22 @@ def _score_segments(
 
 
 def _aggregated(
-    path: Path, card: ModelCard, segments: _Segments, duration_s: float, provenance: str
+    path: Path,
+    card: ModelCard,
+    segments: _Segments,
+    duration_s: float,
+    claims: tuple[Claim, ...],
 ) -> TrackResult:
     try:
         score = segments.score(card, duration_s)
     except ModelOutputError as error:
-        return _failed(path, error, provenance)
-    return TrackResult(path, Outcome.SCORED, score, provenance=provenance)
+        return _failed(path, error, claims)
+    return TrackResult(path, Outcome.SCORED, score, claims=claims)
 
 
-def _failed(path: Path, error: FileError, provenance: str) -> TrackResult:
+def _failed(path: Path, error: FileError, claims: tuple[Claim, ...]) -> TrackResult:
     outcome = next(o for kind, o in _OUTCOMES if isinstance(error, kind))
-    return TrackResult(path, outcome, detail=str(error), provenance=provenance)
+    return TrackResult(path, outcome, detail=str(error), claims=claims)
 
 
 def score_files(  # noqa: PLR0913 - options with defaults

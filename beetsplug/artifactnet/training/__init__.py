@@ -1,4 +1,4 @@
-"""How the bundled model is made: the only part of the package that uses torch.
+"""How the bundled model is made. Needs the repository: it is not part of the wheel.
 
 ``python -m beetsplug.artifactnet.training --corpus DIR --work DIR`` runs every step
 from the audio to the model folder; each step is kept in the work folder and not
@@ -7,9 +7,13 @@ repeated.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# onnxruntime reads it once, when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from beetsplug.artifactnet.errors import MissingPackageError
 

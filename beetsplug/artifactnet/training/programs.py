@@ -9,8 +9,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from beetsplug.artifactnet.training import debian
-from beetsplug.artifactnet.training.dataset import Dataset, build_dataset
+from beetsplug.artifactnet.training.data import debian
+from beetsplug.artifactnet.training.data.dataset import Dataset, build_dataset
 
 FOLD_MODEL = "model"
 """Folder, in a fold's own, of its exported model."""

@@ -19,22 +19,22 @@ import torch
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.store import BUNDLED_MODELS, DEFAULT_MODEL
-from beetsplug.artifactnet.training import corpus, debian, evaluate, tables
-from beetsplug.artifactnet.training.calibration import AGGREGATION, Calibrated, calibrate
-from beetsplug.artifactnet.training.corpus import Clip, Split
-from beetsplug.artifactnet.training.dataset import Dataset, build_dataset, write_manifest
-from beetsplug.artifactnet.training.export import Scaled, export_model
-from beetsplug.artifactnet.training.folds import (
-    CONFIG,
+from beetsplug.artifactnet.training.choices import AGGREGATION, TrainConfig, branches_as_dicts
+from beetsplug.artifactnet.training.data import corpus, debian
+from beetsplug.artifactnet.training.data.corpus import Clip, Split
+from beetsplug.artifactnet.training.data.dataset import Dataset, build_dataset, write_manifest
+from beetsplug.artifactnet.training.fit.calibration import Calibrated, calibrate
+from beetsplug.artifactnet.training.fit.folds import (
     Fold,
     Material,
     fold_network,
     judge_fold,
     judge_split,
 )
-from beetsplug.artifactnet.training.network import ArtifactNetwork
+from beetsplug.artifactnet.training.model.export import Scaled, export_model
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
 from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder, packages_of
-from beetsplug.artifactnet.training.train import TrainConfig
+from beetsplug.artifactnet.training.report import tables
 
 log = logging.getLogger(__name__)
 VERSION = "2.1"
@@ -61,7 +61,7 @@ def main() -> None:
     ]
     held_out = tables.held_out_report(folds)
     (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
-    (work / "held-out.md").write_text(evaluate.markdown(held_out), encoding="utf-8")
+    (work / "held-out.md").write_text(tables.markdown(held_out), encoding="utf-8")
     held, network = judge_final(material, work / "final")
     calibrated = calibrate(held, folds)
     of_families = held_out["network, as they are"]["all"]
@@ -72,7 +72,6 @@ def main() -> None:
     made = [
         tables.calibration_table(held, folds, calibrated),
         tables.reliability_table(folds, calibrated),
-        tables.branch_table(held, folds),
         tables.genre_table(folds, calibrated, debian.read_genres(listed)),
     ]
     (work / "calibration.md").write_text("\n".join(made), encoding="utf-8")
@@ -107,7 +106,7 @@ def judge_final(material: Material, folder: Path) -> tuple[Fold, ArtifactNetwork
     clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
     calibration = corpus.calibration_clips(clips)
     split = Split(tuple(_without_sources(clips, calibration)), tuple(calibration))
-    fitted = material.regressions(split.train, folder)
+    fitted = material.heads(split.train, folder)
     network = fold_network(material, split, fitted, folder)
     cache = folder / "calibration-branches.npy"
     held = judge_split(material, split, fitted, cache, lambda: network)
@@ -154,7 +153,7 @@ def _card(network: ArtifactNetwork, version: str) -> dict[str, Any]:
         "version": version,
         "licence": "MIT",
         "aggregation": AGGREGATION,
-        "network": network.config.as_dict(),
+        "network": network.config.as_dict() | {"branches": branches_as_dicts()},
     }
 
 
@@ -163,11 +162,11 @@ def export_folds(
     folds: Sequence[Fold],
     calibrated: Calibrated,
     work: Path,
-    config: TrainConfig = CONFIG,
+    config: TrainConfig | None = None,
 ) -> None:
     """Write each fold's network as a model with the thresholds of the final one.
 
-    For programs that ask what happens to files of families that a model never heard.
+    To measure a model on families that it was not trained on.
 
     Args:
         material: What they were trained on.
@@ -178,7 +177,7 @@ def export_folds(
     """
     for number, fold in enumerate(folds):
         folder = fold_folder(work, number)
-        fitted = material.regressions(fold.split.train, folder)
+        fitted = material.heads(fold.split.train, folder)
         network = fold_network(material, fold.split, fitted, folder, config)
         scaled = Scaled(network, calibrated.ai, calibrated.slope)
         card = _card(network, f"{VERSION}-fold-{number}")

@@ -1,0 +1,84 @@
+"""All that one file says of itself, with what its signature is worth: for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beetsplug.artifactnet.results import Claim
+from beetsplug.artifactnet.scoring.provenance.manifest import Manifest
+from beetsplug.artifactnet.scoring.provenance.reader import read_claims, read_manifests
+from beetsplug.artifactnet.scoring.provenance.signature import (
+    NO_SIGNATURE,
+    PHRASES,
+    Signature,
+    SignatureState,
+    check_signature,
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of itself."""
+
+    claims: tuple[Claim, ...] = ()
+    manifests: tuple[Manifest, ...] = ()
+    signature: Signature = NO_SIGNATURE
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each claim and one for the signature; none for neither.
+
+        The texts are the file's own: escape control characters before printing.
+        """
+        for claim in self.claims:
+            text = f": {claim.text}" if claim.text else ""
+            yield f"{claim.word} ({claim.strength.value}){text}"
+        if self.signature.state is not SignatureState.NO_MANIFEST:
+            yield f"signature: {self._issuer()}, {self._state()}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same for JSON: ``claims``, and ``c2pa`` where there is a manifest."""
+        values: dict[str, Any] = {
+            "claims": [
+                {"claim": c.word, "strength": c.strength.value, "text": c.text}
+                for c in self.claims
+            ]
+        }
+        if self.signature.state is not SignatureState.NO_MANIFEST:
+            values["c2pa"] = {
+                "issuer": self._issuer(),
+                "state": self.signature.state.value,
+                "detail": self.signature.detail,
+                **self._manifest(),
+            }
+        return values
+
+    def _issuer(self) -> str:
+        named = (m.issuer for m in self.manifests if m.issuer)
+        return self.signature.issuer or next(named, "") or "unknown issuer"
+
+    def _state(self) -> str:
+        detail = f" ({self.signature.detail})" if self.signature.detail else ""
+        return f"{PHRASES[self.signature.state]}{detail}"
+
+    def _manifest(self) -> dict[str, Any]:
+        if not self.manifests:
+            return {}
+        manifest = self.manifests[-1]
+        return {
+            "actions": [action.name for action in manifest.actions],
+            "source_type": manifest.source_type,
+            "generator": manifest.agent,
+        }
+
+
+def describe(path: Path, anchors: str | None = None) -> Description:
+    """Return what a file says of itself; empty for one that says nothing or is not there.
+
+    Args:
+        path: The file.
+        anchors: Certificates of signers to trust, PEM; None: nobody is.
+    """
+    return Description(read_claims(path), read_manifests(path), check_signature(path, anchors))

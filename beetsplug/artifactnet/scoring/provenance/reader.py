@@ -1,0 +1,106 @@
+"""What a file says of its own origin: all claims of one file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from beetsplug.artifactnet.results import Claim
+from beetsplug.artifactnet.scoring.provenance.containers import manifests_in_container
+from beetsplug.artifactnet.scoring.provenance.files import LARGEST_STORE_BYTES, open_bounded
+from beetsplug.artifactnet.scoring.provenance.labels import UNKNOWN, claims_in
+from beetsplug.artifactnet.scoring.provenance.manifest import Manifest, read_manifest
+from beetsplug.artifactnet.scoring.provenance.tags import manifests_in_tags, read_tags, texts
+
+log = logging.getLogger("beetsplug.artifactnet")
+
+T = TypeVar("T")
+
+
+def read_claims(path: Path) -> tuple[Claim, ...]:
+    """Return what a file says of its own origin, each claim once.
+
+    Nothing is decoded and no signature is checked. A file that says nothing, or that
+    cannot be read, claims nothing: this is extra evidence, never the reason for a failure.
+    """
+    return tuple(dict.fromkeys(_safely(_claims(path))))
+
+
+def read_many(paths: Iterable[Path]) -> list[tuple[Claim, ...] | None]:
+    """Return the claims of each file; None for one that is not there or cannot be opened."""
+    return [read_claims(path) if _opens(path) else None for path in paths]
+
+
+def read_manifests(path: Path) -> tuple[Manifest, ...]:
+    """Return what the C2PA manifests in a file say; those that cannot be read are left out."""
+    manifests = (_manifest(store) for store in _safely(_stores(path)))
+    return tuple(manifest for manifest in manifests if manifest is not None)
+
+
+def carries_manifest(path: Path) -> bool:
+    """Tell whether a file holds a C2PA manifest, readable or not."""
+    return any(True for _ in _safely(_stores(path)))
+
+
+def _opens(path: Path) -> bool:
+    try:
+        # Before anything opens it: a pipe without a writer would block for ever.
+        if not path.is_file():
+            return False
+        with open_bounded(path):
+            return True
+    except OSError:
+        return False
+
+
+def _claims(path: Path) -> Iterator[Claim]:
+    if not path.is_file():
+        return
+    with open_bounded(path) as stream:
+        for tags in read_tags(stream):
+            for pair in _safely(texts(tags)):
+                yield from _safely(claims_in([pair]))
+            for store in _safely(manifests_in_tags(tags)):
+                yield _manifest_claim(store)
+        for store in _safely(manifests_in_container(stream)):
+            yield _manifest_claim(store)
+
+
+def _stores(path: Path) -> Iterator[bytes]:
+    if not path.is_file():
+        return
+    with open_bounded(path) as stream:
+        for tags in read_tags(stream):
+            yield from _safely(manifests_in_tags(tags))
+        yield from _safely(manifests_in_container(stream))
+
+
+def _safely(parts: Iterable[T]) -> Iterator[T]:
+    """Yield the parts up to the first that cannot be read."""
+    iterator = iter(parts)
+    while True:
+        try:
+            part = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - parsers meet whatever is in the wild
+            log.debug("what a file says of itself, left out: %r", error)
+            return
+        yield part
+
+
+def _manifest(store: bytes) -> Manifest | None:
+    if len(store) > LARGEST_STORE_BYTES:
+        return None
+    try:
+        return read_manifest(store)
+    except Exception as error:  # noqa: BLE001 - what is in the wild, again
+        log.debug("manifest left out: %r", error)
+        return None
+
+
+def _manifest_claim(store: bytes) -> Claim:
+    manifest = _manifest(store)
+    return Claim(UNKNOWN, "c2pa-other") if manifest is None else manifest.claim()

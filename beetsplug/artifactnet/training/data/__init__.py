@@ -1,0 +1,1 @@
+"""The training audio: which clips there are, their crops, features, augmentation and pairs."""

@@ -1,0 +1,1 @@
+"""Regressions, training, folds and thresholds."""

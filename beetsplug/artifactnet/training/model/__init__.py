@@ -1,0 +1,1 @@
+"""The network, what its branches count for, and its export to one ONNX file."""

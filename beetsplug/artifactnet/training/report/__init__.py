@@ -1,0 +1,1 @@
+"""Tables of a trained model, and programs that measure it."""

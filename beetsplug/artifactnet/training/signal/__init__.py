@@ -1,0 +1,1 @@
+"""From samples to spectra and features; every stage has an oracle in the tests."""
