@@ -283,8 +283,9 @@ def spectra_rows(folder: Path, n_features: int, n_bins: int) -> SongRows:
     with np.load(folder / "spectra.npz") as arrays:
         stored = arrays[f"standing_{N_SEGMENTS}"]
     means = np.zeros((len(songs), n_bins), np.float32)
-    kept = n_bins - _SPECTRA_FIRST_BIN
-    means[:, _SPECTRA_FIRST_BIN:] = stored[:, :kept] * np.float32(_SPECTRA_STEP_DB)
+    stored = stored[:, : n_bins - _SPECTRA_FIRST_BIN]
+    last = _SPECTRA_FIRST_BIN + stored.shape[1]
+    means[:, _SPECTRA_FIRST_BIN:last] = stored * np.float32(_SPECTRA_STEP_DB)
     rows = tuple(_spectra_row(place, song) for place, song in enumerate(songs))
     return SongRows(
         rows, fine_lines(means), np.full((len(rows), n_features), np.nan, np.float32)

@@ -73,7 +73,7 @@ def _fill(layer: tuple[nn.Module, nn.BatchNorm2d | None], given: list[Tensor]) -
         # A product with many rows keeps the transpose of the weights.
         weight.copy_(given[0] if given[0].shape == weight.shape else given[0].T)
         if len(given) > 1:
-            module.bias.copy_(given[1])  # type: ignore[operator,union-attr]
+            module.bias.copy_(given[1])  # type: ignore[operator]
         return
     weight.copy_(given[0])
     nn.init.ones_(normalisation.weight)

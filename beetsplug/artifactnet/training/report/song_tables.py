@@ -187,7 +187,11 @@ def hard_negatives(rows: SongRows, totals: Logits, at: Thresholds) -> dict[str, 
         if row.is_hard:
             kinds.setdefault(row.source, []).append(total - _threshold(row, at))
     return {
-        kind: {"n": len(v), "ai": sum(m >= 0 for m in v), "highest margin": round(max(v), 2)}
+        kind: {
+            "n": len(v),
+            "ai": int(sum(m >= 0 for m in v)),
+            "highest margin": round(max(v), 2),
+        }
         for kind, v in sorted(kinds.items())
     }
 
