@@ -274,6 +274,8 @@ SONG_POWER_FLOOR = 1e-9 * 0.375 * N_FFT
 """1e-9 under a window of unit energy, as in the song spectra: a Hann window's is 3/8 N_FFT."""
 AUDIBLE_PEAK = 1e-3
 """-60 dBFS: a frame that stays below it holds no music and is left out of every mean."""
+SONG_CLIP_DB = 3.0
+"""A line that stands out of a song's mean by more is one of the music's: a held tone's."""
 SONG_BRANCHES = ("standing", "cnn")
 """Of the song network, in the order of its evidence."""
 CNN_LIMIT = 2.0
@@ -320,7 +322,9 @@ NEITHER_CLASS = {
 }
 """Sources that are neither human nor generated: reported apart, never trained on."""
 NEW_SOURCE_AI, NEW_SOURCE_UNSURE = 0.005, 0.05
-"""Shares of a new source's tracks that may reach ``ai`` and ``unsure``, mean over sources."""
+"""Shares of a new source's tracks that may reach ``ai`` and ``unsure``, mean over sources.
+Of music other than rendered tracker modules, a quarter of the sources here and next to none
+of a library's; their own rates are reported apart."""
 
 
 @dataclass(frozen=True)

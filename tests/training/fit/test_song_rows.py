@@ -19,6 +19,7 @@ from beetsplug.artifactnet.training.choices import (
     RESEARCH_CLIPS,
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
+    SONG_CLIP_DB,
     SONG_HOP_LENGTH,
 )
 from beetsplug.artifactnet.training.data.corpus import Clip
@@ -47,7 +48,8 @@ def _by_the_recipe(samples: NDArray[np.float32]) -> NDArray[np.float32]:
             level = 10 * np.log10(np.abs(np.fft.rfft(frame * window)) ** 2 + 1e-9)
             found.append(np.maximum(level - uniform_filter1d(level, 17, mode="nearest"), 0))
     mean = np.mean(found, axis=0)
-    return (mean - minimum_filter1d(mean, 3, mode="nearest"))[band(N_FFT)].astype(np.float32)
+    lines = np.minimum(mean - minimum_filter1d(mean, 3, mode="nearest"), SONG_CLIP_DB)
+    return lines[band(N_FFT)].astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def _song(label: str, family: str, source: str) -> dict[str, str]:
 def test_song_spectra_become_rows(tmp_path: Path) -> None:
     n_bins, first = 400, 371
     stored = np.random.default_rng(0).integers(0, 50, (2, n_bins), dtype=np.uint8)
-    np.savez(tmp_path / "spectra.npz", **{f"standing_{N_SEGMENTS}": stored})
+    np.savez(tmp_path / "spectra.npz", standing_7=stored)
     with (tmp_path / "songs.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["label", "family", "generator", "source", "seconds"])
         writer.writeheader()

@@ -162,6 +162,12 @@ def test_what_stands_out_by_chance_shrinks_with_the_number_of_segments() -> None
     assert seven < one
 
 
+def test_less_than_a_segment_needs_more(network: SongNetwork) -> None:
+    """Where half of a single segment is silent, the threshold lies higher."""
+    found = network.threshold(torch.tensor([1.0, 2.0])).numpy()
+    assert found[1] > found[0]
+
+
 def test_stages_of_a_graph_are_those_it_was_made_of(network: SongNetwork, graph: Path) -> None:
     other = _network(seed=5)
     assert largest_difference(other, graph, [_song(2)]) > 1e-5

@@ -190,7 +190,24 @@ def judge_sources_out(rows: SongRows) -> Judged:
     judged = Judged(np.full(len(folds), np.nan), np.full(len(folds), np.nan))
     for fold in range(N_SONG_FOLDS):
         _judge(rows, trained_on(rows) & (folds != fold), folds == fold, judged)
-    return judged
+    return Judged(judged.standing, with_means_of_sources(rows, judged.cnn))
+
+
+def with_means_of_sources(rows: SongRows, cnn: Logits) -> Logits:
+    """Return logits of the CNN (n,), filled where only a song's spectrum is known.
+
+    With the mean over the single segments of the same source and family, if it has any: the
+    corpus holds excerpts of most songs that there are spectra of.
+    """
+    filled, known = cnn.copy(), np.isfinite(cnn)
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row, logit in zip(rows.rows, cnn, strict=True):
+        if np.isfinite(logit) and _is_single(row):
+            groups.setdefault((row.source, row.family), []).append(min(logit, CNN_LIMIT))
+    for place in np.flatnonzero(~known):
+        group = groups.get((rows.rows[place].source, rows.rows[place].family))
+        filled[place] = np.mean(group) if group else np.nan
+    return filled
 
 
 def judge_family_out(rows: SongRows, family: str) -> Judged:
@@ -200,7 +217,7 @@ def judge_family_out(rows: SongRows, family: str) -> Judged:
     is_near = np.array([row.source in sources for row in rows.rows])
     judged = Judged(np.full(len(is_near), np.nan), np.full(len(is_near), np.nan))
     _judge(rows, trained_on(rows) & ~is_near, is_family, judged)
-    return judged
+    return Judged(judged.standing, with_means_of_sources(rows, judged.cnn))
 
 
 def _judge(
@@ -219,7 +236,7 @@ def fit_cnn_weight(rows: SongRows, judged: Judged) -> float:
     The ratio of the weights of a regression on both; 0 where the CNN speaks against itself.
     """
     kept = [row.n_segments == 1 and not row.is_neither for row in rows.rows]
-    places = np.flatnonzero(np.array(kept) & np.isfinite(judged.cnn))
+    places = np.flatnonzero(np.array(kept) & rows.has_cnn & np.isfinite(judged.cnn))
     both = np.stack(
         [judged.standing[places], np.minimum(judged.cnn[places], CNN_LIMIT)], axis=1
     )
@@ -278,13 +295,15 @@ def is_song(row: Row) -> bool:
 
 def set_thresholds(rows: SongRows, totals: Logits) -> Thresholds:
     """Return thresholds that hold for a new source, of songs and of single segments."""
-    found = []
-    for chosen in (is_song, lambda row: not is_song(row)):
-        places = human(rows, chosen)
-        found += [
-            threshold_for(rows, places, totals[places], rate)
-            for rate in (NEW_SOURCE_AI, NEW_SOURCE_UNSURE)
-        ]
+    strata = [
+        human(rows, lambda row: is_song(row) and row.kind != "module"),
+        human(rows, lambda row: not is_song(row) and row.kind != "module"),
+    ]
+    found = [
+        threshold_for(rows, places, totals[places], rate)
+        for places in strata
+        for rate in (NEW_SOURCE_AI, NEW_SOURCE_UNSURE)
+    ]
     return Thresholds(*found)
 
 

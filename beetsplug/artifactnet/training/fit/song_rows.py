@@ -248,7 +248,8 @@ def _rows_of(clip: Clip, reduced: _Reduced) -> Iterator[SongRows]:
         if n_segments > 1 and frames.sum():
             together = np.average(means.astype(np.float32), axis=0, weights=frames)
             yield _one(_row(clip, n_segments, variant), together, reduced.cnn)
-        if frames[reduced.picked]:
+        # A segment that is silent in part is no example of what one holds.
+        if frames[reduced.picked] == reduced.frames.max():
             alone = means[reduced.picked].astype(np.float32)
             yield _one(_row(clip, 1, variant), alone, reduced.cnn)
 

@@ -143,7 +143,7 @@ class SongNetwork(nn.Module):
         frames = audible_frames(audio, self.config.stages.n_fft, self.config.hop_length)
         counts = frames.sum(1)
         total = counts.sum(0, keepdim=True)
-        share = 1 / (torch.cat([total, counts]) / frames.shape[1]).clamp(min=1.0)
+        share = frames.shape[1] / torch.cat([total, counts]).clamp(min=1.0)
         lines = standing_lines(mean_frames(standing(self.levels(magnitude)), frames))
         of_lines = self.standing(lines[:, self._band], share)
         of_cnn = self.cnn(self.channels(magnitude))
@@ -154,10 +154,11 @@ class SongNetwork(nn.Module):
         """Return the sum (batch,) at which a song is called AI.
 
         Args:
-            share: (batch,), one over the number of segments; the threshold is linear in it,
-                from that of a whole song to that of a single segment.
+            share: (batch,), one over the number of segments, above 1 where part of one is
+                silent. The threshold is linear in it: that of a whole song, that of a single
+                segment, and more where there is less to judge by.
         """
-        near_clip = ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(0.0, 1.0)
+        near_clip = ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(min=0.0)
         song, clip = self.thresholds[0], self.thresholds[1]
         return song + (clip - song) * near_clip
 

@@ -43,6 +43,7 @@ def results(
                 ("standing, songs", judged.standing, True),
                 ("standing, single segments", judged.standing, False),
                 ("cnn, single segments", judged.cnn, False),
+                ("both, songs", totals, True),
                 ("both, single segments", totals, False),
             )
         },
@@ -68,6 +69,7 @@ def _stratum(
             "ai": rate_by_source(rows, chosen, totals[chosen] >= ai),
             "unsure or ai": rate_by_source(rows, chosen, totals[chosen] >= unsure),
         },
+        "modules": _modules(rows, totals, ai, unsure, songs=songs),
         "platforms": ranking(rows, totals, songs=songs),
         "found": {"platforms": _found(totals[platforms], ai, unsure)}
         | {
@@ -79,7 +81,18 @@ def _stratum(
 
 
 def _human_of(rows: SongRows, *, songs: bool) -> NDArray[np.int64]:
-    return human(rows, lambda row: is_song(row) == songs)
+    return human(rows, lambda row: is_song(row) == songs and row.kind != "module")
+
+
+def _modules(
+    rows: SongRows, totals: Logits, ai: float, unsure: float, *, songs: bool
+) -> dict[str, Any]:
+    """Return what human-made tracker modules, left out by source, come to."""
+    chosen = human(rows, lambda row: is_song(row) == songs and row.kind == "module")
+    return {
+        "ai": rate_by_source(rows, chosen, totals[chosen] >= ai),
+        "unsure or ai": rate_by_source(rows, chosen, totals[chosen] >= unsure),
+    }
 
 
 def _generated(rows: SongRows, *, songs: bool, family: str = "") -> NDArray[np.int64]:
@@ -163,6 +176,8 @@ def rate_by_source(
     shares = [
         float(flagged[np.isin(places, group)].mean()) for group in _by_source(rows, places)
     ]
+    if not shares:
+        return {}
     rng = np.random.default_rng(0)
     drawn = rng.choice(shares, (_REPLICATES, len(shares))).mean(1)
     low, high = np.quantile(drawn, _LEVELS)

@@ -13,6 +13,7 @@ from beetsplug.artifactnet.training.choices import (
     AUDIBLE_PEAK,
     ENVELOPE_BINS,
     GROUND_BINS,
+    SONG_CLIP_DB,
 )
 
 
@@ -58,8 +59,11 @@ def standing(levels_db: Tensor) -> Tensor:
 
 
 def standing_lines(mean_standing: Tensor) -> Tensor:
-    """Return how far bins (batch, n_bins) rise above the lowest of their neighbours, dB."""
+    """Return how far bins (batch, n_bins) rise above the lowest of their neighbours, dB.
+
+    Up to ``SONG_CLIP_DB``.
+    """
     half = ENVELOPE_BINS // 2
     padded = nn.functional.pad(mean_standing[:, None], (half, half), mode="replicate")
     lowest = -nn.functional.max_pool1d(-padded, ENVELOPE_BINS, stride=1)[:, 0]
-    return mean_standing - lowest
+    return (mean_standing - lowest).clamp(max=SONG_CLIP_DB)
