@@ -276,6 +276,9 @@ AUDIBLE_PEAK = 1e-3
 """-60 dBFS: a frame that stays below it holds no music and is left out of every mean."""
 SONG_CLIP_DB = 3.0
 """A line that stands out of a song's mean by more is one of the music's: a held tone's."""
+EMPTY_WEIGHT = 4.0
+"""What the share of empty bins takes off the sum: a file cut off at 8 kHz has 0.44 of them.
+Where there is nothing no line stands out, which is not how music without a comb looks."""
 SONG_BRANCHES = ("standing", "cnn")
 """Of the song network, in the order of its evidence."""
 CNN_LIMIT = 2.0
@@ -309,6 +312,10 @@ PLATFORMS = (
 """Families whose songs users will meet."""
 PLATFORM_WEIGHT, RESEARCH_WEIGHT = 1.5, 0.5
 """Of a source of a platform and of a research model."""
+SONG_MODULE_WEIGHT = 4.0
+"""Of a source of tracker modules against one of other human music: their looped samples are
+what is most like a decoder's lines. At 1, 9 % of modules of other sources are called AI, at 4
+it is 4 %, and of generated songs half a per cent less are found."""
 PLATFORM_CLIPS, RESEARCH_CLIPS, HUMAN_CLIPS = 48, 24, 40
 """Clips that one source gives of a platform, of a research model and of human music."""
 PACKAGE_TRACKS = 6

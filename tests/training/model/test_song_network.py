@@ -143,6 +143,24 @@ def test_silent_segments_take_no_part(network: SongNetwork) -> None:
     np.testing.assert_allclose(found[2], evidence, atol=1e-5)
 
 
+def test_silence_is_no_evidence(network: SongNetwork) -> None:
+    silence = np.zeros((2, SEGMENT_SAMPLES), np.float32)
+    probability, segments, _ = _found(network, silence)
+    assert probability.tolist() == [0.0]
+    assert segments.tolist() == [0.0, 0.0]
+
+
+def test_empty_bins_speak_against(network: SongNetwork) -> None:
+    """Of a song that is cut off low, the share of bins above the cut is counted."""
+    spectrum = np.fft.rfft(_song(1)[0])
+    spectrum[len(spectrum) // 4 :] = 0  # 5.5 kHz of 22
+    low = np.fft.irfft(spectrum, SEGMENT_SAMPLES).astype(np.float32)[None]
+    with torch.no_grad():
+        full, cut = (network.branches(torch.from_numpy(s)).empty[0] for s in (_song(1), low))
+    assert float(full) == 0
+    assert float(cut) == pytest.approx((13.5 - 5.5) / 12.5, abs=0.02)
+
+
 def test_the_threshold_lies_at_a_probability_of_a_half(network: SongNetwork) -> None:
     shares = torch.tensor([1.0, 1 / N_SEGMENTS, 1 / 21, 1 / 3])
     found = network.threshold(shares).numpy()

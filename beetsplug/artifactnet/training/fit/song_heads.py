@@ -22,6 +22,7 @@ from beetsplug.artifactnet.training.choices import (
     SLOPE_BOUNDS,
     SONG_INVERSE_PENALTY,
     SONG_ITERATIONS,
+    SONG_MODULE_WEIGHT,
     SONG_REAL_WEIGHT,
     STRATUM_WEIGHTS,
 )
@@ -86,7 +87,7 @@ def _stratum_weights(rows: list[Row]) -> Logits:
 
 def _importance(row: Row) -> float:
     if not row.label:
-        return 1.0
+        return SONG_MODULE_WEIGHT if row.kind == "module" else 1.0
     return PLATFORM_WEIGHT if row.family in PLATFORMS else RESEARCH_WEIGHT
 
 

@@ -67,6 +67,8 @@ def export_song_model(
 
 def write_graph(network: SongNetwork, path: Path) -> None:
     """Write a network as an ONNX file that takes any number of segments."""
+    import onnx
+
     torch.onnx.export(
         network.eval(),
         (torch.zeros(2, SEGMENT_SAMPLES),),
@@ -77,6 +79,14 @@ def write_graph(network: SongNetwork, path: Path) -> None:
         opset_version=_OPSET,
         dynamo=False,
     )
+    graph = onnx.load(str(path))
+    for output in graph.graph.output:
+        # The exporter does not see that these two are of one length, whatever the song's.
+        n_values = {"probability": 1, "evidence": len(SONG_BRANCHES)}.get(output.name)
+        if n_values:
+            output.type.tensor_type.shape.dim[0].Clear()
+            output.type.tensor_type.shape.dim[0].dim_value = n_values
+    onnx.save(graph, str(path))
 
 
 def _contract() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.choices import (
     CNN_LIMIT,
+    EMPTY_WEIGHT,
     MASK_BOUND,
     N_SEGMENTS,
     SONG_POWER_FLOOR,
@@ -26,7 +27,7 @@ from beetsplug.artifactnet.training.model.network import (
     seven_channels,
 )
 from beetsplug.artifactnet.training.model.weights import CountedRegression, SongWeights
-from beetsplug.artifactnet.training.signal.features import band
+from beetsplug.artifactnet.training.signal.features import band, empty_share
 from beetsplug.artifactnet.training.signal.pooled import (
     audible_frames,
     mean_frames,
@@ -45,6 +46,21 @@ class SongOutput(NamedTuple):
     """(n_segments,), P(AI) of each segment, judged as a song of its own."""
     evidence: Tensor
     """(n_branches,), the song's logit of each branch, in the order of ``SONG_BRANCHES``."""
+
+
+class Branches(NamedTuple):
+    """What the branches find: (1 + n_segments,) each, the song first, then its segments."""
+
+    standing: Tensor
+    """Logits."""
+    cnn: Tensor
+    """Logits; of the song the mean over its audible segments."""
+    share: Tensor
+    """One over the number of segments averaged."""
+    frames: Tensor
+    """Audible ones."""
+    empty: Tensor
+    """Share of bins, 0 to 1, that hold no more than the power floor."""
 
 
 class LineHead(nn.Module):
@@ -134,21 +150,27 @@ class SongNetwork(nn.Module):
         parts = self.hpss(pooled)
         return seven_channels(pooled, *parts, whitening_bins=stages.whitening_bins)
 
-    def branches(self, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both branches' logits, and one over the segments that they average.
+    def branches(self, audio: Tensor) -> Branches:
+        """Return what the branches find in a song and in each of its segments.
 
-        (1 + n_segments,) each: the song first, then its segments.
+        Args:
+            audio: (n_segments, 176400).
         """
         magnitude = self.magnitude(audio)
         frames = audible_frames(audio, self.config.stages.n_fft, self.config.hop_length)
         counts = frames.sum(1)
         total = counts.sum(0, keepdim=True)
-        share = frames.shape[1] / torch.cat([total, counts]).clamp(min=1.0)
-        lines = standing_lines(mean_frames(standing(self.levels(magnitude)), frames))
-        of_lines = self.standing(lines[:, self._band], share)
+        heard = torch.cat([total, counts])
+        share = frames.shape[1] / heard.clamp(min=1.0)
+        levels = self.levels(magnitude)
+        lines = standing_lines(mean_frames(standing(levels), frames))
+        means = mean_frames(levels, frames)[:, self._band]
+        # Of less than one segment the bias is not known: it was fitted to whole ones.
+        of_lines = self.standing(lines[:, self._band], share.clamp(max=1.0))
         of_cnn = self.cnn(self.channels(magnitude))
         mean = (of_cnn * counts).sum(0, keepdim=True) / total.clamp(min=1.0)
-        return of_lines, torch.cat([mean, of_cnn]), share
+        empty = empty_share(means, SONG_POWER_FLOOR)
+        return Branches(of_lines, torch.cat([mean, of_cnn]), share, heard, empty)
 
     def threshold(self, share: Tensor) -> Tensor:
         """Return the sum (batch,) at which a song is called AI.
@@ -163,9 +185,14 @@ class SongNetwork(nn.Module):
         return song + (clip - song) * near_clip
 
     def forward(self, audio: Tensor) -> SongOutput:
-        """Return what segments (n_segments, 176400) of one song hold."""
-        lines, cnn, share = self.branches(audio)
-        total = lines + self.cnn_weight * cnn.clamp(max=CNN_LIMIT)
-        probabilities = torch.sigmoid((total - self.threshold(share)) * self.slope)
-        evidence = torch.cat([lines[:1], cnn[:1]])
+        """Return what segments (n_segments, 176400) of one song hold.
+
+        Where no frame is audible the probability is 0: silence is no evidence.
+        """
+        found = self.branches(audio)
+        total = found.standing + self.cnn_weight * found.cnn.clamp(max=CNN_LIMIT)
+        total = total - EMPTY_WEIGHT * found.empty
+        probabilities = torch.sigmoid((total - self.threshold(found.share)) * self.slope)
+        probabilities = probabilities * (found.frames > 0).float()
+        evidence = torch.cat([found.standing[:1], found.cnn[:1]])
         return SongOutput(probabilities[:1], probabilities[1:], evidence)
