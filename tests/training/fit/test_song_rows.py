@@ -23,10 +23,12 @@ from beetsplug.artifactnet.training.choices import (
     SONG_HOP_LENGTH,
 )
 from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.dataset import write_manifest
 from beetsplug.artifactnet.training.fit.song_rows import (
     chosen_clips,
     clip_rows,
     fine_lines,
+    listed_clips,
     spectra_rows,
 )
 from beetsplug.artifactnet.training.model.song_network import SongNetwork
@@ -109,6 +111,9 @@ def test_no_source_gives_more_than_its_share(tmp_path: Path) -> None:
     sizes = [sum(c.source == s for c in kept) for s in ("debian:game", "a/songs", "b/paper")]
     assert sizes == [PACKAGE_TRACKS, PLATFORM_CLIPS, RESEARCH_CLIPS]
     assert chosen_clips(clips[::-1]) == kept  # whatever the order they come in
+    manifest = tmp_path / "training-manifest.csv"
+    write_manifest(kept, manifest)
+    assert sorted(map(str, listed_clips(clips, manifest))) == sorted(map(str, kept))
 
 
 def _song(label: str, family: str, source: str) -> dict[str, str]:
