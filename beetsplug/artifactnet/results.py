@@ -85,6 +85,8 @@ class TrackScore:
     """Decoded length of the track, seconds."""
     model: str
     """Model and pipeline, as :func:`~.scoring.version.scored_by` names them."""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What each branch of the model found, by its name; empty where it does not tell."""
 
 
 class Strength(StrEnum):

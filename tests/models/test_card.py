@@ -413,3 +413,38 @@ def test_card_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text(json.dumps(CARD), encoding="utf-8")
     assert read_card(path) == parse_card(CARD, "card.json")
+
+
+SONG = {"call": "song", "max_segments": 7}
+TELLING = {"name": "p", "kind": "probability", "segments": "s", "evidence": "e"}
+
+
+def test_outputs_of_segments_and_evidence() -> None:
+    """A card names the outputs that tell of segments and branches, and the branches."""
+    card = parse_card(CARD | SONG | {"output": TELLING | {"branches": ["lines", "cnn"]}}, "c")
+    assert (card.segments_output, card.evidence_output) == ("s", "e")
+    assert card.branches == ("lines", "cnn")
+
+
+@pytest.mark.parametrize(
+    ("output", "song", "expected"),
+    [
+        (TELLING, SONG, "output.branches is [], it must be the names of the evidence"),
+        (
+            TELLING | {"branches": ["a", "a"]},
+            SONG,
+            "output.branches is ['a', 'a'], it must be a list of different names",
+        ),
+        (
+            TELLING | {"branches": ["a"]},
+            {"call": "segment"},
+            "call is 'segment', it must be 'song' where output names segments or evidence",
+        ),
+    ],
+)
+def test_outputs_that_do_not_go_together(
+    output: dict[str, Any], song: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        parse_card(CARD | song | {"output": output}, "c")
+    assert str(caught.value) == f"c: {expected}"

@@ -274,6 +274,36 @@ def test_a_song_in_one_call(tmp_path: Path) -> None:
     assert abs(found[0] - np.median(alone)) > 0.01
 
 
+def test_a_song_model_tells_of_segments_and_branches(tmp_path: Path) -> None:
+    """Three outputs of one call: the song, its segments, what each branch found."""
+    detector = Detector(load_model(write_song_model(tmp_path, is_telling=True)))
+    found = detector.findings(BATCH)
+    sizes = np.abs(BATCH.samples[0])
+    assert found.probabilities.tolist() == detector.probabilities(BATCH).tolist()
+    assert found.segments is not None
+    np.testing.assert_allclose(found.segments, sizes.mean(1), atol=1e-6)
+    assert found.evidence == {
+        "mean": pytest.approx(sizes.mean(), abs=1e-6),
+        "peak": pytest.approx(sizes.max(), abs=1e-6),
+    }
+
+
+def test_a_song_model_that_tells_nothing_more(tmp_path: Path) -> None:
+    """Without the two outputs there are no segments' probabilities and no evidence."""
+    found = Detector(load_model(write_song_model(tmp_path))).findings(BATCH)
+    assert found.segments is None
+    assert found.evidence == {}
+
+
+@pytest.mark.parametrize("field", ["segments", "evidence"])
+def test_an_output_that_the_graph_lacks(field: str, tmp_path: Path) -> None:
+    """A card that names an output of segments or evidence needs a graph that has it."""
+    folder = write_song_model(tmp_path, is_telling=True)
+    card = json.loads((folder / "card.json").read_text())
+    change_card(folder, output=card["output"] | {field: "no_such"})
+    assert refuse(folder).endswith("; its card names no_such")
+
+
 def test_a_song_of_one_segment(tmp_path: Path) -> None:
     """A graph that takes one segment suits a song that has no more than one."""
     detector = Detector(load_model(write_song_model(tmp_path, batch=1, max_segments=1)))

@@ -222,6 +222,19 @@ def test_a_song_in_one_call(tmp_path: Path) -> None:
     assert abs(score.probability - np.median(alone)) > 0.1
 
 
+def test_a_song_model_that_tells_more(tmp_path: Path) -> None:
+    """Its segments' own probabilities make the timeline, and the score keeps its evidence."""
+    path = encode(tmp_path / "a.wav", levels(0.01, 0.06, 0.02, 0.09), SAMPLE_RATE, "wav_float")
+    detector = Detector(load_model(write_song_model(tmp_path / "model", is_telling=True)))
+    score = score_of(path, detector, 3)
+    heard = [segment.probability for segment in score.segments]
+    assert [segment.start_s for segment in score.segments] == [0.0, 1.5, 3.0]
+    assert len(set(heard)) == 3
+    assert score.probability not in heard
+    assert set(score.evidence) == {"mean", "peak"}
+    assert score.evidence["mean"] == pytest.approx(np.mean(heard), abs=1e-4)
+
+
 def test_a_song_without_an_answer(tmp_path: Path) -> None:
     """NaN for a song is a failure of the model."""
     path = encode(tmp_path / "a.wav", levels(0.01, 0.95), SAMPLE_RATE, "wav_float")

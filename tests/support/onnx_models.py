@@ -139,6 +139,7 @@ def write_song_model(
     max_segments: int = 15,
     batch: int | None = None,
     n_outputs: int = 1,
+    is_telling: bool = False,
     sample_rate: int = SAMPLE_RATE,
     segment_samples: int = SEGMENT_SAMPLES,
     card: dict[str, Any] | None = None,
@@ -150,6 +151,8 @@ def write_song_model(
         max_segments: As on the card.
         batch: The graph's fixed number of segments; ``None`` takes any.
         n_outputs: How often the answer is given; more than once breaks the contract.
+        is_telling: Whether there are two more outputs: ``of_segments``, each segment's
+            :func:`loudness` over ``GAIN``, and ``found``, the song's mean and its peak.
         sample_rate: Hz.
         segment_samples: Length of a segment.
         card: Fields that replace the card's own.
@@ -164,13 +167,26 @@ def write_song_model(
         helper.make_node("Concat", ["answer"] * n_outputs, ["answers"], axis=0),
         helper.make_node("Cast", ["answers"], ["p_ai"], to=TensorProto.DOUBLE),
     ]
+    outputs = [_value("p_ai", [n_outputs], TensorProto.DOUBLE)]
+    if is_telling:
+        nodes += [
+            helper.make_node("ReduceMean", ["absolute"], ["of_segments"], axes=[1], keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "first"], ["mean_row"]),
+            helper.make_node("Unsqueeze", ["peak", "first"], ["peak_row"]),
+            helper.make_node("Concat", ["mean_row", "peak_row"], ["found"], axis=0),
+        ]
+        outputs += [_value("of_segments", ["n_segments"]), _value("found", [2])]
     graph = helper.make_graph(
         nodes,
         "song",
         [_value("audio_chunks", [batch or "n_segments", segment_samples])],
-        [_value("p_ai", [n_outputs], TensorProto.DOUBLE)],
-        [_constant(name, _CONSTANTS[name]) for name in ("hot", "nan")],
+        outputs,
+        [
+            *(_constant(name, _CONSTANTS[name]) for name in ("hot", "nan")),
+            *([_constant("first", np.array([0], dtype=np.int64))] if is_telling else []),
+        ],
     )
+    telling = {"segments": "of_segments", "evidence": "found", "branches": ["mean", "peak"]}
     values: dict[str, Any] = {
         "model_id": "song",
         "input": {
@@ -178,7 +194,7 @@ def write_song_model(
             "sample_rate": sample_rate,
             "segment_samples": segment_samples,
         },
-        "output": {"name": "p_ai", "kind": "probability"},
+        "output": {"name": "p_ai", "kind": "probability"} | (telling if is_telling else {}),
         "call": "song",
         "max_segments": max_segments,
     }

@@ -101,6 +101,13 @@ class ModelCard:
     one call, and one output for all of them."""
     aggregation: Aggregation = "median"
     """How a track's score comes out of its segments'."""
+    segments_output: str = ""
+    """Output with one probability for each segment of a song that was called once; empty:
+    there is none."""
+    evidence_output: str = ""
+    """Output with one number for each of ``branches``; empty: there is none."""
+    branches: tuple[str, ...] = ()
+    """Names of the branches whose findings the evidence holds, in its order."""
     url: str = ""
     notice: str = ""
     """What a user should know before installing it, beside the licence."""
@@ -167,6 +174,9 @@ def parse_card(values: object, origin: str) -> ModelCard:
         inputs=card.inputs(),
         output_name=expected.text("name", ""),
         output_kind=expected.choice("kind", OutputKind),
+        segments_output=expected.text("segments", ""),
+        evidence_output=expected.text("evidence", ""),
+        branches=expected.names("branches"),
         thresholds=card.thresholds("thresholds"),
         crop=crop,
         max_segments=card.optional("max_segments", card.count)
@@ -195,6 +205,10 @@ def _check_together(card: ModelCard, fields: _Fields) -> None:
     if max(spans) - min(spans) > _SAME_SPAN_S:
         found = ", ".join(f"{span:g} s" for span in spans)
         raise fields.bad("inputs", found, "inputs that all cover the same seconds")
+    if card.call != "song" and (card.segments_output or card.evidence_output):
+        raise fields.bad("call", card.call, "'song' where output names segments or evidence")
+    if bool(card.evidence_output) != bool(card.branches):
+        raise fields.bad("output.branches", list(card.branches), "the names of the evidence")
     if not card.is_read_at_once:
         return
     if card.max_segments is None:
@@ -258,6 +272,16 @@ class _Fields:
         ):
             raise self.bad(key, value, "a text of one line")
         return value
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Return a list of different words, empty where it is left out."""
+        values = self._values.get(key, [])
+        if not isinstance(values, list) or len(set(map(str, values))) < len(values):
+            raise self.bad(key, values, "a list of different names")
+        for value in values:
+            if not isinstance(value, str) or not value or not value.isprintable():
+                raise self.bad(key, value, "a text of one line")
+        return tuple(values)
 
     def name(self, key: str) -> str:
         value = self.text(key)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,19 @@ _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     # The default search picks algorithms by speed of the moment: other scores each run.
     "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
 }
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a model found in one batch."""
+
+    probabilities: NDArray[np.float64]
+    """P(AI) of each segment, (n_segments,), or of the song, (1,), where that is one call;
+    NaN where it is not finite."""
+    segments: NDArray[np.float64] | None = None
+    """(n_segments,), P(AI) of each segment beside the song's; None where there are none."""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What each branch found in the song, by its name."""
 
 
 class Detector:
@@ -102,7 +116,7 @@ class Detector:
         """
         session = self.open()
         if self.card.call == "song":
-            return self._to_probability(self._run(session, batch.samples, 1))
+            return self.findings(batch).probabilities
         size = self._batch_size
         values = [
             self._run_segments(
@@ -112,6 +126,34 @@ class Detector:
         ]
         return self._to_probability(np.concatenate(values))
 
+    def findings(self, batch: SegmentBatch) -> Findings:
+        """Return all that the model found in a batch, as the card names its outputs.
+
+        Args:
+            batch: As :meth:`probabilities` takes it.
+
+        Raises:
+            ModelError: As :meth:`open`, or the model failed to run.
+        """
+        if self.card.call != "song":
+            return Findings(self.probabilities(batch))
+        session, card = self.open(), self.card
+        n_expected = {
+            card.output_name or session.get_outputs()[0].name: 1,
+            card.segments_output: len(batch.starts_s),
+            card.evidence_output: len(card.branches),
+        }
+        n_expected.pop("", None)
+        found = self._run(session, batch.samples, n_expected)
+        song, *_ = found.values()
+        segments = found.get(card.segments_output)
+        evidence = found.get(card.evidence_output, np.empty(0))
+        return Findings(
+            self._to_probability(song),
+            None if segments is None else self._to_probability(segments),
+            dict(zip(card.branches, evidence.tolist(), strict=True)),
+        )
+
     def _run_segments(
         self, session: onnxruntime.InferenceSession, samples: Sequence[Samples]
     ) -> NDArray[np.float64]:
@@ -119,30 +161,35 @@ class Detector:
         n_segments = len(samples[0])
         missing = ((0, self._batch_size - n_segments), (0, 0))
         full = [np.pad(given, missing) for given in samples]
-        return self._run(session, full, self._batch_size)[:n_segments]
+        name = self.card.output_name or session.get_outputs()[0].name
+        return self._run(session, full, {name: self._batch_size})[name][:n_segments]
 
     def _run(
         self,
         session: onnxruntime.InferenceSession,
         samples: Sequence[Samples],
-        n_expected: int,
-    ) -> NDArray[np.float64]:
-        """Return the raw outputs of one call, (n_expected,)."""
+        n_expected: Mapping[str, int],
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the raw values of each output of one call, as many as are expected."""
         names = [given.name for given in self.card.inputs]
-        outputs = [self.card.output_name or session.get_outputs()[0].name]
         try:
-            (output,) = session.run(outputs, dict(zip(names, samples, strict=True)))
-            values = np.asarray(output, dtype=np.float64).reshape(-1)
+            outputs = session.run(list(n_expected), dict(zip(names, samples, strict=True)))
+            found = {
+                name: np.asarray(output, dtype=np.float64).reshape(-1)
+                for name, output in zip(n_expected, outputs, strict=True)
+            }
         except Exception as error:  # onnxruntime has no common base for its errors
             _raise_scarcity(error)
             raise ModelError(
                 f"model {self.card.label} failed to run: {_first_line(error)}"
             ) from error
-        if len(values) != n_expected:
-            raise ModelError(
-                f"model {self.card.label} gave {len(values)} values in a call for {n_expected}"
-            )
-        return values
+        for name, values in found.items():
+            if len(values) != n_expected[name]:
+                raise ModelError(
+                    f"model {self.card.label} gave {len(values)} values in a call for "
+                    f"{n_expected[name]}"
+                )
+        return found
 
     def _to_probability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         values = np.where(np.isfinite(values), values, np.nan)
@@ -195,16 +242,13 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
             f"model {card.label} has the inputs {', '.join(inputs)}; "
             f"its card names {', '.join(names)}"
         )
-    output = outputs.get(card.output_name or next(iter(outputs), ""))
-    if output is None:
-        raise ModelError(
-            f"model {card.label} has the outputs {', '.join(outputs)}; "
-            f"its card names {card.output_name}"
-        )
-    if not _NUMBERS.fullmatch(output.type):
-        raise ModelError(
-            f"model {card.label} gives {output.type} as {output.name}; numbers are needed"
-        )
+    wanted = (
+        card.output_name or next(iter(outputs), ""),
+        card.segments_output,
+        card.evidence_output,
+    )
+    for name in wanted:
+        _check_output(outputs, name, card.label)
     sizes = {_batch_size(inputs[given.name], given, card.label) for given in card.inputs}
     fixed = sizes - {None}
     if len(fixed) > 1:
@@ -221,6 +265,20 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
             f"one that is called once a song must take any number"
         )
     return size or 1
+
+
+def _check_output(outputs: Mapping[str, onnxruntime.NodeArg], name: str, label: str) -> None:
+    """Refuse an output that the card names and the graph lacks, or that is no number."""
+    if not name and outputs:
+        return
+    if name not in outputs:
+        raise ModelError(
+            f"model {label} has the outputs {', '.join(outputs)}; its card names {name}"
+        )
+    if not _NUMBERS.fullmatch(outputs[name].type):
+        raise ModelError(
+            f"model {label} gives {outputs[name].type} as {name}; numbers are needed"
+        )
 
 
 def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> int | None:

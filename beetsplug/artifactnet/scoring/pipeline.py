@@ -28,11 +28,11 @@ from beetsplug.artifactnet.errors import (
     TooShortError,
 )
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome, TrackResult
-from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
+from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
+from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
-from beetsplug.artifactnet.scoring.track import score_track
+from beetsplug.artifactnet.scoring.track import score_song, score_track
 from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
@@ -59,11 +59,28 @@ class _Segments:
 
     probabilities: list[float] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)
+    songs: list[Findings] = field(default_factory=list)
+    """Of a model that is called once a song: the one call's findings."""
 
     def add(self, batch: SegmentBatch, detector: Detector) -> None:
         votes = detector.votes(batch)
         self.probabilities.extend(votes.probabilities)
         self.starts_s.extend(votes.starts_s)
+        if votes.song is not None:
+            self.songs.append(votes.song)
+
+    def score(self, card: ModelCard, duration_s: float) -> TrackScore:
+        model = scored_by(card.label)
+        if self.songs:
+            (song,) = self.songs
+            return score_song(song, self.starts_s, duration_s=duration_s, model=model)
+        return score_track(
+            self.probabilities,
+            self.starts_s,
+            duration_s=duration_s,
+            model=model,
+            aggregation=card.aggregation,
+        )
 
 
 def score_file(
@@ -160,13 +177,7 @@ def _aggregated(
     if not segments.probabilities:
         return _failed(path, NoEvidenceError())
     try:
-        score = score_track(
-            segments.probabilities,
-            segments.starts_s,
-            duration_s=duration_s,
-            model=scored_by(card.label),
-            aggregation=card.aggregation,
-        )
+        score = segments.score(card, duration_s)
     except ModelOutputError as error:
         return _failed(path, error)
     return TrackResult(path, Outcome.SCORED, score)

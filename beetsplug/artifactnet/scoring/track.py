@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
+from beetsplug.artifactnet.scoring.detector import Findings
 
 
 def _lower_tercile(values: Sequence[float]) -> float:
@@ -63,6 +64,33 @@ def score_track(
         duration_s=duration_s,
         model=model,
     )
+
+
+def score_song(
+    found: Findings, starts_s: Sequence[float], *, duration_s: float, model: str
+) -> TrackScore:
+    """Return the score of a track that was judged in one call.
+
+    Args:
+        found: One probability for the song; where there are none for its segments, that
+            one stands where they begin.
+        starts_s: Where each segment begins, seconds.
+        duration_s: Length of the track, seconds.
+        model: Label of the model.
+
+    Raises:
+        ModelOutputError: The song's probability is not finite.
+    """
+    (probability,) = found.probabilities.tolist()
+    if not math.isfinite(probability):
+        raise ModelOutputError(0, 1, 1)
+    values = found.probabilities if found.segments is None else found.segments
+    segments = tuple(
+        SegmentScore(float(start), float(value))
+        for start, value in zip(starts_s, values.tolist(), strict=False)
+        if math.isfinite(value)
+    )
+    return TrackScore(probability, segments, duration_s, model, found.evidence)
 
 
 def aggregate(values: Sequence[float], aggregation: Aggregation) -> float:

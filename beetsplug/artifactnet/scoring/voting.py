@@ -8,7 +8,7 @@ taken as it is, so this costs nothing for most files.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
 from beetsplug.artifactnet.scoring.hum import without_hum
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.scoring.detector import Findings
 
 
 class Model(Protocol):
@@ -29,6 +32,9 @@ class Model(Protocol):
     def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
         """Return P(AI) of each segment, or one for all of them."""
 
+    def findings(self, batch: SegmentBatch) -> Findings:
+        """Return all that it found in a batch."""
+
 
 @dataclass(frozen=True)
 class Votes:
@@ -37,7 +43,9 @@ class Votes:
     probabilities: list[float]
     """P(AI) in [0, 1], or NaN."""
     starts_s: list[float]
-    """Where each segment begins, seconds; the first one's for a call of a whole song."""
+    """Where each of these segments begins, seconds."""
+    song: Findings | None = None
+    """What a model found that is called once a song."""
 
 
 def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
@@ -46,13 +54,17 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
     Raises:
         ModelError: The model is broken.
     """
+    if model.card.call == "song":
+        return _song_votes(model, batch)
     found = model.probabilities(_leveled(batch, model.card))
     suspicious = found >= model.card.thresholds.unsure
-    if suspicious.any() and (model.card.hum == "removed" or model.card.evidence == "needed"):
-        if model.card.call == "song":
-            return _song_again(model, batch, found)
+    if suspicious.any() and _looks_twice(model.card):
         batch, found = _again(model, batch, found, suspicious)
     return Votes(found.tolist(), batch.starts_s[: len(found)].tolist())
+
+
+def _looks_twice(card: ModelCard) -> bool:
+    return card.hum == "removed" or card.evidence == "needed"
 
 
 def _again(
@@ -66,15 +78,18 @@ def _again(
     return batch.only(kept), found[kept]
 
 
-def _song_again(model: Model, batch: SegmentBatch, found: NDArray[np.float64]) -> Votes:
-    """Return the vote of a song after a second look at all of its segments."""
-    clean, kept, changed = _examined(batch, model.card, np.ones(len(batch.starts_s), bool))
-    if not kept.any():
-        return Votes([], [])
-    if changed.any() or not kept.all():
-        batch = clean.only(kept)
-        found = model.probabilities(_leveled(batch, model.card))
-    return Votes(found.tolist(), batch.starts_s[: len(found)].tolist())
+def _song_votes(model: Model, batch: SegmentBatch) -> Votes:
+    """Return the vote of a song, after a second look at all segments of a suspicious one."""
+    card = model.card
+    found = model.findings(_leveled(batch, card))
+    if (found.probabilities >= card.thresholds.unsure).any() and _looks_twice(card):
+        clean, kept, changed = _examined(batch, card, np.ones(len(batch.starts_s), bool))
+        if not kept.any():
+            return Votes([], [])
+        if changed.any() or not kept.all():
+            batch = clean.only(kept)
+            found = model.findings(_leveled(batch, card))
+    return Votes(found.probabilities.tolist(), batch.starts_s.tolist(), found)
 
 
 def _examined(

@@ -1,8 +1,8 @@
 """How the bundled model is made. Needs the repository: it is not part of the wheel.
 
-``python -m beetsplug.artifactnet.training --corpus DIR --work DIR`` runs every step
-from the audio to the model folder; each step is kept in the work folder and not
-repeated.
+``python -m beetsplug.artifactnet.training.song_recipe`` makes it, with the UNet and the CNN of
+the one before; ``python -m beetsplug.artifactnet.training`` trains these. Each step is kept in
+the work folder and not repeated.
 """
 
 from __future__ import annotations

@@ -264,3 +264,84 @@ CALIBRATION_PARTS = 3
 """One part of so many of the real sources is held back for the thresholds."""
 SLOPE_BOUNDS = (0.05, 5.0)
 """Probability logits per logit: the fitted slope lies well inside."""
+
+
+# The song network
+
+SONG_HOP_LENGTH = 16_384
+"""Frames overlap by half, as in the song spectra: half the work of three quarters."""
+SONG_POWER_FLOOR = 1e-9 * 0.375 * N_FFT
+"""1e-9 under a window of unit energy, as in the song spectra: a Hann window's is 3/8 N_FFT."""
+AUDIBLE_PEAK = 1e-3
+"""-60 dBFS: a frame that stays below it holds no music and is left out of every mean."""
+SONG_CLIP_DB = 3.0
+"""A line that stands out of a song's mean by more is one of the music's: a held tone's."""
+EMPTY_WEIGHT = 4.0
+"""What the share of empty bins takes off the sum: a file cut off at 8 kHz has 0.44 of them.
+Where there is nothing no line stands out, which is not how music without a comb looks."""
+SONG_BRANCHES = ("standing", "cnn")
+"""Of the song network, in the order of its evidence."""
+CNN_LIMIT = 2.0
+"""The most that the CNN counts for, in deviations of human music: overconfident on a few."""
+STRATUM_WEIGHTS = {1: 0.5, N_SEGMENTS: 1.5}
+"""Of rows that average so many segments, both classes in each. Songs are what is judged;
+single segments teach the rest."""
+SONG_REAL_WEIGHT = 4.0
+"""Of all human rows against all generated ones of a stratum."""
+SONG_INVERSE_PENALTY, CNN_INVERSE_PENALTY = 3e-4, 1e-3
+"""scikit-learn's C of the regression on bins and of that on the CNN's features."""
+SONG_ITERATIONS = 80
+"""Of both regressions: more change no ranking."""
+HARD_SHARE = 0.08
+"""Weight of all hard negatives against all human rows: they are rare in a library."""
+PLATFORMS = (
+    "Suno",
+    "ElevenLabs",
+    "Google Lyria",
+    "MiniMax",
+    "Udio",
+    "ACE-Step",
+    "Mureka",
+    "YuE",
+    "HeartMuLa",
+    "DiffRhythm",
+    "Muse (open song gen)",
+    "JAM (jamify)",
+    "Alibaba Token Foundry (hifi-song-generation, arXiv 2607.20253)",
+)
+"""Families whose songs users will meet."""
+PLATFORM_WEIGHT, RESEARCH_WEIGHT = 1.5, 0.5
+"""Of a source of a platform and of a research model."""
+SONG_MODULE_WEIGHT = 4.0
+"""Of a source of tracker modules against one of other human music: their looped samples are
+what is most like a decoder's lines. At 1, 9 % of modules of other sources are called AI, at 4
+it is 4 %, and of generated songs half a per cent less are found."""
+PLATFORM_CLIPS, RESEARCH_CLIPS, HUMAN_CLIPS = 48, 24, 40
+"""Clips that one source gives of a platform, of a research model and of human music."""
+PACKAGE_TRACKS = 6
+"""Tracks of one package: its others sound much the same."""
+N_SONG_FOLDS = 8
+"""Of the sources, each left out once."""
+NEITHER_CLASS = {
+    "nomadkaraoke/python-audio-separator": "stems of a neural separator",
+    "nomadkaraoke/karaoke-gen": "a stem of a neural separator",
+    "f90/Wave-U-Net": "stems of a neural separator",
+}
+"""Sources that are neither human nor generated: reported apart, never trained on."""
+NEW_SOURCE_AI, NEW_SOURCE_UNSURE = 0.005, 0.05
+"""Shares of a new source's tracks that may reach ``ai`` and ``unsure``, mean over sources.
+Of music other than rendered tracker modules, a quarter of the sources here and next to none
+of a library's; their own rates are reported apart."""
+
+
+@dataclass(frozen=True)
+class SongConfig:
+    """Sizes of the song network; stored in the model card."""
+
+    stages: NetworkConfig = field(default_factory=NetworkConfig)
+    """Of UNet, HPSS and CNN."""
+    hop_length: int = SONG_HOP_LENGTH
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the sizes as JSON types."""
+        return {"hop_length": self.hop_length, "stages": self.stages.as_dict()}

@@ -79,7 +79,8 @@ class MaskUNet(nn.Module):
         up = nn.functional.interpolate(bottom, scale_factor=(1.0, 2.0), mode="nearest")
         up = self.up_1(torch.cat([up, middle], 1))
         up = nn.functional.interpolate(up, scale_factor=(2.0, 2.0), mode="nearest")
-        up = self.up_2(torch.cat([up, stem], 1))
+        # An odd number of patches in time became one more on the way down and up.
+        up = self.up_2(torch.cat([up[:, :, : stem.shape[2]], stem], 1))
         # (batch, patches in time, in frequency, cells of a patch)
         cells = self.head(up.permute(0, 2, 3, 1)).unflatten(3, self.patch)
         return MASK_BOUND * torch.sigmoid(cells.transpose(2, 3).flatten(3).flatten(1, 2))
@@ -130,12 +131,16 @@ class ResidualCNN(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
 
-    def forward(self, channels: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
+    def features(self, channels: Tensor) -> Tensor:
+        """Return (batch, n_features), what the last layer weighs."""
         features = self.blocks(self.stem(channels)).mean(2)
         bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
-        pooled = torch.cat([bands.flatten(1), features.amax(2)], 1)
-        return self.out(self.drop(pooled))[:, 0]
+        return torch.cat([bands.flatten(1), features.amax(2)], 1)
+
+    def forward(self, channels: Tensor) -> Tensor:
+        """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
+        logits: Tensor = self.out(self.drop(self.features(channels)))[:, 0]
+        return logits
 
 
 class Spectra(NamedTuple):

@@ -88,3 +88,44 @@ class HeadWeights:
             ScaledRegression(**parts["rates"]),
             GridRegressions(**parts["grids"]),
         )
+
+
+@dataclass(frozen=True)
+class CountedRegression:
+    """A fitted logistic regression whose bias depends on the number of segments averaged."""
+
+    weights: NDArray[np.float64]
+    """(n_features,), logit per decibel."""
+    of_count: NDArray[np.float64]
+    """(2,), logit per 1/sqrt(n) and per 1/n of n segments."""
+    bias: float
+
+    def logits(
+        self, features: NDArray[np.float32], n_segments: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return (n,) logits of features (n, n_features), each a mean over so many segments."""
+        logits: NDArray[np.float64] = (
+            features @ self.weights + counts(n_segments) @ self.of_count + self.bias
+        )
+        return logits
+
+
+def counts(n_segments: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (n, 2), 1/sqrt(n) and 1/n of each number of segments."""
+    return np.stack([1 / np.sqrt(n_segments), 1 / n_segments], 1)
+
+
+@dataclass(frozen=True)
+class SongWeights:
+    """All that is fitted in the song network beside UNet and the CNN's own layers."""
+
+    standing: CountedRegression
+    cnn: Regression
+    """On the CNN's features."""
+    cnn_weight: float
+    """Of the CNN's logit in the sum."""
+    song_threshold: float
+    clip_threshold: float
+    """Sum at which a whole song, and a single segment, is called AI."""
+    slope: float
+    """Probability logits per unit of the sum."""

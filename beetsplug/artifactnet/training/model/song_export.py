@@ -1,0 +1,127 @@
+"""From a song network to a model folder: one ONNX file with three outputs, and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.training.choices import SAMPLE_RATE, SEGMENT_SAMPLES, SONG_BRANCHES
+from beetsplug.artifactnet.training.model.export import MAX_DIFFERENCE, odd_segments
+from beetsplug.artifactnet.training.model.song_network import SongNetwork, SongOutput
+
+_OPSET = 17
+_GRAPH, _CARD = "model.onnx", "card.json"
+MAX_SEGMENTS = 32
+"""Of a song: some 250 MB of working memory."""
+
+
+def export_song_model(
+    network: SongNetwork,
+    folder: Path,
+    card: Mapping[str, Any],
+    thresholds: Thresholds,
+    songs: Iterable[NDArray[np.float32]] = (),
+) -> float:
+    """Write ``model.onnx`` and ``card.json``; the card is in the graph's metadata too.
+
+    Args:
+        network: All heads filled.
+        folder: Where to.
+        card: What the two have no other source for.
+        thresholds: Of the card.
+        songs: (n_segments, 176400) each, on which graph and network are compared, beside
+            noise, a tone, clicks and silence.
+
+    Returns:
+        The largest difference of any output between the graph and the network.
+
+    Raises:
+        RuntimeError: It is more than ``MAX_DIFFERENCE`` of a probability.
+    """
+    import onnx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _GRAPH
+    write_graph(network, path)
+    full = {**card, **_contract(), "thresholds": vars(thresholds)}
+    graph = onnx.load(str(path))
+    onnx.helper.set_model_props(graph, {"card": json.dumps(full, sort_keys=True)})
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+    full["files"] = {_GRAPH: hashlib.sha256(path.read_bytes()).hexdigest()}
+    (folder / _CARD).write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+    worst = largest_difference(network, path, chain([odd_segments()], songs))
+    if worst > MAX_DIFFERENCE:
+        raise RuntimeError(f"{path} and the network differ by {worst:.1e}")
+    return worst
+
+
+def write_graph(network: SongNetwork, path: Path) -> None:
+    """Write a network as an ONNX file that takes any number of segments."""
+    import onnx
+
+    torch.onnx.export(
+        network.eval(),
+        (torch.zeros(2, SEGMENT_SAMPLES),),
+        str(path),
+        input_names=["audio"],
+        output_names=list(SongOutput._fields),
+        dynamic_axes={"audio": {0: "segments"}, "segment_probabilities": {0: "segments"}},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    graph = onnx.load(str(path))
+    for output in graph.graph.output:
+        # The exporter does not see that these two are of one length, whatever the song's.
+        n_values = {"probability": 1, "evidence": len(SONG_BRANCHES)}.get(output.name)
+        if n_values:
+            output.type.tensor_type.shape.dim[0].Clear()
+            output.type.tensor_type.shape.dim[0].dim_value = n_values
+    onnx.save(graph, str(path))
+
+
+def _contract() -> dict[str, Any]:
+    probability, segments, evidence = SongOutput._fields
+    return {
+        "call": "song",
+        "max_segments": MAX_SEGMENTS,
+        "input": {
+            "name": "audio",
+            "sample_rate": SAMPLE_RATE,
+            "segment_samples": SEGMENT_SAMPLES,
+        },
+        "output": {
+            "name": probability,
+            "kind": "probability",
+            "segments": segments,
+            "evidence": evidence,
+            "branches": list(SONG_BRANCHES),
+        },
+    }
+
+
+@torch.no_grad()
+def largest_difference(
+    network: SongNetwork, path: Path, songs: Iterable[NDArray[np.float32]]
+) -> float:
+    """Return how far a graph's probabilities lie from the network's, at most."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    names = list(SongOutput._fields[:2])
+    for song in songs:
+        found = session.run(names, {"audio": song})
+        expected = network(torch.from_numpy(song))
+        pairs = zip(found, expected, strict=False)
+        worst = max([worst, *(float(np.abs(a - b.numpy()).max()) for a, b in pairs)])
+    return worst

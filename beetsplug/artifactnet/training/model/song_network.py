@@ -1,0 +1,198 @@
+"""The song network: all segments of a song in, one verdict on what they hold together out.
+
+Per segment STFT, UNet mask, residual, HPSS, seven channels and CNN, as in ArtifactNet's
+pipeline. Then the frames of all segments are averaged and judged together: a comb too weak
+for any single segment shows in the mean of seven. Each segment is judged by the same heads
+as a song of its own, for the timeline.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from beetsplug.artifactnet.training.choices import (
+    CNN_LIMIT,
+    EMPTY_WEIGHT,
+    MASK_BOUND,
+    N_SEGMENTS,
+    SONG_POWER_FLOOR,
+    SongConfig,
+)
+from beetsplug.artifactnet.training.model.network import (
+    MaskUNet,
+    ResidualCNN,
+    seven_channels,
+)
+from beetsplug.artifactnet.training.model.weights import CountedRegression, SongWeights
+from beetsplug.artifactnet.training.signal.features import band, empty_share
+from beetsplug.artifactnet.training.signal.pooled import (
+    audible_frames,
+    mean_frames,
+    standing,
+    standing_lines,
+)
+from beetsplug.artifactnet.training.signal.stages import HarmonicPercussive, Magnitude
+
+
+class SongOutput(NamedTuple):
+    """What the network finds in one song."""
+
+    probability: Tensor
+    """(1,), P(AI) of the song."""
+    segment_probabilities: Tensor
+    """(n_segments,), P(AI) of each segment, judged as a song of its own."""
+    evidence: Tensor
+    """(n_branches,), the song's logit of each branch, in the order of ``SONG_BRANCHES``."""
+
+
+class Branches(NamedTuple):
+    """What the branches find: (1 + n_segments,) each, the song first, then its segments."""
+
+    standing: Tensor
+    """Logits."""
+    cnn: Tensor
+    """Logits; of the song the mean over its audible segments."""
+    share: Tensor
+    """One over the number of segments averaged."""
+    frames: Tensor
+    """Audible ones."""
+    empty: Tensor
+    """Share of bins, 0 to 1, that hold no more than the power floor."""
+
+
+class LineHead(nn.Module):
+    """One weight a bin, and a bias that depends on how much was averaged.
+
+    What stands out of a mean by chance shrinks with the number of frames in it, so few
+    segments need another bias than many.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    of_count: Tensor
+
+    def __init__(self, n_bins: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(n_bins, 1))
+        self.register_buffer("bias", torch.zeros(1))
+        self.register_buffer("of_count", torch.zeros(2))
+
+    def set(self, fitted: CountedRegression) -> None:
+        """Take over a regression."""
+        self.weight.copy_(torch.from_numpy(fitted.weights)[:, None])
+        self.bias.fill_(fitted.bias)
+        self.of_count.copy_(torch.from_numpy(fitted.of_count))
+
+    def forward(self, lines: Tensor, share: Tensor) -> Tensor:
+        """Return logits (batch,).
+
+        Args:
+            lines: (batch, n_bins), decibels.
+            share: (batch,), one over the number of segments averaged.
+        """
+        bias = self.bias + self.of_count[0] * torch.sqrt(share) + self.of_count[1] * share
+        return (lines @ self.weight)[:, 0] + bias
+
+
+class SongNetwork(nn.Module):
+    """Segments (n_segments, 176400) of one song at 44.1 kHz to :class:`SongOutput`."""
+
+    cnn_weight: Tensor
+    thresholds: Tensor
+    slope: Tensor
+
+    def __init__(self, config: SongConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or SongConfig()
+        stages = self.config.stages
+        self.magnitude = Magnitude(stages.n_fft, self.config.hop_length, stages.n_bins)
+        self.mask = MaskUNet(stages.mask_channels, stages.patch)
+        self.hpss = HarmonicPercussive(stages.time_taps, stages.frequency_taps)
+        self.cnn = ResidualCNN(stages)
+        self._band = band(stages.n_fft)
+        self.standing = LineHead(self._band.stop - self._band.start)
+        self.register_buffer("cnn_weight", torch.zeros(1))
+        self.register_buffer("thresholds", torch.zeros(2))
+        self.register_buffer("slope", torch.ones(1))
+
+    @torch.no_grad()
+    def set(self, fitted: SongWeights) -> None:
+        """Take over fitted heads, their weights in the sum, and the thresholds."""
+        self.standing.set(fitted.standing)
+        self.cnn.out.weight.copy_(torch.from_numpy(fitted.cnn.weights)[None])
+        self.cnn.out.bias.fill_(fitted.cnn.bias)
+        self.cnn_weight.fill_(fitted.cnn_weight)
+        self.thresholds.copy_(torch.tensor([fitted.song_threshold, fitted.clip_threshold]))
+        self.slope.fill_(fitted.slope)
+
+    def levels(self, magnitude: Tensor) -> Tensor:
+        """Return log powers on the power floor, decibels."""
+        return 10 * torch.log10(magnitude.square() + SONG_POWER_FLOOR)
+
+    def residual(self, magnitude: Tensor, levels: Tensor) -> Tensor:
+        """Return mask x magnitude (batch, n_frames, n_bins), over half the mask's bound.
+
+        Args:
+            magnitude: (batch, n_frames, n_bins).
+            levels: Its :meth:`levels`.
+        """
+        mean = levels.mean(dim=(1, 2), keepdim=True)
+        return self.mask((levels - mean) / 20) * magnitude * (2 / MASK_BOUND)
+
+    def channels(self, magnitude: Tensor) -> Tensor:
+        """Return the CNN's input (batch, 7, n_pooled_frames, n_bins) of magnitudes."""
+        stages = self.config.stages
+        residual = self.residual(magnitude, self.levels(magnitude))
+        pooled = residual.unflatten(1, (-1, stages.pooled_frames)).mean(2)
+        parts = self.hpss(pooled)
+        return seven_channels(pooled, *parts, whitening_bins=stages.whitening_bins)
+
+    def branches(self, audio: Tensor) -> Branches:
+        """Return what the branches find in a song and in each of its segments.
+
+        Args:
+            audio: (n_segments, 176400).
+        """
+        magnitude = self.magnitude(audio)
+        frames = audible_frames(audio, self.config.stages.n_fft, self.config.hop_length)
+        counts = frames.sum(1)
+        total = counts.sum(0, keepdim=True)
+        heard = torch.cat([total, counts])
+        share = frames.shape[1] / heard.clamp(min=1.0)
+        levels = self.levels(magnitude)
+        lines = standing_lines(mean_frames(standing(levels), frames))
+        means = mean_frames(levels, frames)[:, self._band]
+        # Of less than one segment the bias is not known: it was fitted to whole ones.
+        of_lines = self.standing(lines[:, self._band], share.clamp(max=1.0))
+        of_cnn = self.cnn(self.channels(magnitude))
+        mean = (of_cnn * counts).sum(0, keepdim=True) / total.clamp(min=1.0)
+        empty = empty_share(means, SONG_POWER_FLOOR)
+        return Branches(of_lines, torch.cat([mean, of_cnn]), share, heard, empty)
+
+    def threshold(self, share: Tensor) -> Tensor:
+        """Return the sum (batch,) at which a song is called AI.
+
+        Args:
+            share: (batch,), one over the number of segments, above 1 where part of one is
+                silent. The threshold is linear in it: that of a whole song, that of a single
+                segment, and more where there is less to judge by.
+        """
+        near_clip = ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(min=0.0)
+        song, clip = self.thresholds[0], self.thresholds[1]
+        return song + (clip - song) * near_clip
+
+    def forward(self, audio: Tensor) -> SongOutput:
+        """Return what segments (n_segments, 176400) of one song hold.
+
+        Where no frame is audible the probability is 0: silence is no evidence.
+        """
+        found = self.branches(audio)
+        total = found.standing + self.cnn_weight * found.cnn.clamp(max=CNN_LIMIT)
+        total = total - EMPTY_WEIGHT * found.empty
+        probabilities = torch.sigmoid((total - self.threshold(found.share)) * self.slope)
+        probabilities = probabilities * (found.frames > 0).float()
+        evidence = torch.cat([found.standing[:1], found.cnn[:1]])
+        return SongOutput(probabilities[:1], probabilities[1:], evidence)

@@ -1,0 +1,201 @@
+"""The song network: one song a call, the same in torch, onnxruntime and tract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import tract
+from numpy.typing import NDArray
+
+from beetsplug.artifactnet.training.choices import (
+    N_SEGMENTS,
+    SEGMENT_SAMPLES,
+    NetworkConfig,
+    SongConfig,
+)
+from beetsplug.artifactnet.training.model.bundled_stages import load_stages
+from beetsplug.artifactnet.training.model.song_export import largest_difference, write_graph
+from beetsplug.artifactnet.training.model.song_network import SongNetwork
+from beetsplug.artifactnet.training.model.weights import (
+    CountedRegression,
+    Regression,
+    SongWeights,
+)
+
+TINY = SongConfig(
+    NetworkConfig(
+        n_fft=2048,
+        n_bins=1024,
+        mask_channels=(2, 3, 4),
+        cnn_channels=(4, 4, 4, 4),
+        n_pooled_bands=2,
+        whitening_bins=128,
+    ),
+    hop_length=1024,
+)
+OUTPUTS = ("probability", "segment_probabilities", "evidence")
+
+
+def _network(seed: int = 0) -> SongNetwork:
+    """Return a tiny network with seeded weights in every layer, in eval mode."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network = SongNetwork(TINY)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
+            module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+    torch.nn.init.normal_(network.mask.head.weight, std=0.5)
+    n_bins, n_features = len(network.standing.weight), network.cnn.out.in_features
+    network.set(
+        SongWeights(
+            CountedRegression(rng.normal(0, 0.02, n_bins), np.array([0.3, -0.7]), -0.2),
+            Regression(rng.normal(0, 0.1, n_features), 0.1),
+            cnn_weight=0.4,
+            song_threshold=0.3,
+            clip_threshold=0.6,
+            slope=1.5,
+        )
+    )
+    return network.eval()
+
+
+def _song(n_segments: int, seed: int = 1) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.05, (n_segments, SEGMENT_SAMPLES))
+    clicks = np.arange(SEGMENT_SAMPLES) % 441 == 0
+    return (noise + 0.1 * clicks).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def network() -> SongNetwork:
+    return _network()
+
+
+@pytest.fixture(scope="module")
+def graph(network: SongNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    write_graph(network, path)
+    return path
+
+
+@torch.no_grad()
+def _found(network: SongNetwork, song: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [value.numpy() for value in network(torch.from_numpy(song))]
+
+
+@pytest.mark.parametrize("n_segments", [1, 3, 9])
+def test_onnxruntime_gives_what_torch_gives(
+    network: SongNetwork, graph: Path, n_segments: int
+) -> None:
+    song = _song(n_segments)
+    song[0, : SEGMENT_SAMPLES // 2] = 0  # half a segment of silence
+    session = onnxruntime.InferenceSession(str(graph))
+    found = session.run(list(OUTPUTS), {"audio": song})
+    assert [len(values) for values in found] == [1, n_segments, 2]
+    for values, expected in zip(found, _found(network, song), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_segments", [1, 3])
+def test_tract_gives_what_torch_gives(
+    network: SongNetwork, graph: Path, n_segments: int
+) -> None:
+    """A number of segments that is fixed when the graph is loaded is enough for tract."""
+    song = _song(n_segments)
+    model = tract.onnx().load(str(graph))
+    model.set_input_fact(0, f"{n_segments},{SEGMENT_SAMPLES},f32")
+    found = [value.to_numpy() for value in model.into_model().into_runnable().run([song])]
+    for values, expected in zip(found, _found(network, song), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_a_song_of_one_segment_is_judged_as_that_segment(network: SongNetwork) -> None:
+    probability, segments, _ = _found(network, _song(1))
+    np.testing.assert_allclose(probability, segments, atol=1e-6)
+
+
+def test_each_segment_is_judged_as_a_song_of_its_own(network: SongNetwork) -> None:
+    song = np.concatenate([_song(1, seed) for seed in (1, 2, 3)])
+    _, together, _ = _found(network, song)
+    alone = [float(_found(network, segment[None])[0][0]) for segment in song]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_the_order_of_segments_is_of_no_account(network: SongNetwork) -> None:
+    song = np.concatenate([_song(1, seed) for seed in (1, 2, 3)])
+    forth, back = _found(network, song), _found(network, song[::-1].copy())
+    np.testing.assert_allclose(forth[0], back[0], atol=1e-6)
+    np.testing.assert_allclose(forth[1], back[1][::-1], atol=1e-6)
+
+
+def test_silent_segments_take_no_part(network: SongNetwork) -> None:
+    song = _song(2)
+    silence = np.zeros((3, SEGMENT_SAMPLES), np.float32)
+    spoken, evidence = (_found(network, song)[i] for i in (0, 2))
+    found = _found(network, np.concatenate([song, silence]))
+    np.testing.assert_allclose(found[0], spoken, atol=1e-6)
+    np.testing.assert_allclose(found[2], evidence, atol=1e-5)
+
+
+def test_silence_is_no_evidence(network: SongNetwork) -> None:
+    silence = np.zeros((2, SEGMENT_SAMPLES), np.float32)
+    probability, segments, _ = _found(network, silence)
+    assert probability.tolist() == [0.0]
+    assert segments.tolist() == [0.0, 0.0]
+
+
+def test_empty_bins_speak_against(network: SongNetwork) -> None:
+    """Of a song that is cut off low, the share of bins above the cut is counted."""
+    spectrum = np.fft.rfft(_song(1)[0])
+    spectrum[len(spectrum) // 4 :] = 0  # 5.5 kHz of 22
+    low = np.fft.irfft(spectrum, SEGMENT_SAMPLES).astype(np.float32)[None]
+    with torch.no_grad():
+        full, cut = (network.branches(torch.from_numpy(s)).empty[0] for s in (_song(1), low))
+    assert float(full) == 0
+    assert float(cut) == pytest.approx((13.5 - 5.5) / 12.5, abs=0.02)
+
+
+def test_the_threshold_lies_at_a_probability_of_a_half(network: SongNetwork) -> None:
+    shares = torch.tensor([1.0, 1 / N_SEGMENTS, 1 / 21, 1 / 3])
+    found = network.threshold(shares).numpy()
+    np.testing.assert_allclose(found[:3], [0.6, 0.3, 0.3], atol=1e-6)
+    assert 0.3 < found[3] < 0.6
+
+
+def test_what_stands_out_by_chance_shrinks_with_the_number_of_segments() -> None:
+    """The evidence of seven segments of noise varies less than that of one."""
+    network = _network()
+
+    def evidence(seed: int, n_segments: int) -> float:
+        noise = np.random.default_rng(seed).normal(0, 0.05, (n_segments, SEGMENT_SAMPLES))
+        return float(_found(network, noise.astype(np.float32))[2][0])
+
+    one, seven = (np.std([evidence(seed, n) for seed in range(5)]) for n in (1, 7))
+    assert seven < one
+
+
+def test_less_than_a_segment_needs_more(network: SongNetwork) -> None:
+    """Where half of a single segment is silent, the threshold lies higher."""
+    found = network.threshold(torch.tensor([1.0, 2.0])).numpy()
+    assert found[1] > found[0]
+
+
+def test_stages_of_a_graph_are_those_it_was_made_of(network: SongNetwork, graph: Path) -> None:
+    other = _network(seed=5)
+    assert largest_difference(other, graph, [_song(2)]) > 1e-5
+    load_stages(other.mask, other.cnn, graph)
+    other.standing.load_state_dict(network.standing.state_dict())
+    assert largest_difference(other, graph, [_song(2)]) < 1e-5
+
+
+def test_a_graph_without_the_stages_is_refused(network: SongNetwork, tmp_path: Path) -> None:
+    path = tmp_path / "line.onnx"
+    torch.onnx.export(torch.nn.Linear(2, 1), (torch.zeros(1, 2),), str(path), dynamo=False)
+    with pytest.raises(ValueError, match="0 layers"):
+        load_stages(network.mask, network.cnn, path)
