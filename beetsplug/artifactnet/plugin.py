@@ -75,9 +75,9 @@ class ArtifactNetPlugin(BeetsPlugin):
             (Album, library.ALBUM_TYPES, self.album_template_fields),
         )
         for model, field_types, template_fields in fields:
-            # Not the user's own words: beets takes an album's fields from its tracks again
+            # Not the user's own word: beets takes an album's fields from its tracks again
             # where the album loses them, and fails at a computed one.
-            names = [name for name in field_types if not name.startswith(Field.OVERRIDE)]
+            names = [name for name in field_types if name != Field.OVERRIDE]
             template_fields.update({name: library.stored_value(name) for name in names})
             library.sort_unscored_last(model, [*field_types])
 

@@ -111,7 +111,7 @@ class TestDeclaredOnly(DeclarationHelper):
         assert self.rows(self.get("Declared")) == {}
         last = self.run_lines("artifactnet", "--declared-only", "-a", "album:Album")[-1]
         assert summary(last)[0] == 2
-        with pytest.raises(UserError, match="no track matches"):
+        with pytest.raises(UserError, match=r"no track matches title:Nothing$"):
             self.run_command("artifactnet", "--declared-only", "title:Nothing")
 
     @pytest.mark.parametrize("option", ["-f", "--outdated", "--retry-failed", "-w"])

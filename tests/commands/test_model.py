@@ -583,6 +583,22 @@ class TestCheck(ModelsHelper):
         assert (beet.returncode, error) == (130, "")
         assert wait_for(lambda: not group_exists(beet.pid))
 
+    def test_interrupted_self_test(self) -> None:
+        """Ctrl-C among the known signals leaves none of their files behind."""
+        temporary = self.folder / "temporary"
+        temporary.mkdir()
+        self.write_config()
+        variables = {**os.environ, "TMPDIR": str(temporary)}
+        beet = self.start_beet("aimodel", "check", "finecomb", env=variables)
+        try:
+            assert wait_for(lambda: any(temporary.glob("*/signal.*")))
+            beet.send_signal(signal.SIGINT)
+            _, error = beet.communicate(timeout=30)
+        finally:
+            beet.kill()
+        assert (beet.returncode, error) == (130, "")
+        assert list(temporary.iterdir()) == []
+
     def test_time_limit(self) -> None:
         """A step that takes longer than was asked for is ended, in one line."""
         slow_down(self.model_folder, 4_000)

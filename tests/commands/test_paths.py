@@ -91,6 +91,8 @@ class TestPaths(ArtifactNetHelper):
         (self.outside / "demo").rename("music")
         with pytest.raises(UserError, match="matches music; for the folder write music/"):
             self.run_command("ai", "music")
+        with pytest.raises(UserError, match=r"no album matches music/$"):
+            self.run_command("ai", "-a", "music/")
 
     @pytest.mark.parametrize("name", ["日本.flac", "a b'c\".flac", "-x.flac", b"\xff\xfe.flac"])
     def test_names(self, name: str | bytes) -> None:

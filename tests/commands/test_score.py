@@ -268,6 +268,16 @@ class TestChoices(ArtifactNetHelper):
         assert self.rows(item) == {}
         assert said(caplog) == []
 
+    def test_pretend_with_force(self) -> None:
+        """``-p -f`` lists what ``-f`` would score, and notes nothing of a run."""
+        self.add_track("One")
+        self.run_command("artifactnet", "-q")
+
+        lines = [self.run_lines("artifactnet", "-p", "-f") for _ in range(2)]
+
+        assert lines == [["Artist - Album - One", "1 track would be scored"]] * 2
+        assert summary(self.run_lines("artifactnet", "-f")[-1])[:2] == (1, 0)
+
     def test_pretend_decides_nothing_anew(self) -> None:
         """``-p`` leaves verdicts as they are, though thresholds have changed."""
         self.add_track("One", "ai")
@@ -846,10 +856,12 @@ class TestProcess(ArtifactNetHelper):
         n_done = summary(output.splitlines()[-1].removeprefix("interrupted: "))[0]
         self.configure(model=quick)
         self.write_config()
+        pretended = self.beet("artifactnet", "-f", "-p").stdout.splitlines()
 
         second, third = (self.beet("artifactnet", "-f") for _ in range(2))
 
         assert 1 <= n_done < self.N_TRACKS
+        assert len(pretended) == self.N_TRACKS - n_done + 1
         assert "going on with --force where it was interrupted" in second.stderr
         assert summary(second.stdout.splitlines()[-1])[:2] == (self.N_TRACKS - n_done, n_done)
         assert third.stderr == ""

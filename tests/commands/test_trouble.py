@@ -48,6 +48,25 @@ class TestTrouble(ArtifactNetHelper):
             rows.pop("ai_scored", None)
         return found
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+    @pytest.mark.parametrize(
+        "args", [("ai",), ("ai", "--json"), ("ai", "-f", "-p"), ("aimodel", "list")]
+    )
+    def test_output_on_a_full_disk(self, args: tuple[str, ...]) -> None:
+        """What cannot be printed ends the command in one line; results are stored."""
+        self.run_command("ai", "-q")
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "beets", *args],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert done.stderr == "error: artifactnet: [Errno 28] No space left on device\n"
+
     @needs_faults
     @pytest.mark.parametrize(
         ("code", "at"),

@@ -13,9 +13,9 @@ from beetsplug.artifactnet.scoring.detector import Detector
 from tests.support.onnx_models import load_model, write_model
 
 
-def test_the_bundled_model_gives_its_known_answers() -> None:
+def test_the_bundled_model_gives_its_known_answers(tmp_path: Path) -> None:
     """Each signal in each container gets the recorded answer."""
-    lines = list(self_test(Detector(find_model("default"))))
+    lines = list(self_test(Detector(find_model("default")), tmp_path))
     assert len(lines) == 8
     assert all(line.startswith("self-test: ") for line in lines)
     assert lines[-2:] == [
@@ -26,7 +26,7 @@ def test_the_bundled_model_gives_its_known_answers() -> None:
 
 def test_another_model_has_no_answers(tmp_path: Path) -> None:
     """Where no answers are known there is nothing to compare."""
-    assert not list(self_test(Detector(load_model(write_model(tmp_path)))))
+    assert not list(self_test(Detector(load_model(write_model(tmp_path))), tmp_path))
 
 
 def test_a_wrong_answer_is_told(tmp_path: Path) -> None:
@@ -40,4 +40,4 @@ def test_a_wrong_answer_is_told(tmp_path: Path) -> None:
     )
     model: Model = load_model(folder)
     with pytest.raises(ModelError, match=r"comb in WAV: 0\.\d+, where 0\.8915 is known"):
-        list(self_test(Detector(model)))
+        list(self_test(Detector(model), tmp_path))

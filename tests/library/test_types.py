@@ -136,6 +136,13 @@ class TestUnscored(ArtifactNetHelper):
         assert scored["ai_score"] == self.get("Scored").ai_score
         assert not {name for name in unscored if name.startswith("ai_")}
 
+    def test_every_field_but_the_users_word_is_empty(self) -> None:
+        """A format that names a field of an unscored track prints nothing for it."""
+        names = sorted(set(ITEM_TYPES) - {"ai_override"})
+        template = " ".join(f"<${name}>" for name in names)
+        lines = self.run_lines("ls", "-f", template, "title:Unscored")
+        assert lines == [" ".join(["<>"] * len(names))]
+
     def test_albums(self) -> None:
         """Fields of albums are as empty."""
         self.lib.add_album([self.get("Unscored")])

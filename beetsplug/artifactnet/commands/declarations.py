@@ -99,7 +99,8 @@ def read_declarations(
     ids = library.patiently(lambda: library.find_ids(lib, query, album=opts.album))
     files = [(row.id, row.filepath) for row in library.read_rows(lib, ids)]
     if not files:
-        raise UserError("artifactnet: no track matches")
+        noun, words = ("album" if opts.album else "track"), printable(" ".join(query))
+        raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())
     if opts.pretend:
         ui.print_(f"{count_of(len(files), 'file')} would be read")
         return

@@ -20,8 +20,11 @@ class Wanted:
     retry_failed: bool = False
     write: bool = False
     """Whether tags are to be written of tracks that have a score already."""
-    forced_since: float = 0.0
-    """When an interrupted run with ``force`` began: what it has scored is not due again."""
+    forced_since: float = float("inf")
+    """When an interrupted run with ``force`` began: what it has scored is not due again.
+
+    Without such a run infinity: everything is due.
+    """
 
     def is_due(self, row: Row, state: State) -> bool:
         """Tell whether a track is to be scored."""

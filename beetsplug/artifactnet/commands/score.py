@@ -223,9 +223,7 @@ class ScoreRun:
             forced.end(self.settings.forced_run_file)
 
     def _wanted(self, args: Sequence[str]) -> Wanted:
-        since = 0.0
-        if self.force and not self.opts.pretend:
-            since = self._forced_since(args)
+        since = self._forced_since(args) if self.force else float("inf")
         return Wanted(
             force=self.force,
             outdated=self.opts.outdated,
@@ -242,7 +240,10 @@ class ScoreRun:
             "album": self.opts.album,
             "model": self.engine.judge.model,
         }
-        began, is_resumed = forced.begin(self.settings.forced_run_file, kind)
+        file = self.settings.forced_run_file
+        if self.opts.pretend:
+            return forced.interrupted(file, kind) or float("inf")
+        began, is_resumed = forced.begin(file, kind)
         if is_resumed:
             self.log.warning(
                 "going on with --force where it was interrupted; "
@@ -404,7 +405,7 @@ class _Queue:
 
 
 def _hint(args: Sequence[str]) -> str:
-    folder = next((arg for arg in args if Path(arg).is_dir()), None)
+    folder = next((arg for arg in args if not arg.endswith("/") and Path(arg).is_dir()), None)
     return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
 
 

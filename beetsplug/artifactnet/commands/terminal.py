@@ -58,6 +58,12 @@ def guarded(run: Run) -> Run:
                 raise UserError(f"artifactnet: {printable(str(error))}") from error
             except (DBAccessError, sqlite3.Error) as error:
                 raise UserError(f"artifactnet: the library: {printable(str(error))}") from error
+            except BrokenPipeError:
+                # Who reads has enough, as `head` does: beets ends without a word.
+                raise
+            except OSError as error:
+                # Standard output lies on a full disk.
+                raise UserError(f"artifactnet: {printable(str(error))}") from error
             except KeyboardInterrupt as error:
                 sys.exit(getattr(error, "exit_status", INTERRUPTED))
             except ImportError as error:

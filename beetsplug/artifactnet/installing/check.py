@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
@@ -89,7 +91,8 @@ def check_model(
     # The first call of a session allocates what the others find.
     run(_timed_call, detector, 0)
     yield _summary(model.card, [run(_timed_call, detector, seed) for seed in range(_N_RUNS)])
-    yield from run(self_test, detector)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield from run(self_test, detector, Path(folder))
 
 
 def _limited(memory_bytes: int | None, function: Callable[[], T]) -> T:

@@ -7,7 +7,6 @@ gets other probabilities than those that are recorded here.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,17 +42,21 @@ class _Case:
     tolerance: float = _LOSSLESS
 
 
-def self_test(detector: Detector) -> list[str]:
+def self_test(detector: Detector, folder: Path) -> list[str]:
     """Return a line for each known signal that gets its known answer on this machine.
 
     There is none for a model that no answers are known for.
+
+    Args:
+        detector: The model.
+        folder: Where the signals are written. The caller removes it: a worker that is
+            ended could not.
 
     Raises:
         ModelError: One does not; the message says which, and what came instead.
     """
     cases = _CASES.get(detector.card.label, ())
-    with tempfile.TemporaryDirectory() as folder:
-        return [_tried(case, Path(folder), detector) for case in cases]
+    return [_tried(case, folder, detector) for case in cases]
 
 
 def _tried(case: _Case, folder: Path, detector: Detector) -> str:

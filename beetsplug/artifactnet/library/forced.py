@@ -20,9 +20,8 @@ def begin(file: Path, run: dict[str, Any]) -> tuple[float, bool]:
         file: Where it is noted.
         run: What is scored again, and by what: library, query, model.
     """
-    noted = _read(file)
-    began = noted.pop("began", None)
-    if noted == run and isinstance(began, float):
+    began = interrupted(file, run)
+    if began is not None:
         return began, True
     now = time.time()
     # Where it cannot be noted, an interrupted run begins anew.
@@ -30,6 +29,13 @@ def begin(file: Path, run: dict[str, Any]) -> tuple[float, bool]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**run, "began": now}), encoding="utf-8")
     return now, False
+
+
+def interrupted(file: Path, run: dict[str, Any]) -> float | None:
+    """Return when an interrupted run of this kind began, None where there is none."""
+    noted = _read(file)
+    began = noted.pop("began", None)
+    return began if noted == run and isinstance(began, float) else None
 
 
 def end(file: Path) -> None:
