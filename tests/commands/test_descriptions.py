@@ -1,4 +1,4 @@
-"""What stands beside a verdict: the file's own words, its signature, dates, lists of artists."""
+"""What stands beside a verdict: a file's own words, its signature, dates, lists of artists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MUSICBRAINZ = "a74b1b7f-71a5-4011-9441-d0b5e4122711"
 NAMED = "The Velvet Example (said by the artist to be generated in part)"
 LISTED = f"listed by Soul Over AI (souloverai.com), CC BY 4.0: {NAMED}"
 OLD = "first released 1997, before 2023: speaks for human"
-NOTHING = {"claims": [], "c2pa": None, "release": None, "listed": None}
+NOTHING: dict[str, Any] = {"claims": [], "c2pa": None, "release": None, "listed": None}
 RECORDER = """
 import os, sys
 
@@ -38,7 +38,7 @@ class Recorder:
 
 sys.meta_path.insert(0, Recorder())
 """
-"""A ``sitecustomize`` that notes who imports what, and leaves out what is said to be missing."""
+"""A ``sitecustomize`` that notes who imports what, and leaves out what is to be missing."""
 
 
 class DescriptionHelper(ArtifactNetHelper):
@@ -198,7 +198,7 @@ class TestOwnWords(DescriptionHelper):
 
 
 class TestDates(DescriptionHelper):
-    def write_dated(self, **tags: object) -> Path:
+    def write_dated(self, **tags: Any) -> Path:
         return write_track(self.outside / "dated.mp3", "ai", **tags)
 
     def test_first_release(self) -> None:
