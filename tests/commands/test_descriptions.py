@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ import pytest
 from beets.exceptions import UserError
 from mediafile import MediaFile
 
+from beetsplug.artifactnet.commands.descriptions import Beside
+from beetsplug.artifactnet.results import ReleaseTags
+from beetsplug.artifactnet.scoring.provenance import read_release
+from beetsplug.artifactnet.scoring.provenance.batches import _in_batches
+from beetsplug.artifactnet.workers.local import LocalWorkers
 from tests.support.audio_files import encode, music
 from tests.support.beets_library import ArtifactNetHelper, write_broken, write_track
 from tests.support.signed_files import sign, write_signed
@@ -307,11 +313,36 @@ class TestSummaries(DescriptionHelper):
         assert "declared" not in self.run_lines("ai", "-f", "title:Two")[-1]
 
 
+def fatal_for_one(paths: Sequence[Path]) -> list[str]:
+    """Return the files' names; end the process where one is called ``fatal``."""
+    if any(path.name == "fatal" for path in paths):
+        os._exit(3)
+    return [path.name for path in paths]
+
+
+def test_a_file_that_ends_its_worker() -> None:
+    """It costs its own description, and no other of the same batch."""
+    paths = [Path("one"), Path("fatal"), *(Path(f"{number}") for number in range(100))]
+    workers = LocalWorkers(1)
+    found = dict(_in_batches(fatal_for_one, paths, workers, None, lambda: False))
+    workers.close()
+    assert found == {n: p.name if p.name != "fatal" else None for n, p in enumerate(paths)}
+
+
+def test_a_description_that_is_lost() -> None:
+    """That is said, and nothing is made up in its place."""
+    beside = Beside(None, ReleaseTags(original_year=1997))
+    assert list(beside.lines()) == ["    what it says of itself cannot be read", f"    {OLD}"]
+    assert beside.as_dict() == {
+        "claims": None,
+        "c2pa": None,
+        "release": {"year": 1997, "speaks_for": "human"},
+        "listed": None,
+    }
+
+
 def test_music_is_no_evidence(tmp_path: Path) -> None:
     """A file with neither tags nor manifest has no dates and no ids."""
-    from beetsplug.artifactnet.results import ReleaseTags
-    from beetsplug.artifactnet.scoring.provenance import read_release
-
     assert read_release(encode(tmp_path / "a.wav", music(0.1), 8_000)) == ReleaseTags()
     assert read_release(tmp_path / "none.mp3") == ReleaseTags()
     (tmp_path / "b.mp3").write_bytes(b"ID3 no music at all")

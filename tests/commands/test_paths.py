@@ -39,12 +39,13 @@ class TestPaths(ArtifactNetHelper):
         )
         before = path.read_bytes()
 
-        line, last = self.run_lines("ai", "-w", str(path))
+        line, claim, last = self.run_lines("ai", "-w", str(path))
 
         verdict, score, rest = line.split(maxsplit=2)
         assert verdict == "ai"
         assert float(score) == pytest.approx(SCORES["ai"], abs=ROUNDING)
         assert rest == f"{path}  says of itself: suno:comment"
+        assert claim.startswith("    suno:comment (strong): made with suno; ")
         assert last.startswith("1 scored, none stored, 1 flagged as ai, 0 unsure, 0 failed")
         assert len(self.lib.items()) == 0
         assert (path.read_bytes(), our_tags(path)) == (before, {})
