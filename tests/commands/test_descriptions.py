@@ -181,6 +181,14 @@ class TestOwnWords(DescriptionHelper):
         assert self.below(path) == []
         assert self.beside(path) == NOTHING
 
+    def test_a_file_that_is_gone(self) -> None:
+        """Of a track whose file is not there nothing is claimed, not even that it is silent."""
+        item = self.add_track("One")
+        self.run_command("ai")
+        Path(item.filepath).unlink()
+        assert self.below(self.lib_path) == ["what it says of itself cannot be read"]
+        assert self.beside("title:One") == {**NOTHING, "claims": None}
+
     def test_control_characters(self) -> None:
         """What a file says of itself cannot steer a terminal."""
         label = {"Label": "1", "ContentProducer": "A\x1b[31mcme", "ProduceID": "1\n2"}

@@ -36,7 +36,7 @@ class Beside:
     """What is shown beside one track's verdict; nothing of it decides."""
 
     description: Description | None
-    """What the file says of itself; None where its reader did not come back."""
+    """What the file says of itself; None where it could not be read."""
     release: ReleaseTags
     listed: ListedArtist | None = None
     source: str = ""

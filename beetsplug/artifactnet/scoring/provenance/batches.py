@@ -55,14 +55,14 @@ def describe_files(
 ) -> Generator[tuple[int, Description | None]]:
     """Yield each file's place in ``paths`` and its description, as they arrive.
 
-    It is None for a file that its worker dies of. Arguments and errors are those of
-    :func:`read_files`.
+    It is None for a file that is not there, cannot be opened, or that its worker dies of.
+    Arguments and errors are those of :func:`read_files`.
     """
     return _in_batches(describe_many, paths, workers, time_limit_s, is_cancelled)
 
 
 def _in_batches(
-    function: Callable[[Sequence[Path]], list[T]],
+    function: Callable[[Sequence[Path]], Sequence[T]],
     paths: Sequence[Path],
     workers: Workers,
     time_limit_s: float | None,
@@ -83,12 +83,12 @@ def _in_batches(
 
 
 def _run(
-    function: Callable[[Sequence[Path]], list[T]],
+    function: Callable[[Sequence[Path]], Sequence[T]],
     batches: Sequence[Batch],
     workers: Workers,
     time_limit_s: float | None,
     is_cancelled: Callable[[], bool],
-) -> Iterator[tuple[Batch, list[T] | None]]:
+) -> Iterator[tuple[Batch, Sequence[T] | None]]:
     found = run_each(
         function,
         (paths for _, paths in batches),

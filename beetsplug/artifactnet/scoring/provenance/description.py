@@ -9,7 +9,7 @@ from typing import Any
 
 from beetsplug.artifactnet.results import Claim, ReleaseTags
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest
-from beetsplug.artifactnet.scoring.provenance.reader import read_claims, read_manifests
+from beetsplug.artifactnet.scoring.provenance.reader import opens, read_claims, read_manifests
 from beetsplug.artifactnet.scoring.provenance.releases import read_release
 from beetsplug.artifactnet.scoring.provenance.signature import (
     NO_SIGNATURE,
@@ -93,6 +93,6 @@ def describe(path: Path, anchors: str | None = None) -> Description:
     )
 
 
-def describe_many(paths: Iterable[Path]) -> list[Description]:
-    """Return what each file says of itself."""
-    return [describe(path) for path in paths]
+def describe_many(paths: Iterable[Path]) -> list[Description | None]:
+    """Return what each file says of itself; None for one that cannot be opened."""
+    return [describe(path) if opens(path) else None for path in paths]
