@@ -124,7 +124,9 @@ class TestSignatures(DescriptionHelper):
         line = f"signature: {ISSUER}, unchanged, signer not verified"
         assert line in self.below(path)
         for args in ([path], ["title:Signed"]):
-            assert self.beside(*args)["c2pa"]["state"] == "untrusted"
+            (values,) = self.objects(*args)
+            assert values["c2pa"]["state"] == "untrusted"
+            assert (values["declared"], values["reason"]) == (True, "declared")
 
     def test_quiet(self) -> None:
         """``-q`` prints the summary alone."""

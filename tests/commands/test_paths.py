@@ -78,6 +78,19 @@ class TestPaths(ArtifactNetHelper):
         assert again[0] == "nothing to score: 1 track has a score"
         assert again[1].endswith(f"  {item.filepath}")
 
+    @pytest.mark.parametrize("above", [0, 1])
+    def test_the_folder_of_the_library(self, above: int) -> None:
+        """The tracks in it are the library's, as they are in a folder above it."""
+        item = self.add_track("One")
+        other = write_track(self.lib_path / "other.flac", "real")
+
+        lines = self.run_lines("ai", str([self.lib_path, self.lib_path.parent][above]))
+
+        assert self.get("One").ai_verdict == "ai"
+        assert sum(line.endswith(f"  {item.filepath}") for line in lines) == 1
+        assert sum(line.endswith(f"  {other}") for line in lines) == 1
+        assert lines[-1].startswith("1 scored, none stored")
+
     def test_the_current_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file's name needs no separator; a folder's does: it may be a word of a title."""
         write_track(self.outside / "demo" / "x.flac")

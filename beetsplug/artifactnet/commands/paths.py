@@ -88,11 +88,26 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
 
 def _tracks_below(lib: Library, paths: Iterable[Path]) -> dict[Path, int]:
     """Return the library's tracks at and below the paths: path -> id."""
-    found = {}
+    music_folder = Path(os.fsdecode(lib.directory))
+    found: dict[Path, int] = {}
     for path in paths:
+        if music_folder.is_relative_to(path):
+            found.update(_tracks_in_rows(lib, path))
+            continue
         for item in lib.items(PathQuery("path", os.fsencode(path))):
             found[library.item_path(item)] = int(item.id or 0)
     return found
+
+
+def _tracks_in_rows(lib: Library, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the library's tracks below its own folder, or below one that holds that.
+
+    beets stores paths from its folder on, and its query for that very folder, or for one
+    above it, finds none of them.
+    """
+    for row in library.read_rows(lib, library.find_ids(lib, [])):
+        if row.filepath.is_relative_to(folder):
+            yield row.filepath, row.id
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
