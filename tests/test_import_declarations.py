@@ -13,7 +13,6 @@ from beets.test.helper import AutotagImportHelper
 from beetsplug.convert import ConvertPlugin
 from beetsplug.scrub import ScrubPlugin
 
-from beetsplug.artifactnet.library import own
 from tests.support.beets_library import ArtifactNetHelper, said, write_track
 from tests.support.signed_files import add_object, store_of
 from tests.support.tagged_files import MUREKA, add_artist, add_tag
@@ -75,7 +74,7 @@ class TestImport(AutotagImportHelper, ArtifactNetHelper):
         self.write_declared()
         self.beet_import()
         self.assert_declared()
-        assert own(self.the_item(), "ai_score") is None
+        assert "ai_score" not in self.rows(self.the_item())
         (line,) = said(caplog)
         assert line.startswith("warning: ai, declared by elevenlabs:c2pa,mureka:aigc: ")
 
@@ -91,19 +90,40 @@ class TestImport(AutotagImportHelper, ArtifactNetHelper):
         self.write_declared(1)
         write_track(self.album_path / "2.flac", "real", title="Plain", track=2, **TAGS)
         self.beet_import()
-        line, summary = said(caplog)
+        line, album = said(caplog)
         assert "declared by" in line
-        assert summary.endswith("2 scored, 1 flagged as ai, 0 unsure, 0 failed")
+        assert album == (
+            "warning: Tag Artist - Tag Album: 2 scored, 1 flagged as ai, 0 unsure, 0 failed, "
+            "1 declared as generated"
+        )
 
     @pytest.mark.parametrize("quiet", ["plugin", "import"])
     def test_quiet(self, quiet: str, caplog: pytest.LogCaptureFixture) -> None:
-        """A quiet import says nothing of it, and stores it."""
+        """A quiet import says nothing on the way; at its end beets' own kind names tracks."""
         if quiet == "plugin":
             self.configure(quiet=True)
         self.write_declared()
-        self.beet_import(*(["-q"] if quiet == "import" else []), timid=quiet != "import")
+        flags = ["-q"] if quiet == "import" else []
+        lines = self.beet_import(*flags, timid=quiet != "import")
         assert said(caplog) == []
         self.assert_declared()
+        if quiet == "import":
+            line, last = lines
+            assert "Tag Track 1  (declared by " in line
+            assert last == (
+                "1 track imported: 1 scored, 1 flagged as ai, 0 unsure, 0 failed, "
+                "1 declared as generated"
+            )
+
+    def test_a_quiet_import_without_scoring(self) -> None:
+        """With ``auto: no`` the end of a quiet import names what declares itself, too."""
+        self.configure(auto=False)
+        self.write_declared(1)
+        write_track(self.album_path / "2.flac", "ai", title="Plain", track=2, **TAGS)
+        line, last = self.beet_import("-q", timid=False)
+        assert line.split()[0] == "ai"
+        assert "Tag Track 1  (declared by " in line
+        assert last == "1 track declared as generated, none scored"
 
     def test_declared_no(self, caplog: pytest.LogCaptureFixture) -> None:
         """With ``declared: no`` claims are stored and told, and the score decides."""
@@ -113,7 +133,9 @@ class TestImport(AutotagImportHelper, ArtifactNetHelper):
         item = self.the_item()
         assert (item.ai_verdict, item.ai_reason) == ("real", "score")
         assert item.ai_declared
-        assert len(said(caplog)) == 2  # the declaration, and the album's summary
+        line, album = said(caplog)
+        assert line.startswith("warning: not judged, declared by ")
+        assert album.endswith(" 0 flagged as ai, 0 unsure, 0 failed, 1 declared as generated")
 
     def test_hints_decide_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         """An artist called Udio is noted, and that is all."""
@@ -122,9 +144,9 @@ class TestImport(AutotagImportHelper, ArtifactNetHelper):
         self.beet_import()
         item = self.the_item()
         assert (item.ai_provenance, item.ai_verdict) == ("udio:artist", "real")
-        assert own(item, "ai_declared") is None
-        (summary,) = said(caplog)
-        assert summary.endswith("1 scored, 0 flagged as ai, 0 unsure, 0 failed")
+        assert "ai_declared" not in self.rows(item)
+        (line,) = said(caplog)
+        assert line.endswith(": 1 scored, 0 flagged as ai, 0 unsure, 0 failed")
 
     @pytest.mark.parametrize("auto", [True, False])
     def test_scrub(self, auto: bool) -> None:

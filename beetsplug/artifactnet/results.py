@@ -148,6 +148,18 @@ def parse_claims(text: str) -> tuple[Claim, ...]:
 
 
 @dataclass(frozen=True)
+class ReleaseTags:
+    """What tags, or the library, say of a recording's release and of who made it."""
+
+    original_year: int = 0
+    """Of the first release; 0 where it is unknown."""
+    year: int = 0
+    """Of this release; 0 where it is unknown."""
+    artist_ids: tuple[str, ...] = ()
+    """MusicBrainz and Spotify ids of the artists."""
+
+
+@dataclass(frozen=True)
 class TrackResult:
     """What happened to one file."""
 

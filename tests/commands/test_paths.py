@@ -39,12 +39,13 @@ class TestPaths(ArtifactNetHelper):
         )
         before = path.read_bytes()
 
-        line, last = self.run_lines("ai", "-w", str(path))
+        line, claim, last = self.run_lines("ai", "-w", str(path))
 
         verdict, score, rest = line.split(maxsplit=2)
         assert verdict == "ai"
         assert float(score) == pytest.approx(SCORES["ai"], abs=ROUNDING)
         assert rest == f"{path}  says of itself: suno:comment"
+        assert claim.startswith("    suno:comment (strong): made with suno; ")
         assert last.startswith("1 scored, none stored, 1 flagged as ai, 0 unsure, 0 failed")
         assert len(self.lib.items()) == 0
         assert (path.read_bytes(), our_tags(path)) == (before, {})
@@ -76,6 +77,19 @@ class TestPaths(ArtifactNetHelper):
         again = self.run_lines("ai", str(item.filepath))
         assert again[0] == "nothing to score: 1 track has a score"
         assert again[1].endswith(f"  {item.filepath}")
+
+    @pytest.mark.parametrize("above", [0, 1])
+    def test_the_folder_of_the_library(self, above: int) -> None:
+        """The tracks in it are the library's, as they are in a folder above it."""
+        item = self.add_track("One")
+        other = write_track(self.lib_path / "other.flac", "real")
+
+        lines = self.run_lines("ai", str([self.lib_path, self.lib_path.parent][above]))
+
+        assert self.get("One").ai_verdict == "ai"
+        assert sum(line.endswith(f"  {item.filepath}") for line in lines) == 1
+        assert sum(line.endswith(f"  {other}") for line in lines) == 1
+        assert lines[-1].startswith("1 scored, none stored")
 
     def test_the_current_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file's name needs no separator; a folder's does: it may be a word of a title."""

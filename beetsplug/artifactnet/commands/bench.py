@@ -124,6 +124,7 @@ def _judge(
 ) -> tuple[Report, Sequence[Transported]]:
     """Score the tracks, and write everything that the report's folder holds."""
     from beetsplug.artifactnet.benchmark import transport
+    from beetsplug.artifactnet.benchmark.declared import read_declared
     from beetsplug.artifactnet.benchmark.manifest import judged_split
     from beetsplug.artifactnet.benchmark.report.outputs import write_json, write_outputs
     from beetsplug.artifactnet.benchmark.runner import score_tracks
@@ -137,5 +138,6 @@ def _judge(
         values: Any = transport.transport_values(transported)
         write_json(folder / transport.TRANSPORT_FILE, values)
     screen.clear()
+    declared = read_declared(manifest.tracks, setup)
     sections = transport.transport_sections(transported)
-    return write_outputs(folder, manifest, runs, sections), transported
+    return write_outputs(folder, manifest, runs, sections, declared), transported

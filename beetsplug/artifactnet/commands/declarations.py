@@ -32,6 +32,7 @@ class Options(Protocol):
     album: bool
     forget_provenance: bool
     force: bool
+    lists: str | None
     outdated: bool
     pretend: bool
     quiet: bool
@@ -94,8 +95,10 @@ def read_declarations(
         UserError: No item is given, or an option asks for scoring.
         ModelError: The configured model cannot be found.
     """
-    if opts.force or opts.outdated or opts.retry_failed or opts.write:
-        raise UserError("artifactnet: reading declarations goes without scoring and writing")
+    if opts.force or opts.outdated or opts.retry_failed or opts.write or opts.lists:
+        raise UserError(
+            "artifactnet: reading declarations goes without scoring, writing and lists"
+        )
     ids = library.patiently(lambda: library.find_ids(lib, query, album=opts.album))
     files = [(row.id, row.filepath) for row in library.read_rows(lib, ids)]
     if not files:

@@ -14,6 +14,7 @@ from beets.library import Item, parse_query_string
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import declaration_line
+from beetsplug.artifactnet.commands.output import declared_words
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
     count_of,
@@ -53,6 +54,8 @@ class _Counts:
     n_ai: int = 0
     n_unsure: int = 0
     n_failed: int = 0
+    n_declared: int = 0
+    """Scored or not."""
 
     def count(self, result: TrackResult, verdict: object) -> None:
         is_scored = result.outcome is Outcome.SCORED
@@ -65,7 +68,17 @@ class _Counts:
         return (
             f"{self.n_scored} scored, {self.n_ai} flagged as ai, "
             f"{self.n_unsure} unsure, {self.n_failed} failed"
+            f"{declared_words(self.n_declared)}"
         )
+
+    def line(self) -> str:
+        """Return the line at the end of a quiet import, empty where there is nothing to say."""
+        n_tracks = self.n_scored + self.n_failed
+        if not n_tracks:
+            tracks = count_of(self.n_declared, "track")
+            return f"{tracks} declared as generated, none scored" if self.n_declared else ""
+        is_plain = not (self.n_ai or self.n_unsure or self.n_failed or self.n_declared)
+        return "" if is_plain else f"{count_of(n_tracks, 'track')} imported: {self}"
 
 
 @dataclass
@@ -77,7 +90,8 @@ class ImportScoring:
     _is_broken: bool = False
     _total: _Counts = field(default_factory=_Counts)
     _failures: Failures = field(default_factory=Failures)
-    _flagged: list[int] = field(default_factory=list)
+    _flagged: dict[int, None] = field(default_factory=dict)
+    """Ids, in order, each once: a declared track may be scored as well."""
 
     def score(self, task: ImportTask) -> None:
         """Score the items of an import task.
@@ -88,9 +102,10 @@ class ImportScoring:
             return
         try:
             settings = self.settings()
-            self._follow_declarations(task, settings)
+            counts = _Counts(n_declared=self._follow_declarations(task, settings))
+            self._total.n_declared += counts.n_declared
             if settings.auto:
-                self._score_task(task, settings)
+                self._score_task(task, settings, counts)
             if task.is_album:
                 library.take_back_album_values(task.album)
                 # Tracks that were scored before may have come to a new album.
@@ -103,23 +118,28 @@ class ImportScoring:
         except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
             self.log.error("not scored: {!r}", error)  # noqa: TRY400
 
-    def _follow_declarations(self, task: ImportTask, settings: Settings) -> None:
-        """Let declarations decide, whether or not the items are scored, and tell of them."""
+    def _follow_declarations(self, task: ImportTask, settings: Settings) -> int:
+        """Let declarations decide, whether or not the items are scored, and tell of them.
+
+        Returns:
+            How many items declare themselves generated.
+        """
         judge = library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
-        for item in task.imported_items():
-            if not library.is_declared(item):
-                continue
+        declared = [item for item in task.imported_items() if library.is_declared(item)]
+        for item in declared:
             if library.redecide(item, judge):
                 library.store(item)
             if not _is_quiet(settings):
                 self.log.warning("{}", declaration_line(item))
+            if library.own(item, Field.VERDICT) == Verdict.AI.value:
+                self._flagged[int(item.id or 0)] = None
+        return len(declared)
 
-    def _score_task(self, task: ImportTask, settings: Settings) -> None:
+    def _score_task(self, task: ImportTask, settings: Settings, counts: _Counts) -> None:
         from beetsplug.artifactnet.workers import Cancelled
 
         engine = make_engine(settings)
         items = self._due(task, settings, engine)
-        counts = _Counts()
         albums = library.AlbumSummaries(task.album.db) if task.is_album else None
         results = engine.score(
             [library.item_path(item) for item in items], is_cancelled=_import_was_aborted
@@ -156,7 +176,7 @@ class ImportScoring:
                 path = printable(str(item.filepath))
                 self.log.warning("not scored: {}: {}", path, printable(result.detail))
         elif verdict != Verdict.REAL.value:
-            self._flagged.append(int(item.id or 0))
+            self._flagged[int(item.id or 0)] = None
             # A declaration was told of before.
             is_told = library.own(item, Field.REASON) == Reason.DECLARED.value
             if not is_told and not _is_quiet(settings):
@@ -167,7 +187,7 @@ class ImportScoring:
         """Say at the end of a quiet import what there was, and begin anew."""
         total, failures, flagged = self._total, self._failures, self._flagged
         self._is_broken = False
-        self._total, self._failures, self._flagged = _Counts(), Failures(), []
+        self._total, self._failures, self._flagged = _Counts(), Failures(), {}
         try:
             is_silent = self.settings().quiet
         except ArtifactNetError:
@@ -180,8 +200,8 @@ class ImportScoring:
                 ui.print_(verdict_line(item))
         for line in failures.lines():
             ui.print_(line)
-        if total.n_ai or total.n_unsure or total.n_failed:
-            ui.print_(f"{count_of(total.n_scored + total.n_failed, 'track')} imported: {total}")
+        if line := total.line():
+            ui.print_(line)
 
 
 def _album_name(task: ImportTask, items: Sequence[Item]) -> str:

@@ -7,27 +7,32 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from beets.library import Item
+
+from beetsplug.artifactnet.commands.descriptions import Beside
 from beetsplug.artifactnet.commands.plan import Plan
 from beetsplug.artifactnet.commands.terminal import Failures
-from beetsplug.artifactnet.library import Field, Row, parse_timeline
+from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_timeline
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 
 _JSON_FIELDS = {
     "verdict": Field.VERDICT,
+    "reason": Field.REASON,
     "score": Field.SCORE,
     "share": Field.SHARE,
     "segments": Field.SEGMENTS,
     "model": Field.MODEL,
     "scored": Field.SCORED,
     "provenance": Field.PROVENANCE,
+    "declared": Field.DECLARED,
     "override": Field.OVERRIDE,
     "error": Field.ERROR,
 }
 """Key of the JSON object -> field; null where the track has none."""
 
 
-def json_line(row: Row) -> str:
-    """Return a track as one JSON object on one line, in ASCII."""
+def json_line(row: Row, beside: Beside) -> str:
+    """Return a track and what is shown beside it as one JSON object on one line, in ASCII."""
     values: dict[str, Any] = {"path": row.file, "id": row.id or None}
     values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
     try:
@@ -35,7 +40,7 @@ def json_line(row: Row) -> str:
     except ValueError:
         segments = ()
     values["timeline"] = [[segment.start_s, segment.probability] for segment in segments]
-    return json.dumps(values)
+    return json.dumps({**values, **beside.as_dict()})
 
 
 @dataclass
@@ -48,6 +53,8 @@ class Tally:
     n_failed: int = 0
     n_ai: int = 0
     n_unsure: int = 0
+    n_declared: int = 0
+    """Say of themselves, in a way that counts as strong, that they are generated."""
     n_passed_over: int = 0
     """Another run had stored them in the meantime."""
     n_changed: int = 0
@@ -60,12 +67,14 @@ class Tally:
         """How many files are done with."""
         return self.n_scored + self.n_failed + self.n_passed_over
 
-    def count(self, path: str, result: TrackResult, verdict: object) -> None:
-        """Count a result."""
+    def count(self, path: str, result: TrackResult, item: Item | Row) -> None:
+        """Count a result that was put on an item."""
+        self.n_declared += is_declared(item)
         if result.outcome is not Outcome.SCORED:
             self.n_failed += 1
             self.failures.add(path, result)
             return
+        verdict = own(item, Field.VERDICT)
         self.n_scored += 1
         self.n_ai += verdict == Verdict.AI.value
         self.n_unsure += verdict == Verdict.UNSURE.value
@@ -86,8 +95,14 @@ class Tally:
         per_minute = self.n_scored * 60 / max(time.monotonic() - self.started, 1e-9)
         return (
             f"{self.n_ai} flagged as ai, {self.n_unsure} unsure, "
-            f"{self.n_failed} failed, {per_minute:.0f} songs per minute"
+            f"{self.n_failed} failed{declared_words(self.n_declared)}, "
+            f"{per_minute:.0f} songs per minute"
         )
+
+
+def declared_words(n_declared: int) -> str:
+    """Return what a summary adds of tracks that declare themselves; empty for none."""
+    return f", {n_declared} declared as generated" if n_declared else ""
 
 
 def summary(tally: Tally, plan: Plan) -> str:

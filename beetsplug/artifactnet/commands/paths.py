@@ -14,6 +14,7 @@ from beets.exceptions import UserError
 from beets.library import Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.descriptions import Beside, print_beside
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import Tally, json_line
 from beetsplug.artifactnet.commands.terminal import (
@@ -23,7 +24,6 @@ from beetsplug.artifactnet.commands.terminal import (
     verdict_words,
 )
 from beetsplug.artifactnet.library import Field, Row
-from beetsplug.artifactnet.results import Outcome
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
@@ -88,11 +88,26 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
 
 def _tracks_below(lib: Library, paths: Iterable[Path]) -> dict[Path, int]:
     """Return the library's tracks at and below the paths: path -> id."""
-    found = {}
+    music_folder = Path(os.fsdecode(lib.directory))
+    found: dict[Path, int] = {}
     for path in paths:
+        if music_folder.is_relative_to(path):
+            found.update(_tracks_in_rows(lib, path))
+            continue
         for item in lib.items(PathQuery("path", os.fsencode(path))):
             found[library.item_path(item)] = int(item.id or 0)
     return found
+
+
+def _tracks_in_rows(lib: Library, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the library's tracks below its own folder, or below one that holds that.
+
+    beets stores paths from its folder on, and its query for that very folder, or for one
+    above it, finds none of them.
+    """
+    for row in library.read_rows(lib, library.find_ids(lib, [])):
+        if row.filepath.is_relative_to(folder):
+            yield row.filepath, row.id
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -125,11 +140,15 @@ def _pretend(run: ScoreRun, ids: dict[Path, int], strangers: Sequence[Path]) -> 
 
 def _score_tracks(run: ScoreRun, ids: dict[Path, int]) -> None:
     run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
-    for row in library.read_rows(run.lib, ids.values()):
-        _print_row(run, row)
+    rows = library.read_rows(run.lib, ids.values())
+    if not run.is_silent:
+        for row, beside in run.describer.of_rows(run.lib, rows):
+            _print_row(run, row, beside)
 
 
 def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
+    # First, and all together: between the songs they would wait for one to be scored.
+    beside = {} if run.is_silent else run.describer.of_files(paths)
     tally = Tally()
     progress = Progress(len(paths), quiet=run.quiet, log=run.log)
     results = run.engine.score(paths, run.opts.threads, interrupts.is_pending)
@@ -139,9 +158,10 @@ def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
             for _, result in results:
                 row = Row(0, str(result.path), {})
                 library.apply_result(row, result, run.engine.judge)
-                tally.count(str(result.path), result, row.get(Field.VERDICT))
-                with progress.above():
-                    _print_row(run, row, is_scored=result.outcome is Outcome.SCORED)
+                tally.count(str(result.path), result, row)
+                if not run.is_silent:
+                    with progress.above():
+                        _print_row(run, row, beside[result.path])
                 progress.show(tally.n_done, tally.note())
     except KeyboardInterrupt:
         progress.clear()
@@ -163,12 +183,17 @@ def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
         ui.print_(f"{word}{tally.n_scored} scored, none stored, {tally}")
 
 
-def _print_row(run: ScoreRun, row: Row, *, is_scored: bool = True) -> None:
-    """Print a track as JSON, or its line: verdict, score, path, what it says of itself."""
+def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:
+    """Print a track as JSON, or its line, with what is beside it below.
+
+    The line is verdict, score, path, and what the file said of itself when it was read. It
+    has no score where a declaration alone decides; a track that nothing decides has none.
+    """
     if run.opts.json:
-        ui.print_(json_line(row))
-    elif is_scored and not run.quiet and row.get(Field.VERDICT) is not None:
+        ui.print_(json_line(row, beside))
+    elif row.get(Field.VERDICT) is not None:
         claims = row.get(Field.PROVENANCE)
         words = verdict_words(row.get(Field.VERDICT), row.get(Field.SCORE))
         says = f"  says of itself: {printable(str(claims))}" if claims else ""
         ui.print_(f"{words}  {printable(str(row.filepath))}{says}")
+        print_beside(beside)

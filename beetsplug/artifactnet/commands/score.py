@@ -15,6 +15,7 @@ from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import manifest_line, read_declarations
+from beetsplug.artifactnet.commands.descriptions import Describer, read_list
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import (
@@ -71,6 +72,7 @@ class Options(Protocol):
     write: bool | None
     declared_only: bool
     forget_provenance: bool
+    lists: str | None
 
 
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
@@ -131,6 +133,11 @@ def _parser() -> HelpfulParser:
     parser.add_option(
         "-W", "--nowrite", action="store_false", dest="write", help="leave file tags alone"
     )
+    parser.add_option(
+        "--lists",
+        metavar="FILE.json",
+        help="name artists of a list, such as Soul Over AI's; with PATHs, or with --json",
+    )
     return parser
 
 
@@ -149,13 +156,19 @@ class ScoreRun:
         self.engine.check_executor(opts.threads)
         self.force = opts.force or settings.force
         self.quiet = opts.quiet or opts.json or settings.quiet
+        self.is_silent = self.quiet and not opts.json
+        """Whether no track has a line."""
+        self.describer = Describer(self.engine, opts.threads, read_list(opts.lists))
         self.write = settings.write if opts.write is None else opts.write
         self.tally = Tally()
         self.progress = Progress(0, quiet=True)
 
     def run(self, args: list[str]) -> None:
         """Score what the arguments name: files, or tracks of the library."""
-        if self.opts.album or not (paths := named_paths(args)):
+        paths = [] if self.opts.album else named_paths(args)
+        if self.opts.lists is not None and not (paths or self.opts.json):
+            raise UserError("artifactnet: --lists goes with files and folders, or with --json")
+        if not paths:
             self.run_query(args)
         else:
             score_paths(self, paths)
@@ -171,8 +184,8 @@ class ScoreRun:
             )
         self.score_ids(ids, args)
         if self.opts.json:
-            for row in self._in_order(ids):
-                ui.print_(json_line(row))
+            for row, beside in self.describer.of_rows(self.lib, self._in_order(ids)):
+                ui.print_(json_line(row, beside))
 
     def _noun(self) -> str:
         return "album" if self.opts.album else "track"
@@ -349,7 +362,7 @@ class ScoreRun:
         if self.write and is_scored:
             self._write(item)
         verdict, old = library.own(item, Field.VERDICT), row.get(Field.VERDICT)
-        self.tally.count(str(item.filepath), result, verdict)
+        self.tally.count(str(item.filepath), result, item)
         is_changed = is_scored and old is not None and old != verdict
         self.tally.n_changed += is_changed
         if self.quiet or not is_scored:

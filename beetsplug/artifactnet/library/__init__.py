@@ -18,6 +18,7 @@ from beetsplug.artifactnet.library.overrides import AlbumOverrides
 from beetsplug.artifactnet.library.rows import (
     find_ids,
     find_unscored,
+    read_releases,
     read_row,
     read_rows,
     store_row,
@@ -78,6 +79,7 @@ __all__ = [
     "parse_timeline",
     "patiently",
     "put",
+    "read_releases",
     "read_row",
     "read_rows",
     "redecide",

@@ -15,6 +15,7 @@ from beets.library import Album, Item, Library, parse_query_parts
 
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, Row, put
 from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, store
+from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
 _NAMES = tuple(sorted(ITEM_TYPES))
@@ -24,6 +25,12 @@ _ROWS_SQL = (
     "  WHERE entity_id = items.id AND key IN (NAMES)"
     ") FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
 ).replace("NAMES", ", ".join("?" * len(_NAMES)))
+_RELEASES_SQL = (
+    "SELECT items.*, ("
+    "  SELECT value FROM item_attributes"
+    "  WHERE entity_id = items.id AND key = 'spotify_artist_id'"
+    ") AS spotify_artist_id FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
+)
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
     " SELECT 1 FROM item_attributes WHERE entity_id = items.id AND key IN (?, ?))"
@@ -88,6 +95,34 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
 def _query(library: Library, ids: str) -> list[Any]:
     with library.transaction() as transaction:
         return transaction.query(_ROWS_SQL, (*_NAMES, ids))
+
+
+def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags]:
+    """Return what the library knows of the releases of these tracks, by their ids.
+
+    Artists' ids are those of MusicBrainz and of beets' ``spotify`` plugin.
+    """
+
+    def query() -> list[Any]:
+        with library.transaction() as transaction:
+            return transaction.query(_RELEASES_SQL, (json.dumps(list(ids)),))
+
+    return {int(row["id"]): _release(row) for row in patiently(query)}
+
+
+def _release(row: Any) -> ReleaseTags:
+    several = _several_ids(row["mb_artistids"]) if "mb_artistids" in row.keys() else ()  # noqa: SIM118
+    found = (row["mb_artistid"], *several, row["spotify_artist_id"])
+    return ReleaseTags(
+        original_year=int(row["original_year"] or 0),
+        year=int(row["year"] or 0),
+        artist_ids=tuple(dict.fromkeys(str(one) for one in found if one)),
+    )
+
+
+def _several_ids(value: Any) -> Iterable[str]:
+    ids = Item._type("mb_artistids").from_sql(value)  # noqa: SLF001 - how beets reads them
+    return ids if isinstance(ids, list) else ()
 
 
 _READ = {

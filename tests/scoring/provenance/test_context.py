@@ -26,6 +26,21 @@ def test_years_before_generators(year: int) -> None:
     assert describe_release(year) == f"first released {year}, before 2023: speaks for human"
 
 
+@pytest.mark.parametrize(
+    ("original_year", "year", "text"),
+    [
+        (0, 1999, "released 1999, before 2023: speaks for human"),
+        (1999, 2025, "first released 1999, before 2023: speaks for human"),
+        (2024, 1999, ""),
+        (97, 2022, "released 2022, before 2023: speaks for human"),
+        (0, 2023, ""),
+    ],
+)
+def test_two_years(original_year: int, year: int, text: str) -> None:
+    """The year of this release counts where that of the first one is unknown."""
+    assert describe_release(original_year, year) == text
+
+
 def entry(**values: object) -> dict[str, object]:
     """Return an artist as Soul Over AI has it."""
     return {

@@ -35,6 +35,18 @@ def _model_lines(report: ModelReport) -> Iterator[str]:
     for threshold, value in judgement.thresholds.items():
         yield f"  at the {threshold} threshold, {value:g}"
         yield from _metric_lines(report, _SHOWN, f"{threshold}.")
+    yield from _declared_lines(report)
+
+
+def _declared_lines(report: ModelReport) -> Iterator[str]:
+    declared = report.declared
+    if declared is None:
+        return
+    yield f"  with declarations: {declared.n_ai} of 'ai', {declared.n_real} of 'real' tracks"
+    for threshold, decisions in declared.decisions.items():
+        for name, value in (("recall", decisions.recall), ("fpr", decisions.fpr)):
+            title = f"{NAMES[name]} ({threshold})"
+            yield _line(title, "none" if value is None else f"{value:.4f}", None)
 
 
 def _metric_lines(report: ModelReport, names: Iterable[str], prefix: str = "") -> Iterator[str]:

@@ -14,13 +14,14 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from beetsplug.artifactnet.benchmark.comparison import Comparison, compare
+from beetsplug.artifactnet.benchmark.declared import WithDeclarations, with_declarations
 from beetsplug.artifactnet.benchmark.intervals import N_REPLICATES, SEED, Interval, intervals
 from beetsplug.artifactnet.benchmark.manifest import Manifest
 from beetsplug.artifactnet.benchmark.metrics import (
@@ -61,7 +62,11 @@ class Report:
 
 
 def write_outputs(
-    folder: Path, manifest: Manifest, runs: Sequence[ModelRun], sections: Sequence[Section] = ()
+    folder: Path,
+    manifest: Manifest,
+    runs: Sequence[ModelRun],
+    sections: Sequence[Section] = (),
+    declared: Set[str] = frozenset(),
 ) -> Report:
     """Judge every run, compare them in pairs, and write all files of the report.
 
@@ -71,13 +76,14 @@ def write_outputs(
         manifest: What was scored; outputs keep its order of tracks.
         runs: One for each model, each with every track of the manifest, in any order.
         sections: Shown at the end of both summaries.
+        declared: Ids of the tracks whose files declare themselves generated.
 
     Raises:
         ConfigError: A model is there twice, or the folder cannot be written to.
         MissingPackageError: scikit-learn or matplotlib is not installed.
     """
     _check_names(runs)
-    models = tuple(_report(_in_order(run, manifest)) for run in runs)
+    models = tuple(_report(_in_order(run, manifest), declared) for run in runs)
     comparisons = tuple(
         compare(first.judgement, second.judgement, n_replicates=N_REPLICATES)
         for first, second in itertools.combinations(models, 2)
@@ -177,7 +183,7 @@ def _in_order(run: ModelRun, manifest: Manifest) -> ModelRun:
     return replace(run, tracks=tuple(by_id[track.track_id] for track in manifest.tracks))
 
 
-def _report(run: ModelRun) -> ModelReport:
+def _report(run: ModelRun, declared: Set[str]) -> ModelReport:
     judgement = judge(run)
     return ModelReport(
         judgement=judgement,
@@ -185,6 +191,7 @@ def _report(run: ModelRun) -> ModelReport:
         n_replicates=N_REPLICATES,
         folder=folder_name(run.model),
         charts=draw_charts(judgement),
+        declared=with_declarations(judgement, declared),
     )
 
 
@@ -271,6 +278,7 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
         "metrics_with_failures_as_errors": (
             _measured(judgement.with_failures) if judgement.with_failures else None
         ),
+        "with_declarations": _declared(report.declared),
         "other_splits": {
             name: {"coverage": _coverage(coverage), "metrics": _measured(measured)}
             for name, (coverage, measured) in judgement.diagnosed.items()
@@ -300,6 +308,17 @@ def _measured(
     for name, decisions in measured.decisions.items():
         values[f"{name}.confusion"] = asdict(decisions.confusion)
     return values
+
+
+def _declared(declared: WithDeclarations | None) -> dict[str, Any] | None:
+    if declared is None:
+        return None
+    rates = {
+        f"{threshold}.{name}": _rounded(getattr(decisions, name))
+        for threshold, decisions in declared.decisions.items()
+        for name in ("tpr", "fpr")
+    }
+    return {"n_ai": declared.n_ai, "n_real": declared.n_real, **rates}
 
 
 def _interval(interval: Interval | None) -> list[float | None] | None:

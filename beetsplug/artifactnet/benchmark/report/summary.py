@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from beetsplug.artifactnet.benchmark.comparison import Comparison
+from beetsplug.artifactnet.benchmark.declared import WithDeclarations
 from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.manifest import LABELS, Manifest, judged_split
 from beetsplug.artifactnet.benchmark.metrics import (
@@ -52,6 +53,8 @@ class ModelReport:
     folder: str
     """Name of its folder below the report's."""
     charts: tuple[Chart, ...]
+    declared: WithDeclarations | None = None
+    """With declarations; None where no scored track declares itself."""
 
     @property
     def model(self) -> str:
@@ -114,6 +117,8 @@ def model_sections(report: ModelReport, *, with_published: bool) -> list[Section
             tuple((chart_path(report.folder, chart), chart) for chart in report.charts),
         )
     ]
+    if report.declared is not None:
+        sections.append(_declared_section(judgement, report.declared))
     if with_published:
         sections.append(_published_section(judgement))
     if judgement.with_failures is not None:
@@ -212,6 +217,30 @@ def _confusion_table(judgement: Judgement) -> Table:
         ("'real' passed", *(str(c.true_negatives) for c in found)),
     )
     return Table(("confusion matrix", *_threshold_head(judgement)), rows)
+
+
+def _declared_section(judgement: Judgement, declared: WithDeclarations) -> Section:
+    rows = tuple(
+        (
+            _metric_name(f"{threshold}.{metric}"),
+            _number(getattr(judgement.measured.decisions[threshold], metric)),
+            _number(getattr(decisions, metric)),
+        )
+        for threshold, decisions in declared.decisions.items()
+        for metric in ("tpr", "fpr")
+    )
+    head = ("metric", "score alone", "with declarations")
+    return Section(
+        "With declarations", (_declared_text(declared),), (Table(head, rows),), level=3
+    )
+
+
+def _declared_text(declared: WithDeclarations) -> str:
+    """Return how many tracks declare themselves, and what counts."""
+    return (
+        f"{declared.n_ai} 'ai' and {declared.n_real} 'real' tracks declare themselves "
+        f"generated; here each of them counts as flagged, as its verdict does."
+    )
 
 
 def _published_section(judgement: Judgement) -> Section:

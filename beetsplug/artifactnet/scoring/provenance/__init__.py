@@ -4,7 +4,11 @@ Strong evidence where it is there, and none where it is not: one transcode or ta
 removes it, and anybody can write it. It is kept apart from the score.
 """
 
-from beetsplug.artifactnet.scoring.provenance.artists import ArtistList, read_artists
+from beetsplug.artifactnet.scoring.provenance.artists import (
+    ArtistList,
+    ListedArtist,
+    read_artists,
+)
 from beetsplug.artifactnet.scoring.provenance.description import Description, describe
 from beetsplug.artifactnet.scoring.provenance.reader import (
     carries_manifest,
@@ -12,7 +16,11 @@ from beetsplug.artifactnet.scoring.provenance.reader import (
     read_manifests,
     read_many,
 )
-from beetsplug.artifactnet.scoring.provenance.releases import describe_release
+from beetsplug.artifactnet.scoring.provenance.releases import (
+    describe_release,
+    early_year,
+    read_release,
+)
 from beetsplug.artifactnet.scoring.provenance.signature import (
     Signature,
     SignatureState,
@@ -22,14 +30,17 @@ from beetsplug.artifactnet.scoring.provenance.signature import (
 __all__ = [
     "ArtistList",
     "Description",
+    "ListedArtist",
     "Signature",
     "SignatureState",
     "carries_manifest",
     "check_signature",
     "describe",
     "describe_release",
+    "early_year",
     "read_artists",
     "read_claims",
     "read_manifests",
     "read_many",
+    "read_release",
 ]

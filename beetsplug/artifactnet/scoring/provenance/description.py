@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beetsplug.artifactnet.results import Claim
+from beetsplug.artifactnet.results import Claim, ReleaseTags
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest
-from beetsplug.artifactnet.scoring.provenance.reader import read_claims, read_manifests
+from beetsplug.artifactnet.scoring.provenance.reader import opens, read_claims, read_manifests
+from beetsplug.artifactnet.scoring.provenance.releases import read_release
 from beetsplug.artifactnet.scoring.provenance.signature import (
     NO_SIGNATURE,
     PHRASES,
@@ -26,6 +27,7 @@ class Description:
     claims: tuple[Claim, ...] = ()
     manifests: tuple[Manifest, ...] = ()
     signature: Signature = NO_SIGNATURE
+    release: ReleaseTags = field(default_factory=ReleaseTags)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each claim and one for the signature; none for neither.
@@ -39,12 +41,13 @@ class Description:
             yield f"signature: {self._issuer()}, {self._state()}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the same for JSON: ``claims``, and ``c2pa`` where there is a manifest."""
+        """Return the same for JSON: ``claims`` and ``c2pa``, None without a manifest."""
         values: dict[str, Any] = {
             "claims": [
                 {"claim": c.word, "strength": c.strength.value, "text": c.text}
                 for c in self.claims
-            ]
+            ],
+            "c2pa": None,
         }
         if self.signature.state is not SignatureState.NO_MANIFEST:
             values["c2pa"] = {
@@ -60,8 +63,9 @@ class Description:
         return self.signature.issuer or next(named, "") or "unknown issuer"
 
     def _state(self) -> str:
-        detail = f" ({self.signature.detail})" if self.signature.detail else ""
-        return f"{PHRASES[self.signature.state]}{detail}"
+        state, detail = self.signature.state, self.signature.detail
+        note = f" ({detail})" if detail and state is not SignatureState.UNKNOWN else ""
+        return f"{PHRASES[state]}{note}"
 
     def _manifest(self) -> dict[str, Any]:
         if not self.manifests:
@@ -81,4 +85,14 @@ def describe(path: Path, anchors: str | None = None) -> Description:
         path: The file.
         anchors: Certificates of signers to trust, PEM; None: nobody is.
     """
-    return Description(read_claims(path), read_manifests(path), check_signature(path, anchors))
+    return Description(
+        read_claims(path),
+        read_manifests(path),
+        check_signature(path, anchors),
+        read_release(path),
+    )
+
+
+def describe_many(paths: Iterable[Path]) -> list[Description | None]:
+    """Return what each file says of itself; None for one that cannot be opened."""
+    return [describe(path) if opens(path) else None for path in paths]

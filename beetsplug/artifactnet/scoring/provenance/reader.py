@@ -30,7 +30,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
 
 def read_many(paths: Iterable[Path]) -> list[tuple[Claim, ...] | None]:
     """Return the claims of each file; None for one that is not there or cannot be opened."""
-    return [read_claims(path) if _opens(path) else None for path in paths]
+    return [read_claims(path) if opens(path) else None for path in paths]
 
 
 def read_manifests(path: Path) -> tuple[Manifest, ...]:
@@ -44,7 +44,8 @@ def carries_manifest(path: Path) -> bool:
     return any(True for _ in _safely(_stores(path)))
 
 
-def _opens(path: Path) -> bool:
+def opens(path: Path) -> bool:
+    """Tell whether a path is a file that can be opened for reading."""
     try:
         # Before anything opens it: a pipe without a writer would block for ever.
         if not path.is_file():

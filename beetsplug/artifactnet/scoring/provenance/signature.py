@@ -32,7 +32,8 @@ class SignatureState(StrEnum):
     INVALID = "invalid"
     UNSUPPORTED = "unsupported"
     """The library cannot look in this container."""
-    NOT_CHECKED = "not_checked"
+    UNKNOWN = "unknown"
+    """It was not checked: the extra ``c2pa`` is not installed, or the file not readable."""
     NO_MANIFEST = "no_manifest"
 
 
@@ -43,7 +44,7 @@ PHRASES: Mapping[SignatureState, str] = {
     SignatureState.CHANGED: "file or manifest changed since it was signed",
     SignatureState.INVALID: "not valid",
     SignatureState.UNSUPPORTED: "cannot look in this container",
-    SignatureState.NOT_CHECKED: "not checked",
+    SignatureState.UNKNOWN: "unknown",
     SignatureState.NO_MANIFEST: "no manifest",
 }
 """Each state for people to read."""
@@ -75,16 +76,14 @@ def check_signature(path: Path, anchors: str | None = None) -> Signature:
     try:
         import c2pa
     except ImportError:
-        return Signature(
-            SignatureState.NOT_CHECKED, detail="pip install 'beets-artifactnet[c2pa]'"
-        )
+        return Signature(SignatureState.UNKNOWN, detail="pip install 'beets-artifactnet[c2pa]'")
     try:
         return _signature(_report(path, anchors))
     except (c2pa.C2paError.NotSupported, c2pa.C2paError.ManifestNotFound):
         # It looks for fewer MIME types and in fewer containers than the claims' reader.
         return Signature(SignatureState.UNSUPPORTED)
     except c2pa.C2paError.Io as error:
-        return Signature(SignatureState.NOT_CHECKED, detail=str(error)[:200])
+        return Signature(SignatureState.UNKNOWN, detail=str(error)[:200])
     except Exception as error:  # noqa: BLE001 - a broken manifest is what it says it is
         return Signature(SignatureState.INVALID, detail=str(error)[:200])
 
