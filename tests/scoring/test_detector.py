@@ -20,7 +20,8 @@ from onnx import TensorProto, helper
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.scoring import pipeline
-from beetsplug.artifactnet.scoring.detector import CPU, Detector, shared_detector
+from beetsplug.artifactnet.scoring.detector import Detector, shared_detector
+from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from beetsplug.artifactnet.workers import LOCAL, shared_workers
 from tests.support.onnx_models import (
