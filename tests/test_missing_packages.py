@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,15 @@ def test_no_engine_at_all(tmp_path: Path) -> None:
     lines = machine.beet("ai", "docs/demo/human.ogg", exit_status=1).splitlines()
     assert len(lines) == 1
     assert "nothing is installed that runs models: install onnxruntime, or tract" in lines[0]
+
+
+def test_the_page_names_what_to_install() -> None:
+    """The command for such systems has every dependency that has a wheel there."""
+    root = DEMO.parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[>=]", given)[0] for given in project["dependencies"]}
+    page = (root / "docs" / "index.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    pip install --only-binary :all: (.*)$", page, re.MULTILINE)
+    assert set(command.split()) == needed - {"onnxruntime", "soxr", "soundfile"} | {
+        "tract==0.23.9"
+    }

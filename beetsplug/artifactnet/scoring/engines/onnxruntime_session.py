@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.onnx_file import GraphValue
-from beetsplug.artifactnet.scoring.engines.session import CPU, Shapes
+from beetsplug.artifactnet.scoring.engines.session import CPU, FLOAT32, Shapes
 from beetsplug.artifactnet.scoring.segments import Samples
 
 _FATAL = 4
@@ -52,7 +52,8 @@ class OnnxruntimeSession:
 
     def run(self, output: str, samples: Mapping[str, Samples]) -> NDArray[Any]:
         """Return one output of one call."""
-        (values,) = self._session.run([output], dict(samples))
+        given = {name: np.ascontiguousarray(one, FLOAT32) for name, one in samples.items()}
+        (values,) = self._session.run([output], given)
         return np.asarray(values)
 
 

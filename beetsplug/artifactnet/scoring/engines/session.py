@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.onnx_file import GraphValue
 from beetsplug.artifactnet.scoring.segments import Samples
 
 CPU = "CPUExecutionProvider"
+FLOAT32 = np.dtype("<f4")
+"""Both engines take the bytes of big-endian numbers for little-endian ones."""
 
 Shapes = Mapping[str, tuple[int, int]]
 """Name of an input -> (n_segments, n_samples) of one call."""

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.onnx_file import read_signature
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.engines.session import CPU, Shapes
+from beetsplug.artifactnet.scoring.engines.session import CPU, FLOAT32, Shapes
 from beetsplug.artifactnet.scoring.segments import Samples
 
 _MAX_PREPARED = 4
 """Shapes that are kept ready; a model that is called once a song has one for each number of
 segments, and most songs have the most that there are."""
-_FLOAT32 = np.dtype("<f4")
-"""tract takes the bytes of any other order for little-endian ones."""
 
 
 class TractSession:
@@ -110,5 +108,5 @@ class _Prepared:
     def run(self, samples: Mapping[str, Samples]) -> Any:
         """Return all outputs, as tract's tensors."""
         return self._runnable.run(
-            [np.ascontiguousarray(samples[name], _FLOAT32) for name in self._names]
+            [np.ascontiguousarray(samples[name], FLOAT32) for name in self._names]
         )
