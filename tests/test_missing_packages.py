@@ -74,10 +74,10 @@ def test_the_quick_start_without_them(tmp_path: Path) -> None:
     assert {verdict for _, verdict in full.values()} == {"ai", "real"}
     bare = Machine(tmp_path / "bare", WITHOUT_ENGINES)
     imported = bare.quick_start()
-    assert imported == {
-        title: (pytest.approx(score, abs=ROUNDING), verdict)
-        for title, (score, verdict) in full.items()
-    }
+    assert imported.keys() == full.keys()
+    for title, (score, verdict) in imported.items():
+        assert score == pytest.approx(full[title][0], abs=ROUNDING)
+        assert verdict == full[title][1]
     assert "2 scored, 0 skipped, 1 flagged as ai" in bare.beet("ai", "-f")
     assert bare.stored() == imported
 
