@@ -12,7 +12,7 @@ import pytest
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.installing.check import check_model, in_worker
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.detector import CPU
+from beetsplug.artifactnet.scoring.engines import CPU
 from tests.support.beets_library import slow_down
 from tests.support.onnx_models import load_model, write_model
 

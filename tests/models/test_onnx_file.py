@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.models.onnx_file import external_files
+from beetsplug.artifactnet.models.onnx_file import (
+    GraphValue,
+    external_files,
+    read_signature,
+)
 from beetsplug.artifactnet.models.store import BUNDLED_MODELS
 from tests.support.onnx_models import (
     move_out,
@@ -348,3 +352,59 @@ def test_data_that_onnxruntime_reads(tmp_path: Path) -> None:
         onnxruntime.InferenceSession(str(path))
     (tmp_path / "weights.bin").write_bytes(data)
     assert onnxruntime.InferenceSession(str(path)).get_inputs()
+
+
+SIGNATURES: dict[str, Callable[[Path], object]] = {
+    "one input": write_model,
+    "logit": lambda folder: write_model(folder, kind="logit", output_shape="batch1"),
+    "fixed batch": lambda folder: write_model(folder, batch=4, dtype=np.float64),
+    "several inputs": write_inputs_model,
+    "song": write_song_model,
+    "external data": write_external_model,
+}
+
+
+@pytest.mark.parametrize("write", SIGNATURES.values(), ids=SIGNATURES)
+def test_signature_is_what_onnxruntime_tells(
+    write: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Names, types and shapes in their order, without loading the file."""
+    write(tmp_path)
+    path = tmp_path / "model.onnx"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = read_signature(path)
+    for values, expected in (
+        (found.inputs, session.get_inputs()),
+        (found.outputs, session.get_outputs()),
+    ):
+        assert [(v.name, v.type, v.shape) for v in values] == [
+            (v.name, v.type, v.shape) for v in expected
+        ]
+
+
+def test_signature_of_what_is_odd(tmp_path: Path) -> None:
+    """Initializers are no inputs, a size may be free or have no name, a type be missing."""
+    free = onnx.helper.make_tensor_value_info("free", TensorProto.FLOAT, [None, "n", -1, 3])
+    given = onnx.helper.make_tensor_value_info("w", TensorProto.FLOAT, [4])
+    untyped = onnx.ValueInfoProto(name="untyped")
+    made = model(graph(input=[given, free], output=[untyped], initializer=[tensor("w")]))
+    made.graph.initializer[0].name = "w"
+    # A message may come in two parts, which are one.
+    path = tmp_path / "model.onnx"
+    more = model(onnx.GraphProto(output=[given]))
+    path.write_bytes(made.SerializeToString() + more.SerializeToString())
+    found = read_signature(path)
+    assert found.inputs == (GraphValue("free", "tensor(float)", [None, "n", -1, 3]),)
+    assert found.outputs == (
+        GraphValue("untyped", "", []),
+        GraphValue("w", "tensor(float)", [4]),
+    )
+
+
+@pytest.mark.parametrize("data", [b"no graph at all", b"\x3a\x7f\x01", b"\xff" * 20])
+def test_signature_of_a_damaged_file(data: bytes, tmp_path: Path) -> None:
+    """It is refused in one line."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"is no ONNX file, or a damaged one$"):
+        read_signature(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ from onnx import TensorProto, helper
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.scoring import pipeline
-from beetsplug.artifactnet.scoring.detector import CPU, Detector, shared_detector
+from beetsplug.artifactnet.scoring.detector import Detector, shared_detector
+from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from beetsplug.artifactnet.workers import LOCAL, shared_workers
 from tests.support.onnx_models import (
@@ -42,6 +44,16 @@ from tests.support.onnx_models import (
     write_song_model,
     write_v94_shaped,
 )
+
+
+@pytest.fixture(params=["onnxruntime", "tract"], autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test with both engines; tract is what is left without onnxruntime."""
+    name: str = request.param
+    if name == "tract":
+        pytest.importorskip("tract")
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    return name
 
 
 def batch_of(levels: list[float]) -> SegmentBatch:
@@ -166,7 +178,8 @@ def test_wrong_segment_length(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"no graph at all\n" * 20, "model.onnx is no ONNX file, or a damaged one"),
-        (b"\x08\x08", "model loudness-1.0 cannot be loaded: "),
+        # onnxruntime says that there is no graph, tract's file has no input.
+        (b"\x08\x08", "model loudness-1.0 "),
     ],
     ids=["text", "no graph in it"],
 )
@@ -446,12 +459,14 @@ def test_the_official_shape(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected_of(batch), atol=1e-5)
 
 
-def test_processes_agree(tmp_path: Path) -> None:
+def test_processes_agree(engine: str, tmp_path: Path) -> None:
     """Another process gets bit-equal answers from a detector that was sent to it."""
     detector = Detector(load_model(write_model(tmp_path, kind="logit")))
     (tmp_path / "work").write_bytes(pickle.dumps((detector, BATCH)))
+    missing = "onnxruntime" if engine == "tract" else "tract"
     code = (
-        "import pickle, sys; detector, batch = pickle.load(open(sys.argv[1], 'rb')); "
+        f"import pickle, sys; sys.modules[{missing!r}] = None; "
+        "detector, batch = pickle.load(open(sys.argv[1], 'rb')); "
         "print(detector.probabilities(batch).tobytes().hex())"
     )
     found = subprocess.run(
@@ -536,3 +551,86 @@ def test_shared_detector(tmp_path: Path) -> None:
     assert shared is shared_detector(load_model(tmp_path / "one"), (CPU,))
     assert shared is not shared_detector(other, (CPU,))
     assert shared_detector(other, (CPU,)) is not shared_detector(other, ("NoSuchProvider",))
+
+
+@pytest.mark.parametrize("write", [write_model, write_song_model, write_inputs_model])
+def test_engines_agree(
+    write: Any, engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Answers are those of onnxruntime within 1e-5, for songs of any number of segments."""
+    folder = write(tmp_path)
+    detector = Detector(load_model(folder))
+    assert detector.open().engine.startswith(f"{engine} ")
+    found = detector.probabilities(two_inputs() if write is write_inputs_model else BATCH)
+    monkeypatch.undo()
+    reference = Detector(load_model(folder))
+    assert reference.open().engine.startswith("onnxruntime ")
+    batch = two_inputs() if write is write_inputs_model else BATCH
+    np.testing.assert_allclose(found, reference.probabilities(batch), rtol=0, atol=1e-5)
+
+
+def test_songs_of_many_lengths(tmp_path: Path) -> None:
+    """Each number of segments has its answer, those that come again too."""
+    detector = Detector(load_model(write_song_model(tmp_path)))
+    for n_segments in (1, 2, 3, 4, 5, 6, 7, 1, 7):
+        samples = BATCH.samples[0][:n_segments]
+        batch = SegmentBatch((samples,), BATCH.starts_s[:n_segments])
+        found = detector.probabilities(batch)
+        assert found.tolist() == [pytest.approx(song_loudness(samples), abs=1e-6)]
+
+
+def test_any_layout_of_the_samples(tmp_path: Path) -> None:
+    """Strided and big-endian samples are the numbers that they are."""
+    detector = Detector(load_model(write_model(tmp_path)))
+    expected = detector.probabilities(BATCH)
+    wide = np.repeat(BATCH.samples[0], 2, axis=1)[:, ::2]
+    for samples in (wide, BATCH.samples[0].astype(">f4")):
+        found = detector.probabilities(SegmentBatch((samples,), BATCH.starts_s))
+        np.testing.assert_array_equal(expected, found)
+
+
+def test_reasons_are_short(tmp_path: Path) -> None:
+    """An engine's reason is one line of at most 200 characters."""
+    folder = write_inputs_model(tmp_path)
+    model = onnx.load(str(folder / "model.onnx"))
+    model.graph.node[0].op_type = "Unheard" * 100
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    change_card(folder, files=checksums(folder, "model.onnx"))
+    what, _, reason = refuse(folder).partition(": ")
+    assert what == "model inputs-1.0 cannot be loaded"
+    assert 0 < len(reason) <= 200
+
+
+def test_a_model_that_changes_later(engine: str, tmp_path: Path) -> None:
+    """What tract loads again for another number of segments is compared again."""
+    detector = Detector(load_model(write_song_model(tmp_path)))
+    detector.open()
+    with (tmp_path / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    if engine == "onnxruntime":
+        assert len(detector.probabilities(BATCH)) == 1
+        return
+    with pytest.raises(ModelError, match="is not the file that its card names"):
+        detector.probabilities(BATCH)
+
+
+def test_provider_notice(engine: str, tmp_path: Path) -> None:
+    """A provider without effect is told in one line, the default is not."""
+    model = load_model(write_model(tmp_path))
+    assert not Detector(model).provider_notice()
+    notice = Detector(model, ("NoSuchProvider",)).provider_notice()
+    if engine == "tract":
+        assert notice == ("without effect: tract is the engine here, and it uses the CPU alone")
+    else:
+        assert notice == "NoSuchProvider cannot be used here; the CPU does their work"
+
+
+def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where neither engine is installed a line says which to install."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "tract", None)
+    message = refuse(write_model(tmp_path))
+    assert message.startswith(
+        "nothing is installed that runs models: install onnxruntime, "
+        "or tract where it has no wheel ("
+    )

@@ -13,7 +13,8 @@ import pytest
 from beetsplug.artifactnet.audio import open_audio, read_waveform
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.results import Outcome, SegmentScore, TrackResult, TrackScore
-from beetsplug.artifactnet.scoring.detector import CPU, Detector
+from beetsplug.artifactnet.scoring.detector import Detector
+from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
 from beetsplug.artifactnet.scoring.segments import SegmentCount, cut_segments, segment_starts
 from beetsplug.artifactnet.scoring.track import decide

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-_FORMATS = {".wav": "wav", ".mp3": "mp3", ".m4a": "ipod", ".opus": "opus"}
+_FORMATS = {
+    ".flac": "flac",
+    ".m4a": "ipod",
+    ".mp3": "mp3",
+    ".opus": "opus",
+    ".wav": "wav",
+}
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _BLOCK_FRAMES = 1 << 14
 

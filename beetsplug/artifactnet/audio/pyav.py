@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio.down_mix import (
@@ -30,8 +29,8 @@ from beetsplug.artifactnet.audio.down_mix import (
     Samples,
 )
 from beetsplug.artifactnet.audio.headers import read_mp3_tag
+from beetsplug.artifactnet.audio.resampling import resampler
 from beetsplug.artifactnet.audio.source import (
-    RESAMPLER_QUALITY,
     Block,
     cut_ranges,
     is_truncated,
@@ -142,24 +141,24 @@ class PyavSource:
 
         Where packets were lost there is silence, so that what follows keeps its place.
         """
-        resampler: _RateChange | None = None
+        change: _RateChange | None = None
         with self._open() as opened:
             clock = _Clock(float(opened.time_base))
             for frame in opened.frames():
                 rate = frame.sample_rate or self.sample_rate
                 if gap_s := clock.gap_s(frame, rate):
                     yield _silence(round(gap_s * self.sample_rate))
-                if resampler is not None and rate != resampler.sample_rate:
-                    yield resampler.end()
-                    resampler = None
+                if change is not None and rate != change.sample_rate:
+                    yield change.end()
+                    change = None
                 mix = partial(self._mix, frame, polarities)
                 if rate == self.sample_rate:
                     yield Block(frame.samples, mix)
                     continue
-                resampler = resampler or _RateChange(rate, self.sample_rate)
-                yield resampler.block(mix())
-            if resampler is not None:
-                yield resampler.end()
+                change = change or _RateChange(rate, self.sample_rate)
+                yield change.block(mix())
+            if change is not None:
+                yield change.end()
 
     def _mix(self, frame: AudioFrame, polarities: Polarities | None) -> Mixed:
         return self._mixer.mix(_as_float32(frame), polarities)
@@ -195,19 +194,17 @@ class _RateChange:
 
     def __init__(self, sample_rate: int, to_rate: int) -> None:
         self.sample_rate = sample_rate
-        self._stream = soxr.ResampleStream(
-            sample_rate, to_rate, 1, dtype="float32", quality=RESAMPLER_QUALITY
-        )
+        self._resampler = resampler(sample_rate, to_rate)
 
     def block(self, mixed: Mixed) -> Block:
-        return self._block(mixed.samples, mixed.levels)
+        return self._block(self._resampler.push(mixed.samples), mixed.levels)
 
     def end(self) -> Block:
-        return self._block(np.empty(0, np.float32), Levels(), last=True)
+        return self._block(self._resampler.end(), Levels())
 
-    def _block(self, samples: Samples, levels: Levels, *, last: bool = False) -> Block:
-        resampled = Mixed(self._stream.resample_chunk(samples, last=last), levels)
-        return Block(len(resampled.samples), lambda: resampled)
+    @staticmethod
+    def _block(samples: Samples, levels: Levels) -> Block:
+        return Block(len(samples), lambda: Mixed(samples, levels))
 
 
 class _WatchedFile(io.FileIO):

@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio.down_mix import (
@@ -33,6 +35,9 @@ from beetsplug.artifactnet.audio.source import (
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
 from beetsplug.artifactnet.models.card import DownMix
+
+if TYPE_CHECKING:
+    import soundfile
 
 _BLOCK_SAMPLES, _MP3_BLOCK_SAMPLES = 1 << 17, 1 << 24
 """Decoded at once, of all channels together. Each block of an MP3 needs its own lead-in."""
@@ -70,8 +75,8 @@ class SndfileSource:
         down_mix: From channels to one.
 
     Raises:
-        UndecidedError: libsndfile does not read it, does not know its length, or finds
-            less audio than that.
+        UndecidedError: libsndfile is not installed, does not read it, does not know its
+            length, or finds less audio than that.
         TruncatedError: The file ends before the audio that its header announces.
         AudioError: It is mostly something else than audio.
     """
@@ -165,11 +170,29 @@ class SndfileSource:
         return self._file.read(n_frames, dtype="float32", always_2d=True)[lead_in:]
 
 
+@cache
+def _soundfile() -> ModuleType | None:
+    """Return soundfile, None where it or libsndfile is not installed: FFmpeg reads all."""
+    try:
+        import soundfile
+    except ImportError:
+        return None
+    except OSError as error:
+        # The pure wheel, for musl among others, comes without the library and says so.
+        if error.errno is not None:
+            raise
+        return None
+    return soundfile
+
+
 def _open(path: Path) -> soundfile.SoundFile:
     """Open a file, whatever bytes its name is made of.
 
     soundfile encodes names strictly, except on Windows, where they are text.
     """
+    soundfile = _soundfile()
+    if soundfile is None:
+        raise UndecidedError
     try:
         return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except MemoryError:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import soxr
 
 from beetsplug.artifactnet.audio.down_mix import Levels, Mix, Mixed, Range, Samples
+from beetsplug.artifactnet.audio.resampling import resample
 
 TRUNCATION_TOLERANCE = 0.97
 """Share of the announced length below which a file counts as truncated.
@@ -20,7 +20,6 @@ A stream may lose a last frame, and some headers are rounded: well under 3 %.
 """
 CODEC_DELAY_S = 0.1
 """Encoder delay and padding that a header announces and the decoder drops, at most."""
-RESAMPLER_QUALITY = "HQ"
 _MARGIN_S = 0.05
 """Context on either side of a span, well beyond the resampler's impulse response."""
 
@@ -150,9 +149,7 @@ class Resampled:
     def _resample(self, samples: Samples) -> Samples:
         if self.sample_rate == self._source.sample_rate:
             return samples
-        return soxr.resample(
-            samples, self._source.sample_rate, self.sample_rate, quality=RESAMPLER_QUALITY
-        )
+        return resample(samples, self._source.sample_rate, self.sample_rate)
 
     def _cut(self, start: int, stop: int) -> tuple[int, int, int]:
         """Return the frames to decode for a range, and where it starts among them.

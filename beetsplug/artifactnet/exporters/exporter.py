@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.models.card import CARD_FILE
 from beetsplug.artifactnet.models.files import sha256_of
+from beetsplug.artifactnet.models.runtime import load_onnxruntime
 
 GRAPH, DATA = "model.onnx", "model.onnx.data"
 TOLERANCE = 1e-4
@@ -257,8 +258,7 @@ def _write_graph(detector: PublishedDetector, path: Path, card: Mapping[str, Any
 
 def _compare(detector: PublishedDetector, graph: Path) -> tuple[float, float]:
     """Return the largest difference of the logits of one signal, and ONNX' seconds."""
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     audio = {one.name: _filled(one)[None] for one in detector.inputs}
     with torch.no_grad():
         expected = detector.network(*map(torch.from_numpy, audio.values())).numpy()

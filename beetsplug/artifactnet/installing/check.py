@@ -23,7 +23,8 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.installing.self_test import self_test
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.detector import CPU, OPENING_LIMIT_S, Detector
+from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
+from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from beetsplug.artifactnet.workers import LOCAL, Loss, Lost, run_each, shared_workers
 
@@ -85,8 +86,8 @@ def check_model(
     yield f"hashes: {len(model.card.files)} as the card names them"
     # Its session is built in the worker, which keeps it for the next step.
     detector = Detector(model, providers)
-    used, inputs = run(_session_facts, detector)
-    yield f"session: {', '.join(used)}"
+    session, inputs = run(_session_facts, detector)
+    yield f"session: {session}"
     yield f"contract: {', '.join(inputs)} -> {model.card.output_name}"
     # The first call of a session allocates what the others find.
     run(_timed_call, detector, 0)
@@ -125,11 +126,12 @@ def _memory_share() -> int:
     return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
 
 
-def _session_facts(detector: Detector) -> tuple[list[str], list[str]]:
-    """Return the providers in use and a text for each input."""
-    session = detector.open()
-    inputs = [f"{given.name} {given.type} {given.shape}" for given in session.get_inputs()]
-    return session.get_providers(), inputs
+def _session_facts(detector: Detector) -> tuple[str, list[str]]:
+    """Return the engine and providers in use, and a text for each input."""
+    session, notice = detector.open(), detector.provider_notice()
+    inputs = [f"{given.name} {given.type} {given.shape}" for given in session.inputs]
+    used = f"{session.engine}, {', '.join(session.providers)}"
+    return f"{used}; providers: {notice}" if notice else used, inputs
 
 
 def _timed_call(detector: Detector, seed: int) -> tuple[float, NDArray[np.float64]]:

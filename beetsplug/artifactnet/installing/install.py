@@ -151,7 +151,7 @@ def _completed(values: dict[str, Any], folder: Path, names: list[str]) -> dict[s
         values["files"] = {name: sha256_of(folder / name) for name in names}
     model = Model(parse_card(values, CARD_FILE), folder)
     check_sha256(folder, model.card.files)
-    outputs = [output.name for output in Detector(model).open().get_outputs()]
+    outputs = [output.name for output in Detector(model).open().outputs]
     if not model.card.output_name:
         if len(outputs) != 1:
             raise ModelError(f"the card must name one of the outputs {', '.join(outputs)}")

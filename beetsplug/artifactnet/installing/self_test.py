@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from beetsplug.artifactnet.audio.encode import Encoding, encode
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
@@ -36,8 +35,7 @@ class _Case:
 
     name: str
     signal: Callable[[], Samples]
-    suffix: str
-    subtype: str
+    encoding: Encoding
     expected: float | Outcome
     tolerance: float = _LOSSLESS
 
@@ -60,21 +58,9 @@ def self_test(detector: Detector, folder: Path) -> list[str]:
 
 
 def _tried(case: _Case, folder: Path, detector: Detector) -> str:
-    path = folder / f"signal{case.suffix}"
-    _write(path, case)
+    path = folder / f"signal{case.encoding.suffix}"
+    encode(path, case.signal()[:, None], _SAMPLE_RATE, case.encoding)
     return _compared(case, score_file(path, detector, 3))
-
-
-def _write(path: Path, case: _Case) -> None:
-    if case.subtype != "AAC":
-        soundfile.write(path, case.signal(), _SAMPLE_RATE, subtype=case.subtype)
-        return
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(case.signal()[None], "fltp", "mono")
-        frame.sample_rate = _SAMPLE_RATE
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def _compared(case: _Case, result: TrackResult) -> str:
@@ -84,7 +70,7 @@ def _compared(case: _Case, result: TrackResult) -> str:
         ModelError: It is not the recorded answer.
     """
     found = result.outcome if result.score is None else result.score.probability
-    line = f"self-test: {case.name}: {_word(found)}"
+    line = f"self-test: {case.name} in {case.encoding.name}: {_word(found)}"
     if isinstance(case.expected, Outcome) or isinstance(found, Outcome):
         agrees = found == case.expected
     else:
@@ -93,7 +79,7 @@ def _compared(case: _Case, result: TrackResult) -> str:
         reason = f" ({result.detail})" if result.detail else ""
         raise ModelError(
             f"{line}{reason}, where {_word(case.expected)} is known: a decoder or "
-            f"onnxruntime works differently here; reinstall soundfile, av and onnxruntime"
+            f"the engine works differently here; reinstall soundfile, av and onnxruntime"
         )
     return line
 
@@ -129,16 +115,22 @@ def _silence() -> Samples:
     return np.zeros(round(_DURATION_S * _SAMPLE_RATE), np.float32)
 
 
+_WAV = Encoding("WAV", ".wav", "pcm_s16le", "s16")
+_FLAC = Encoding("FLAC", ".flac", "flac", "s16")
+_OPUS = Encoding("Opus", ".opus", "libopus", "flt", 128_000)
+_MP3 = Encoding("MP3", ".mp3", "libmp3lame", "fltp", 128_000)
+_AAC = Encoding("m4a (AAC)", ".m4a", "aac", "fltp", 128_000)
+
 _CASES: dict[str, tuple[_Case, ...]] = {
     "finecomb-2.1": (
-        _Case("comb in WAV", _comb, ".wav", "PCM_16", 0.8915),
-        _Case("comb in FLAC", _comb, ".flac", "PCM_16", 0.8915),
-        _Case("comb in Ogg Vorbis", _comb, ".ogg", "VORBIS", 0.8487, _LOSSY),
-        _Case("comb in MP3", _comb, ".mp3", "MPEG_LAYER_III", 0.8775, _LOSSY),
-        _Case("comb in m4a (AAC)", _comb, ".m4a", "AAC", 0.7507, _LOSSY),
-        _Case("noise in WAV", _noise, ".wav", "PCM_16", 0.1651),
-        _Case("tone in FLAC", _tone, ".flac", "PCM_16", Outcome.NO_EVIDENCE),
-        _Case("silence in WAV", _silence, ".wav", "PCM_16", Outcome.SILENT),
+        _Case("comb", _comb, _WAV, 0.8915),
+        _Case("comb", _comb, _FLAC, 0.8915),
+        _Case("comb", _comb, _OPUS, 0.8957, _LOSSY),
+        _Case("comb", _comb, _MP3, 0.8894, _LOSSY),
+        _Case("comb", _comb, _AAC, 0.9040, _LOSSY),
+        _Case("noise", _noise, _WAV, 0.1651),
+        _Case("tone", _tone, _FLAC, Outcome.NO_EVIDENCE),
+        _Case("silence", _silence, _WAV, Outcome.SILENT),
     )
 }
 """By the label of the model that gave the answers."""

@@ -1,12 +1,15 @@
-"""Which other files an ONNX file reads, found without loading it.
+"""What an ONNX file needs and gives, read without loading it into an engine.
 
 ONNX keeps large tensors in *external data* files, by a path in the graph. onnxruntime
-before 1.24 follows that path wherever it leads, so it is read here first.
+before 1.24 follows that path wherever it leads, so it is read here first. tract does not
+keep the names of outputs, so inputs and outputs are read here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.errors import ModelError
@@ -36,6 +39,47 @@ _MAX_DEPTH = 64
 _MAX_TAG = (1 << 32) - 1
 """onnxruntime drops the bits above, and so would read another field than is read here."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MODEL_GRAPH = 7
+_INITIALIZERS, _SPARSE_INITIALIZERS, _INPUTS, _OUTPUTS = 5, 15, 11, 12
+_TENSOR_NAME, _SPARSE_VALUES = 8, 1
+_VALUE_NAME, _VALUE_TYPE, _TENSOR_TYPE, _ELEMENT, _SHAPE, _DIMENSION = 1, 2, 1, 1, 2, 1
+_DIMENSION_VALUE, _DIMENSION_NAME = 1, 2
+_ELEMENTS = {
+    1: "float",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    8: "string",
+    9: "bool",
+    10: "float16",
+    11: "double",
+    12: "uint32",
+    13: "uint64",
+}
+"""TensorProto.DataType in onnxruntime's words."""
+
+
+@dataclass(frozen=True)
+class GraphValue:
+    """An input or output of a graph, told as onnxruntime tells it."""
+
+    name: str
+    type: str
+    """``tensor(float)`` and kin; empty where the file tells none."""
+    shape: list[int | str | None]
+    """A number, or the name of a size that is free, for each dimension."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a graph takes and gives, each in its order."""
+
+    inputs: tuple[GraphValue, ...]
+    """Those with an initializer, which have a value already, are not among them."""
+    outputs: tuple[GraphValue, ...]
 
 
 def external_files(path: Path) -> set[str]:
@@ -45,13 +89,90 @@ def external_files(path: Path) -> set[str]:
         ModelError: The file cannot be read, or is no ONNX file.
     """
     content = memoryview(read_file(path))
-    try:
+    with _damage(path):
         return {
             bytes(location).decode("utf-8", "surrogateescape")
             for location in _locations(content, "Model", 0)
         }
+
+
+def read_signature(path: Path) -> Signature:
+    """Return the inputs and outputs of an ONNX file.
+
+    Raises:
+        ModelError: The file cannot be read, or is no ONNX file.
+    """
+    content = memoryview(read_file(path))
+    with _damage(path):
+        graph = _joined(_messages(content, _MODEL_GRAPH))
+        inputs = map(_graph_value, _messages(graph, _INPUTS))
+        outputs = map(_graph_value, _messages(graph, _OUTPUTS))
+        given = set(_initialized(graph))
+        return Signature(
+            tuple(value for value in inputs if value.name not in given), tuple(outputs)
+        )
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (IndexError, ValueError) as error:
         raise ModelError(f"{path} is no ONNX file, or a damaged one") from error
+
+
+def _initialized(graph: memoryview) -> Iterator[str]:
+    """Yield the names of a graph's initializers."""
+    for tensor in _messages(graph, _INITIALIZERS):
+        yield _text(tensor, _TENSOR_NAME)
+    for sparse in _messages(graph, _SPARSE_INITIALIZERS):
+        yield _text(_joined(_messages(sparse, _SPARSE_VALUES)), _TENSOR_NAME)
+
+
+def _graph_value(content: memoryview) -> GraphValue:
+    """Return what a ValueInfoProto tells of a tensor."""
+    tensor = _joined(_messages(_joined(_messages(content, _VALUE_TYPE)), _TENSOR_TYPE))
+    element = _ELEMENTS.get(_number(tensor, _ELEMENT) or 0)
+    shape = _joined(_messages(tensor, _SHAPE))
+    return GraphValue(
+        _text(content, _VALUE_NAME),
+        f"tensor({element})" if element else "",
+        [_size(dimension) for dimension in _messages(shape, _DIMENSION)],
+    )
+
+
+def _size(dimension: memoryview) -> int | str | None:
+    number = _number(dimension, _DIMENSION_VALUE)
+    if number is None:
+        return _text(dimension, _DIMENSION_NAME) or None
+    return number - (1 << 64) if number >> 63 else number
+
+
+def _messages(content: memoryview, number: int) -> Iterator[memoryview]:
+    """Yield the bytes of each field of a number."""
+    for found, value in _fields(content):
+        if found == number and isinstance(value, memoryview):
+            yield value
+
+
+def _joined(messages: Iterator[memoryview]) -> memoryview:
+    """Return a message that may come in parts: protobuf merges them into one."""
+    parts = list(messages)
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+
+
+def _text(content: memoryview, number: int) -> str:
+    """Return the last value of a field that is text, empty where there is none."""
+    values = [bytes(value) for value in _messages(content, number)]
+    return values[-1].decode("utf-8", "backslashreplace") if values else ""
+
+
+def _number(content: memoryview, number: int) -> int | None:
+    """Return the last value of a field that is a number, None where there is none."""
+    values = [
+        value for found, value in _fields(content) if found == number and isinstance(value, int)
+    ]
+    return values[-1] if values else None
 
 
 def _locations(content: memoryview, message: str, depth: int) -> Iterator[memoryview]:
@@ -60,7 +181,7 @@ def _locations(content: memoryview, message: str, depth: int) -> Iterator[memory
     kinds = _MESSAGES[message]
     for number, value in _fields(content):
         kind = kinds.get(number)
-        if kind is None or value is None:
+        if kind is None or not isinstance(value, memoryview):
             continue
         if kind == "ExternalData":
             yield from _entry_location(value)
@@ -73,14 +194,19 @@ def _entry_location(content: memoryview) -> list[memoryview]:
 
     A value that is left out is the empty one: protobuf writes no default.
     """
-    pairs = [(number, value) for number, value in _fields(content) if value is not None]
+    pairs = [
+        (number, value) for number, value in _fields(content) if isinstance(value, memoryview)
+    ]
     if not any(number == _KEY and value == _LOCATION for number, value in pairs):
         return []
     return [value for number, value in pairs if number == _VALUE] or [memoryview(b"")]
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Yield number and bytes of each field of a protobuf message; None for a number."""
+def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int | None]]:
+    """Yield number and value of each field of a protobuf message.
+
+    The value is bytes, or a number of variable length; None for one of four or eight bytes.
+    """
     place = 0
     while place < len(content):
         tag, place = _varint(content, place)
@@ -94,8 +220,8 @@ def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | None]]:
             yield number, content[place : place + length]
             place += length
         elif wire_type == _VARINT:
-            _, place = _varint(content, place)
-            yield number, None
+            value, place = _varint(content, place)
+            yield number, value
         elif wire_type in {_FIXED64, _FIXED32}:
             place += 8 if wire_type == _FIXED64 else 4
             yield number, None

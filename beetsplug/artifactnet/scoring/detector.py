@@ -1,37 +1,31 @@
-"""One onnxruntime session: segments in, probabilities out."""
+"""One session of an engine: segments in, probabilities out."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.card import MAX_SAMPLES, ModelInput
-from beetsplug.artifactnet.models.runtime import load_onnxruntime
+from beetsplug.artifactnet.models.onnx_file import GraphValue
 from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring.engines import CPU, Session, open_session
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 from beetsplug.artifactnet.scoring.voting import Votes, cast_votes
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-CPU = "CPUExecutionProvider"
 OPENING_LIMIT_S = 120.0
 """The longest that a model may take to be hashed and loaded, seconds."""
-_FATAL = 4
+_REASON_CHARS = 200
 _NUMBERS = re.compile(r"tensor\((float|double|float16|u?int\d+|bool)\)")
 _ROUNDING = 1e-6
 """How far beyond [0, 1] a probability that was summed in float32 may lie."""
-_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
-    # The default search picks algorithms by speed of the moment: other scores each run.
-    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
-}
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class Detector:
         self._model = model
         self._providers = tuple(providers)
         self._lock = threading.Lock()
-        self._session: onnxruntime.InferenceSession | None = None
+        self._session: Session | None = None
         self._batch_size = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,7 +63,7 @@ class Detector:
         """Tell whether it was built for this model and these providers."""
         return self._model == model and self._providers == tuple(providers)
 
-    def open(self) -> onnxruntime.InferenceSession:
+    def open(self) -> Session:
         """Return the session, built on the first call.
 
         Raises:
@@ -79,9 +73,7 @@ class Detector:
         with self._lock:
             if self._session is None:
                 self._model.verify()
-                session = _open_session(self._model, self._providers)
-                self._batch_size = _check_contract(session, self._model)
-                self._session = session
+                self._session, self._batch_size = _open_session(self._model, self._providers)
             return self._session
 
     def missing_providers(self) -> list[str]:
@@ -92,8 +84,21 @@ class Detector:
         Raises:
             ModelError: As :meth:`open`.
         """
-        used = self.open().get_providers()
+        used = self.open().providers
         return [name for name in self._providers if name not in used]
+
+    def provider_notice(self) -> str:
+        """Return what the wanted providers have no effect on, empty where all are used.
+
+        Raises:
+            ModelError: As :meth:`open`.
+        """
+        missing = self.missing_providers()
+        if not missing:
+            return ""
+        if self.open().engine.startswith("tract"):
+            return "without effect: tract is the engine here, and it uses the CPU alone"
+        return f"{', '.join(missing)} cannot be used here; the CPU does their work"
 
     def votes(self, batch: SegmentBatch) -> Votes:
         """Return the votes of the segments, prepared as the card says.
@@ -139,7 +144,7 @@ class Detector:
             return Findings(self.probabilities(batch))
         session, card = self.open(), self.card
         n_expected = {
-            card.output_name or session.get_outputs()[0].name: 1,
+            card.output_name or session.outputs[0].name: 1,
             card.segments_output: len(batch.starts_s),
             card.evidence_output: len(card.branches),
         }
@@ -155,34 +160,29 @@ class Detector:
         )
 
     def _run_segments(
-        self, session: onnxruntime.InferenceSession, samples: Sequence[Samples]
+        self, session: Session, samples: Sequence[Samples]
     ) -> NDArray[np.float64]:
         """Return the raw outputs for up to ``_batch_size`` segments."""
         n_segments = len(samples[0])
         missing = ((0, self._batch_size - n_segments), (0, 0))
         full = [np.pad(given, missing) for given in samples]
-        name = self.card.output_name or session.get_outputs()[0].name
+        name = self.card.output_name or session.outputs[0].name
         return self._run(session, full, {name: self._batch_size})[name][:n_segments]
 
     def _run(
         self,
-        session: onnxruntime.InferenceSession,
+        session: Session,
         samples: Sequence[Samples],
         n_expected: Mapping[str, int],
     ) -> dict[str, NDArray[np.float64]]:
         """Return the raw values of each output of one call, as many as are expected."""
         names = [given.name for given in self.card.inputs]
-        try:
+        with _engine_errors(f"model {self.card.label} failed to run"):
             outputs = session.run(list(n_expected), dict(zip(names, samples, strict=True)))
             found = {
                 name: np.asarray(output, dtype=np.float64).reshape(-1)
                 for name, output in zip(n_expected, outputs, strict=True)
             }
-        except Exception as error:  # onnxruntime has no common base for its errors
-            _raise_scarcity(error)
-            raise ModelError(
-                f"model {self.card.label} failed to run: {_first_line(error)}"
-            ) from error
         for name, values in found.items():
             if len(values) != n_expected[name]:
                 raise ModelError(
@@ -206,36 +206,24 @@ class Detector:
         return np.clip(values, 0.0, 1.0)
 
 
-def _open_session(model: Model, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-    onnxruntime = load_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.use_deterministic_compute = True
-    # Its errors are raised as well; in its log they hold a graph's own words, raw.
-    options.log_severity_level = _FATAL
-    installed = onnxruntime.get_available_providers()
-    usable = [name for name in providers if name in installed]
-    chosen: list[Any] = [
-        (name, _PROVIDER_OPTIONS.get(name, {})) for name in dict.fromkeys([*usable, CPU])
-    ]
-    try:
-        session = onnxruntime.InferenceSession(str(model.graph), options, providers=chosen)
-    except Exception as error:  # onnxruntime has no common base for its errors
-        _raise_scarcity(error)
-        raise ModelError(
-            f"model {model.card.label} cannot be loaded: {_first_line(error)}"
-        ) from error
-    return session
+def _open_session(model: Model, providers: Sequence[str]) -> tuple[Session, int]:
+    """Return a session that keeps the card's contract, and its batch size."""
+    with _engine_errors(f"model {model.card.label} cannot be loaded"):
+        session = open_session(model, providers)
+    size = _check_contract(session, model)
+    # Most songs have the most segments that one may have.
+    n_segments = (model.card.max_segments or 1) if model.card.call == "song" else size
+    shapes = {given.name: (n_segments, given.segment_samples) for given in model.card.inputs}
+    with _engine_errors(f"model {model.card.label} cannot be loaded"):
+        session.prepare(shapes)
+    return session, size
 
 
-def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
+def _check_contract(session: Session, model: Model) -> int:
     """Return the graph's batch size, 1 where it takes any."""
     card = model.card
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name: value for value in session.get_outputs()}
+    inputs = {value.name: value for value in session.inputs}
+    outputs = {value.name: value for value in session.outputs}
     names = [given.name for given in card.inputs]
     if set(inputs) != set(names):
         raise ModelError(
@@ -267,7 +255,7 @@ def _check_contract(session: onnxruntime.InferenceSession, model: Model) -> int:
     return size or 1
 
 
-def _check_output(outputs: Mapping[str, onnxruntime.NodeArg], name: str, label: str) -> None:
+def _check_output(outputs: Mapping[str, GraphValue], name: str, label: str) -> None:
     """Refuse an output that the card names and the graph lacks, or that is no number."""
     if not name and outputs:
         return
@@ -281,7 +269,7 @@ def _check_output(outputs: Mapping[str, onnxruntime.NodeArg], name: str, label: 
         )
 
 
-def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> int | None:
+def _batch_size(found: GraphValue, given: ModelInput, label: str) -> int | None:
     """Return an input's fixed batch size, None where it takes any."""
     shape = found.shape
     fits = len(shape) == 2 and (
@@ -295,18 +283,27 @@ def _batch_size(found: onnxruntime.NodeArg, given: ModelInput, label: str) -> in
     return shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
 
 
-def _raise_scarcity(error: Exception) -> None:
-    """Raise what onnxruntime says of memory as Python does.
+@contextmanager
+def _engine_errors(what: str) -> Iterator[None]:
+    """Turn what an engine raises into a ModelError of one line, and lack of memory into that.
 
     Raises:
+        ModelError: ``what`` went wrong, and the engine's reason.
         MemoryError: There is too little.
     """
-    if re.search(r"bad_?alloc|allocate memory", str(error)):
-        raise MemoryError from error
+    try:
+        yield
+    except (MemoryError, ModelError):
+        raise
+    except Exception as error:  # the engines have no common base for their errors
+        if re.search(r"bad_?alloc|allocate memory", str(error)):
+            raise MemoryError from error
+        raise ModelError(f"{what}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the start of an engine's reason; tract goes on for pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:_REASON_CHARS]
 
 
 _shared: list[Detector] = []

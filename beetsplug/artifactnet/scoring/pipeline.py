@@ -279,13 +279,10 @@ def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
     opened = run_each(
-        Detector.missing_providers, detectors, workers, time_limit_s=OPENING_LIMIT_S
+        Detector.provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S
     )
-    for _, detector, missing in opened:
-        if isinstance(missing, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {missing}")
-        if missing:
-            log.warning(
-                "providers: %s cannot be used here; the CPU does their work",
-                ", ".join(missing),
-            )
+    for _, detector, notice in opened:
+        if isinstance(notice, Lost):
+            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+        if notice:
+            log.warning("providers: %s", notice)

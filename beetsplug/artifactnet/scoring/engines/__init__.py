@@ -1,0 +1,46 @@
+"""What runs a model's graph: onnxruntime, and tract where onnxruntime is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.models.runtime import load_onnxruntime, load_tract
+from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring.engines.onnxruntime_session import OnnxruntimeSession
+from beetsplug.artifactnet.scoring.engines.session import CPU, Session, Shapes
+from beetsplug.artifactnet.scoring.engines.tract_session import TractSession
+
+__all__ = ["CPU", "Session", "Shapes", "open_session"]
+
+
+def open_session(model: Model, providers: Sequence[str]) -> Session:
+    """Return a session of the engine that is installed here.
+
+    Args:
+        model: Its card and files.
+        providers: onnxruntime's execution providers, in order of preference; without effect
+            in tract.
+
+    Raises:
+        ModelError: Neither engine is installed, or a file is missing or changed.
+        Exception: The engine does not load the file; none of them has a base for its errors.
+    """
+    try:
+        onnxruntime = load_onnxruntime()
+    except ImportError as error:
+        return TractSession(_tract_instead(error), model)
+    return OnnxruntimeSession(onnxruntime, model.graph, providers)
+
+
+def _tract_instead(error: ImportError) -> ModuleType:
+    """Return tract, where importing onnxruntime failed with ``error``."""
+    try:
+        return load_tract()
+    except (ImportError, OSError):
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ModelError(
+            f"nothing is installed that runs models: install onnxruntime, "
+            f"or tract where it has no wheel ({reason})"
+        ) from error
