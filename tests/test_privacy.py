@@ -168,4 +168,6 @@ def _of_multiprocessing() -> list[str]:
     """Return what Python's shared memory and semaphores have left in memory."""
     if not Path(MEMORY).is_dir():
         return []
-    return sorted(p.name for p in Path(MEMORY).iterdir() if p.name.startswith(("sem.", "psm")))
+    return sorted(
+        p.name for p in Path(MEMORY).iterdir() if p.name.startswith(("sem.mp-", "psm_"))
+    )

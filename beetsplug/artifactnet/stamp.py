@@ -45,7 +45,7 @@ def file_stamp(path: StrPath) -> str | None:
     """
     try:
         return f"{_quick_stamp(path)}-{_audio_checksum(path)}"
-    except OSError:
+    except (OSError, ValueError):  # a path with a zero byte is none
         return None
 
 
@@ -61,7 +61,7 @@ def change_since(path: StrPath, stamp: str) -> Change:
             return Change.NONE
         checksum = (*stamp.split("-"), "", "", "")[2]
         is_same = bool(checksum) and _audio_checksum(path) == checksum
-    except OSError:
+    except (OSError, ValueError):
         return Change.GONE
     return Change.TAGS if is_same else Change.AUDIO
 
@@ -152,7 +152,7 @@ def _before_trailing_tags(file: BinaryIO, start: int) -> int:
     end = file.seek(0, os.SEEK_END)
     for _ in range(8):
         file.seek(max(start, end - 128))
-        size = _trailing_tag_bytes(file.read(min(128, end - start)))
+        size = _trailing_tag_bytes(file.read(max(0, min(128, end - start))))
         if not 0 < size <= end - start:
             break
         end -= size

@@ -581,6 +581,9 @@ def test_documented_card() -> None:
         "inputs",
         "output_name",
         "output_kind",
+        "segments_output",
+        "evidence_output",
+        "branches",
     }
     for name in values:
         assert f"`{name}`" in text or f"`{name}." in text

@@ -46,7 +46,7 @@ def test_a_batch_gives_each_segment_the_same_answer(detector: Detector) -> None:
     """Several segments in one run of the graph equal one run each, to 1e-6."""
     audio = np.stack([make() for make in SIGNALS.values()])
     session = detector.open()
-    together = session.run("probability", {"audio": audio})
+    (together,) = session.run(["probability"], {"audio": audio})
     alone = detector.probabilities(SegmentBatch((audio,), np.zeros(len(audio))))
     np.testing.assert_allclose(together, alone, atol=1e-6)
 

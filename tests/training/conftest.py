@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from beetsplug.artifactnet.training.data.crop_features import Features
     from beetsplug.artifactnet.training.data.dataset import Dataset
 
+collect_ignore = (
+    []
+    if importlib.util.find_spec("torch")
+    else [
+        "fit/test_song_heads.py",
+        "fit/test_song_rows.py",
+        "model/test_song_network.py",
+        "signal/test_pooled.py",
+        "test_song_recipe.py",
+    ]
+)
+"""What cannot even be imported without torch."""
+
 COLUMNS = (
     *("file", "label", "kind", "generator", "family", "track", "source"),
     *("sample_rate", "skip_s", "seconds"),

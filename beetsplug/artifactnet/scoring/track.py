@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
-from beetsplug.artifactnet.scoring.detector import Findings
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.scoring.detector import Findings
 
 
 def _lower_tercile(values: Sequence[float]) -> float:
