@@ -35,7 +35,7 @@ import soxr
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.audio import AudioReader
+from beetsplug.artifactnet.audio import source
 from beetsplug.artifactnet.library import Judge
 from beetsplug.artifactnet.models import store
 from beetsplug.artifactnet.results import TrackResult
@@ -224,12 +224,12 @@ def one_thread(paths: list[Path], detector: Detector) -> tuple[dict[str, float],
     spent_s: dict[str, float] = defaultdict(float)
     started = time.perf_counter()
     with (
-        timed(AudioReader, "_resample", spent_s),
+        timed(source, "resample", spent_s),
         timed(Detector, "probabilities", spent_s),
     ):
         results = [pipeline.score_file(path, detector, N_SEGMENTS) for path in paths]
     total_s = time.perf_counter() - started
-    resample_s, inference_s = spent_s["_resample"], spent_s["probabilities"]
+    resample_s, inference_s = spent_s["resample"], spent_s["probabilities"]
     stages_s = {
         "decode": total_s - resample_s - inference_s,
         "resample": resample_s,
