@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -44,6 +40,7 @@ from tests.support.onnx_models import (
     write_song_model,
     write_v94_shaped,
 )
+from tests.support.terminal import run_in_terminal
 
 V94 = "artifactnet-v9.4"
 V94_LABEL = "artifactnet-v9.4-e915f0d"
@@ -89,23 +86,7 @@ class ModelsHelper(ArtifactNetHelper):
     def in_terminal(self, answer: str, *args: str) -> tuple[int, str]:
         """Run a command on a terminal, type an answer; return status and what was seen."""
         self.write_config()
-        ours, theirs = pty.openpty()
-        # On a terminal without lines no progress bar has its place.
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        try:
-            with subprocess.Popen(
-                [sys.executable, "-m", "beets", *args],
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
-                start_new_session=True,
-            ) as beet:
-                os.close(theirs)
-                os.write(ours, answer.encode())
-                seen = _read_all(ours)
-                return beet.wait(30), seen
-        finally:
-            os.close(ours)
+        return run_in_terminal(answer, *args, columns=80)
 
 
 def wait_for(holds: Callable[[], bool], limit_s: float = 30.0) -> bool:
@@ -122,19 +103,6 @@ def group_exists(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _read_all(descriptor: int) -> str:
-    """Return what comes out of a terminal until its other end is closed."""
-    pieces: list[bytes] = []
-    while True:
-        try:
-            piece = os.read(descriptor, 1 << 16)
-        except OSError:
-            piece = b""
-        if not piece:
-            return b"".join(pieces).decode().replace("\r\n", "\n")
-        pieces.append(piece)
 
 
 class TestList(ModelsHelper):

@@ -11,11 +11,11 @@ import sys
 import termios
 
 
-def run_in_terminal(answer: str, *args: str) -> tuple[int, str]:
+def run_in_terminal(answer: str, *args: str, columns: int = 200) -> tuple[int, str]:
     """Run ``beet``, type an answer; return its exit status and what was seen."""
     ours, theirs = pty.openpty()
     # On a terminal without lines no progress bar has its place.
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     try:
         with subprocess.Popen(
             [sys.executable, "-m", "beets", *args],
