@@ -20,7 +20,7 @@ from beetsplug.artifactnet.benchmark.metrics import (
 )
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
 from beetsplug.artifactnet.benchmark.report.charts import chart_path
-from beetsplug.artifactnet.benchmark.report.pages import Chart, Section, Table
+from beetsplug.artifactnet.report.document import Chart, Section, Table
 
 NAMES = {
     "auroc": "AUROC",

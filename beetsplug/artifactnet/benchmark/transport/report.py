@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from beetsplug.artifactnet.benchmark.report.pages import Section, Table
+from beetsplug.artifactnet.report.document import Section, Table
 from beetsplug.artifactnet.benchmark.transport.shifts import Gate, Transported
 
 TRANSPORT_FILE = "transport.json"

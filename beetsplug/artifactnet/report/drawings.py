@@ -1,0 +1,181 @@
+"""Where the parts of a timeline and of a spectrum are drawn, in per cent and pixels.
+
+Widths are per cent and heights are pixels, so that a drawing is as wide as its page and its
+labels stay legible on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from beetsplug.artifactnet.results import SegmentScore, Thresholds
+from beetsplug.artifactnet.scoring.track import decide
+
+HEIGHT = 72
+"""Of the plots, pixels."""
+_LABEL_WIDTH = 9.0
+"""Per cent that a number takes on a phone."""
+_LEAST_WIDTH = 0.9
+"""Per cent below which a bar could not be seen or hit."""
+_MAX_POINTS = 600
+_MAX_LINES = 16
+_LINE_DB = 3.0
+"""A line stands out by at least so much, decibels."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One segment."""
+
+    start_s: float
+    probability: float
+    x: float
+    """Per cent."""
+    width: float
+    """Per cent."""
+    height: float
+    """Pixels."""
+    verdict: str
+    has_label: bool
+
+    @property
+    def y(self) -> float:
+        """Pixels from the top."""
+        return HEIGHT - self.height
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The segments of a track along its time."""
+
+    bars: tuple[Bar, ...]
+    duration_s: float
+    limits: tuple[tuple[str, float, float], ...]
+    """Name, value and height (pixels from the top) of each threshold."""
+
+    @property
+    def loudest(self) -> Bar:
+        """The segment that speaks loudest."""
+        return max(self.bars, key=lambda bar: bar.probability)
+
+    @property
+    def summary(self) -> str:
+        """Return what there is to see, in a sentence."""
+        flagged = sum(bar.verdict == "ai" for bar in self.bars)
+        return (
+            f"P(AI) of {len(self.bars)} segments; {flagged} at or above the ai threshold; "
+            f"the highest is {self.loudest.probability:.2f} at {clock(self.loudest.start_s)}."
+        )
+
+
+def draw_timeline(
+    segments: Sequence[SegmentScore],
+    thresholds: Thresholds,
+    segment_s: float,
+    duration_s: float | None,
+) -> Timeline:
+    """Return a track's segments as bars.
+
+    Args:
+        segments: In time order; at least one.
+        thresholds: What colours the bars, and is drawn across them.
+        segment_s: Length of a segment, seconds.
+        duration_s: Length of the track; None or too short: up to the last segment's end.
+    """
+    total_s = max(duration_s or 0.0, segments[-1].start_s + segment_s)
+    labelled = _labelled([100 * segment.start_s / total_s for segment in segments], segments)
+    bars = tuple(
+        Bar(
+            segment.start_s,
+            segment.probability,
+            x=100 * segment.start_s / total_s,
+            width=max(_LEAST_WIDTH, 100 * segment_s / total_s),
+            height=max(1.5, HEIGHT * segment.probability),
+            verdict=decide(segment.probability, thresholds).value,
+            has_label=place in labelled,
+        )
+        for place, segment in enumerate(segments)
+    )
+    limits = tuple(
+        (name, value, HEIGHT * (1 - value))
+        for name, value in (("ai", thresholds.ai), ("unsure", thresholds.unsure))
+    )
+    return Timeline(bars, total_s, limits)
+
+
+def _labelled(xs: Sequence[float], segments: Sequence[SegmentScore]) -> set[int]:
+    """Return the places of the bars that have room for a number, the highest first."""
+    chosen: set[int] = set()
+    for place in sorted(range(len(xs)), key=lambda place: -segments[place].probability):
+        if all(abs(xs[place] - xs[other]) >= _LABEL_WIDTH for other in chosen):
+            chosen.add(place)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """By how much each bin stands out of its neighbours, and the lines that do most."""
+
+    points: str
+    """Of a polyline in a box of 1000 by 100."""
+    lines: tuple[tuple[float, float, float], ...]
+    """Hz, decibels and place (per cent) of each line that stands out."""
+    ticks: tuple[tuple[int, float], ...]
+    """Kilohertz, and place in per cent."""
+    top_db: float
+
+
+def draw_spectrum(
+    levels_db: Sequence[float], first_hz: float, last_hz: float
+) -> Spectrum:
+    """Return a spectrum for drawing.
+
+    Args:
+        levels_db: By how much each bin stands out, decibels; at least two.
+        first_hz: Frequency of the first bin.
+        last_hz: Frequency of the last bin.
+    """
+    top_db = max(*levels_db, _LINE_DB)
+    n_bins = len(levels_db)
+    step_hz = (last_hz - first_hz) / (n_bins - 1)
+    lines = tuple(
+        (first_hz + place * step_hz, levels_db[place], 100 * place / (n_bins - 1))
+        for place in _peaks(levels_db)
+    )
+    points = " ".join(
+        f"{1000 * place / (n_bins - 1):.1f},{100 * (1 - max(0.0, level) / top_db):.1f}"
+        for place, level in _thinned(levels_db)
+    )
+    kilohertz = range(int(first_hz / 1000) + 1, int(last_hz / 1000) + 1, 2)
+    ticks = tuple(
+        (k, 100 * (1000 * k - first_hz) / (last_hz - first_hz)) for k in kilohertz
+    )
+    return Spectrum(points, lines, ticks, top_db)
+
+
+def _thinned(levels: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """Yield the highest bin of each few: a page is narrower than a spectrum is long."""
+    size = -(-len(levels) // _MAX_POINTS)
+    for start in range(0, len(levels), size):
+        yield max(
+            ((place, levels[place]) for place in range(start, min(start + size, len(levels)))),
+            key=lambda found: found[1],
+        )
+
+
+def _peaks(levels: Sequence[float]) -> list[int]:
+    """Return the places of the strongest local maxima, in order of frequency."""
+    found = [
+        place
+        for place, level in enumerate(levels)
+        if level >= _LINE_DB
+        and level >= max(levels[max(0, place - 2) : place + 3])
+    ]
+    return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
+
+
+def clock(seconds: float) -> str:
+    """Return a time as ``M:SS``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
