@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 
 from beetsplug.artifactnet.report.html import printable, render
 
-if TYPE_CHECKING:
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]#|~$])")
