@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from beetsplug.artifactnet.audio.encode import Encoding, encoded
 from beetsplug.artifactnet.audio.reader import open_audio
@@ -75,6 +76,7 @@ def _tells_length(path: Path) -> bool:
     from mutagen.mp3 import MP3, BitrateMode
 
     try:
-        return bool(MP3(path).info.bitrate_mode != BitrateMode.UNKNOWN)
+        info: Any = MP3(path).info  # type: ignore[no-untyped-call]
+        return bool(info.bitrate_mode != BitrateMode.UNKNOWN)
     except Exception:  # noqa: BLE001 - mutagen raises much; such a file gets a clip
         return False

@@ -60,9 +60,7 @@ def encode(
         _encode(file, samples, sample_rate, encoding)
 
 
-def encoded(
-    samples: NDArray[np.float32], sample_rate: int, encoding: Encoding
-) -> bytes:
+def encoded(samples: NDArray[np.float32], sample_rate: int, encoding: Encoding) -> bytes:
     """Return what :func:`encode` writes.
 
     Raises:

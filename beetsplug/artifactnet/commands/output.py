@@ -15,7 +15,7 @@ from beetsplug.artifactnet.commands.terminal import Failures
 from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_timeline
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 
-_JSON_FIELDS = {
+JSON_FIELDS = {
     "verdict": Field.VERDICT,
     "reason": Field.REASON,
     "score": Field.SCORE,
@@ -34,7 +34,7 @@ _JSON_FIELDS = {
 def json_line(row: Row, beside: Beside) -> str:
     """Return a track and what is shown beside it as one JSON object on one line, in ASCII."""
     values: dict[str, Any] = {"path": row.file, "id": row.id or None}
-    values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
+    values.update({key: row.get(name) for key, name in JSON_FIELDS.items()})
     try:
         segments = parse_timeline(str(row.get(Field.TIMELINE) or ""))
     except ValueError:

@@ -27,8 +27,10 @@ from beetsplug.artifactnet.library.history import (
 )
 from beetsplug.artifactnet.library.overrides import AlbumOverrides, set_override
 from beetsplug.artifactnet.library.rows import (
+    Names,
     find_ids,
     find_unscored,
+    read_names,
     read_releases,
     read_row,
     read_rows,
@@ -74,6 +76,7 @@ __all__ = [
     "Explanation",
     "Field",
     "Judge",
+    "Names",
     "Reason",
     "Refusal",
     "Row",
@@ -102,6 +105,7 @@ __all__ = [
     "patiently",
     "put",
     "read_histories",
+    "read_names",
     "read_releases",
     "read_row",
     "read_rows",

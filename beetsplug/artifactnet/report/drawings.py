@@ -126,9 +126,7 @@ class Spectrum:
     top_db: float
 
 
-def draw_spectrum(
-    levels_db: Sequence[float], first_hz: float, last_hz: float
-) -> Spectrum:
+def draw_spectrum(levels_db: Sequence[float], first_hz: float, last_hz: float) -> Spectrum:
     """Return a spectrum for drawing.
 
     Args:
@@ -148,9 +146,7 @@ def draw_spectrum(
         for place, level in _thinned(levels_db)
     )
     kilohertz = range(int(first_hz / 1000) + 1, int(last_hz / 1000) + 1, 2)
-    ticks = tuple(
-        (k, 100 * (1000 * k - first_hz) / (last_hz - first_hz)) for k in kilohertz
-    )
+    ticks = tuple((k, 100 * (1000 * k - first_hz) / (last_hz - first_hz)) for k in kilohertz)
     return Spectrum(points, lines, ticks, top_db)
 
 
@@ -169,8 +165,7 @@ def _peaks(levels: Sequence[float]) -> list[int]:
     found = [
         place
         for place, level in enumerate(levels)
-        if level >= _LINE_DB
-        and level >= max(levels[max(0, place - 2) : place + 3])
+        if level >= _LINE_DB and level >= max(levels[max(0, place - 2) : place + 3])
     ]
     return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
 

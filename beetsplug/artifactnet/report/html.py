@@ -29,7 +29,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
-def render(template: str, title: str, *, has_style_attributes: bool = False, **values: Any) -> str:
+def render(
+    template: str, title: str, *, has_style_attributes: bool = False, **values: Any
+) -> str:
     """Return a page.
 
     Args:
@@ -52,13 +54,17 @@ def render(template: str, title: str, *, has_style_attributes: bool = False, **v
         "style-src": "'unsafe-inline'" if has_style_attributes else _hash(style),
         "script-src": _hash(script),
     }
-    return _environment().get_template(template).render(
-        title=title,
-        generator=GENERATOR,
-        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        style=style,
-        script=script,
-        **values,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            generator=GENERATOR,
+            policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+            style=style,
+            script=script,
+            **values,
+        )
     )
 
 

@@ -94,9 +94,7 @@ class Shown:
     findings: Findings | None
 
 
-def tracks_page(
-    tracks: Sequence[Track], findings: Mapping[int, Findings], facts: Facts
-) -> str:
+def tracks_page(tracks: Sequence[Track], findings: Mapping[int, Findings], facts: Facts) -> str:
     """Return the page of these tracks.
 
     Args:

@@ -21,8 +21,8 @@ from beetsplug.artifactnet.benchmark.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.benchmark.metrics import ModelRun, ScoredTrack
 from beetsplug.artifactnet.benchmark.report import outputs
 from beetsplug.artifactnet.benchmark.report.outputs import folder_name, write_outputs
-from beetsplug.artifactnet.report.document import Section, Table, markdown, page
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
+from beetsplug.artifactnet.report.document import Section, Table, markdown, page
 from tests.support.labelled_tracks import (
     ai,
     bench_run,
