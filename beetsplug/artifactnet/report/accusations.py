@@ -26,10 +26,14 @@ def accusation_notes(
     if not tracks:
         return
     for name, verdicts in _REACHED_BY.items():
+        if name != "ai" and name not in rates:
+            continue
         n_flagged = sum(track.verdict in verdicts for track in tracks)
         verb = "is" if n_flagged == 1 else "are"
-        told = f"Of {_n_tracks(len(tracks))} that the score decides, {n_flagged} {verb} "
-        yield f"{told}{_WORDS[name]}. {_expected(len(tracks), rates.get(name))}"
+        yield (
+            f"Of {_n_tracks(len(tracks))} that the score decides, {n_flagged} {verb} "
+            f"{_WORDS[name]}. {_expected(len(tracks), rates.get(name))}"
+        )
 
 
 def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
@@ -39,10 +43,9 @@ def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
             "beet aicalibrate does, on music of your own."
         )
     return (
-        f"If all of them were human-made, about {_count(n_tracks * rate.rate)} would be "
-        f"so by mistake, and at most {_count(n_tracks * rate.high)} (false-positive rate "
-        f"{rate.rate:.2%}, 95 % interval {rate.low:.2%} to {rate.high:.2%}, "
-        f"from {rate.tracks})."
+        f"If all were human-made, about {_count(n_tracks * rate.rate)} would be so by "
+        f"mistake, and up to {_count(n_tracks * rate.high)} at the upper end of the 95 % "
+        f"interval ({rate.rate:.2%}, {rate.low:.2%} to {rate.high:.2%}; {rate.tracks})."
     )
 
 

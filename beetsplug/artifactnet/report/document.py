@@ -74,6 +74,8 @@ def markdown(title: str, sections: Iterable[Section]) -> str:
     """Return a report as Markdown with the tables of GitHub's dialect."""
     blocks = [f"# {_md(title)}"]
     for section in sections:
+        if section.tables and all(table.filtered_by for table in section.tables):
+            continue
         blocks.append(f"{'#' * section.level} {_md(section.title)}")
         blocks += [_md(paragraph) for paragraph in section.paragraphs]
         for table in section.tables:

@@ -84,13 +84,16 @@ def draw_timeline(
         duration_s: Length of the track; None or too short: up to the last segment's end.
     """
     total_s = max(duration_s or 0.0, segments[-1].start_s + segment_s)
-    labelled = _labelled([100 * segment.start_s / total_s for segment in segments], segments)
+    xs = [100 * segment.start_s / total_s for segment in segments]
+    labelled = _labelled(xs, segments)
+    # Segments of a short track overlap; their bars must not.
+    ends = [*xs[1:], 100.0]
     bars = tuple(
         Bar(
             segment.start_s,
             segment.probability,
-            x=100 * segment.start_s / total_s,
-            width=max(_LEAST_WIDTH, 100 * segment_s / total_s),
+            x=xs[place],
+            width=max(_LEAST_WIDTH, min(100 * segment_s / total_s, ends[place] - xs[place])),
             height=max(1.5, HEIGHT * segment.probability),
             verdict=decide(segment.probability, thresholds).value,
             has_label=place in labelled,
