@@ -18,6 +18,7 @@ _LABEL_WIDTH = 9.0
 """Per cent that a number takes on a phone."""
 _LEAST_WIDTH = 0.9
 """Per cent below which a bar could not be seen or hit."""
+_SHORT_S = 30.0
 _MAX_POINTS = 600
 _MAX_LINES = 16
 _LINE_DB = 3.0
@@ -65,8 +66,15 @@ class Timeline:
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         return (
             f"P(AI) of {len(self.bars)} segments; {flagged} at or above the ai threshold; "
-            f"the highest is {self.loudest.probability:.2f} at {clock(self.loudest.start_s)}."
+            f"the highest is {self.loudest.probability:.2f} at {self.clock(self.loudest.start_s)}."
         )
+
+    def clock(self, seconds: float) -> str:
+        """Return a time as ``M:SS``, of a short track to a tenth of a second."""
+        if self.duration_s < _SHORT_S:
+            return f"{seconds:.1f} s"
+        minutes, rest = divmod(int(seconds), 60)
+        return f"{minutes}:{rest:02}"
 
 
 def draw_timeline(
@@ -129,27 +137,24 @@ class Spectrum:
     top_db: float
 
 
-def draw_spectrum(levels_db: Sequence[float], first_hz: float, last_hz: float) -> Spectrum:
+def draw_spectrum(levels_db: Sequence[float], bin_hz: float) -> Spectrum:
     """Return a spectrum for drawing.
 
     Args:
         levels_db: By how much each bin stands out, decibels; at least two.
-        first_hz: Frequency of the first bin.
-        last_hz: Frequency of the last bin.
+        bin_hz: Distance of the bins, Hz; the first one is 0 Hz.
     """
     top_db = max(*levels_db, _LINE_DB)
-    n_bins = len(levels_db)
-    step_hz = (last_hz - first_hz) / (n_bins - 1)
+    last = len(levels_db) - 1
     lines = tuple(
-        (first_hz + place * step_hz, levels_db[place], 100 * place / (n_bins - 1))
-        for place in _peaks(levels_db)
+        (place * bin_hz, levels_db[place], 100 * place / last) for place in _peaks(levels_db)
     )
     points = " ".join(
-        f"{1000 * place / (n_bins - 1):.1f},{100 * (1 - max(0.0, level) / top_db):.1f}"
+        f"{1000 * place / last:.1f},{100 * (1 - max(0.0, level) / top_db):.1f}"
         for place, level in _thinned(levels_db)
     )
-    kilohertz = range(int(first_hz / 1000) + 1, int(last_hz / 1000) + 1, 2)
-    ticks = tuple((k, 100 * (1000 * k - first_hz) / (last_hz - first_hz)) for k in kilohertz)
+    kilohertz = range(2, int(last * bin_hz / 1000) + 1, 2)
+    ticks = tuple((k, 100_000 * k / (last * bin_hz)) for k in kilohertz)
     return Spectrum(points, lines, ticks, top_db)
 
 
@@ -171,9 +176,3 @@ def _peaks(levels: Sequence[float]) -> list[int]:
         if level >= _LINE_DB and level >= max(levels[max(0, place - 2) : place + 3])
     ]
     return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
-
-
-def clock(seconds: float) -> str:
-    """Return a time as ``M:SS``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"

@@ -11,7 +11,6 @@ from pathlib import Path
 from beetsplug.artifactnet.report.drawings import (
     Spectrum,
     Timeline,
-    clock,
     draw_timeline,
 )
 from beetsplug.artifactnet.report.html import render
@@ -114,7 +113,6 @@ def tracks_page(tracks: Sequence[Track], findings: Mapping[int, Findings], facts
         n_tracks=len(tracks),
         n_unlisted=len(tracks) - len(listed),
         shown=[_shown(track, findings.get(track.id or 0), facts) for track in listed],
-        clock=clock,
     )
 
 
