@@ -1,4 +1,4 @@
-"""The comb in a song's lines: equal distances, as the upsampling of a neural decoder leaves them.
+"""The comb in a song's lines: equal distances, as neural upsampling leaves them.
 
 A comb of a spacing has lines at its multiples. The Fourier transform of the lines, along
 frequency, then has peaks at the multiples of one over the spacing, and these are summed up.
