@@ -17,9 +17,8 @@ from beetsplug.artifactnet.results import SegmentScore, Thresholds
 from tests.support.audio_files import encode, music
 from tests.support.browser import WIDTHS, Browser, open_browser
 
-HOSTILE = (
-    "\"'><script>document.title='x'</script><img src=x onerror=alert(2)>&{{7*7}}\x00\udcff"
-)
+MARKUP = "\"'><script>document.title='x'</script><img src=x onerror=alert(2)>&{{7*7}}"
+HOSTILE = f"{MARKUP}\x00\udcff"
 THRESHOLDS = Thresholds(ai=0.5, unsure=0.3)
 N_TRACKS = 30
 
@@ -62,18 +61,18 @@ def report(tmp_path_factory: pytest.TempPathFactory, song: Path) -> Path:
     clip = cut_clip(Place(song, 7.0))
     assert isinstance(clip, Clip)
     gone = song.with_name("gone.flac")
+    hostile = {"title": HOSTILE, "artist": HOSTILE, "album": HOSTILE, "reason": HOSTILE}
+    others = range(4, N_TRACKS)
     tracks = [
         suspect(1, song),
         suspect(2, song, verdict="unsure", score=0.4),
-        suspect(3, gone, title=HOSTILE, artist=HOSTILE, album=HOSTILE, error=HOSTILE,
-                explanation=(Sentence(HOSTILE),), reason=HOSTILE),
-        *(Track(f"/music/{n}.mp3", n, f"Other {n}", verdict="real", score=n / 100, reason="score")
-          for n in range(4, N_TRACKS)),
+        suspect(3, gone, explanation=(Sentence(HOSTILE),), error=HOSTILE, **hostile),
+        *(Track(f"/{n}.mp3", n, f"Other {n}", verdict="real", score=n / 100) for n in others),
         Track("/music/bad.mp3", N_TRACKS, error="unreadable: empty file"),
-    ]  # fmt: skip
+    ]
     levels = [8.0 if n % 64 == 0 else 0.2 for n in range(1_000)]
     findings = {
-        1: Findings(Sound.of_file(song), draw_spectrum(levels, 1.35)),
+        1: Findings(Sound.of_file(song), draw_spectrum(levels, 1.35, 86.4)),
         2: Findings(Sound.of_clip(clip.data, CLIP_TYPE, clip.start_s, CLIP_S)),
         3: Findings(Sound(note="The file is not there."), spectrum_note=HOSTILE),
     }
@@ -125,7 +124,7 @@ def test_a_page_at_a_width(
     assert browser.complaints() == []
     assert browser.run("return document.documentElement.scrollWidth") == width
     assert browser.run("return document.querySelectorAll('img, main script').length") == 0
-    shown = "\"'><script>document.title='x'</script><img src=x onerror=alert(2)>&{{7*7}}\ufffd\ufffd"
+    shown = f"{MARKUP}\ufffd\ufffd"
     assert shown in browser.run("return document.querySelector('main').innerText")
     assert browser.run("return document.title") != "x"
 

@@ -48,6 +48,7 @@ class Options(Protocol):
     output: str | None
     overwrite: bool
     embed: bool
+    pictures: bool
     since: str | None
     threads: int | None
     quiet: bool
@@ -94,6 +95,7 @@ def _parser() -> HelpfulParser:
     )
     flags = (
         (("--embed",), "put ten seconds of each suspect into the page"),
+        (("--pictures",), "draw each suspect's spectrum, for which it is decoded again"),
         (("--overwrite",), "replace FILE also where it is no report"),
         (("-q", "--quiet"), "print nothing but errors"),
     )
@@ -105,7 +107,7 @@ def _parser() -> HelpfulParser:
 def _check_options(opts: Options) -> None:
     if opts.threads is not None and opts.threads < 0:
         raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
-    of_pages = {"--since": opts.since, "--embed": opts.embed}
+    of_pages = {"--since": opts.since, "--embed": opts.embed, "--pictures": opts.pictures}
     for name, value in of_pages.items():
         if value and opts.format != "html":
             raise ConfigError(f"{name} goes with a page, not with --format {opts.format}")
@@ -124,7 +126,14 @@ def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> No
     if opts.format == "html":
         from beetsplug.artifactnet.commands.report_page import Asked, page_of
 
-        asked = Asked(" ".join(args), since, opts.embed, opts.threads, opts.quiet)
+        asked = Asked(
+            query=" ".join(args),
+            since=since,
+            embeds=opts.embed,
+            draws=opts.pictures,
+            threads=opts.threads,
+            quiet=opts.quiet,
+        )
         text = page_of(lib, tracks, codecs, engine, asked)
     else:
         text = _text(tracks, opts.format)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from beets.library import Library
 
@@ -25,10 +25,14 @@ from beetsplug.artifactnet.commands.terminal import Progress, count_of
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.library import Change, Reason
 from beetsplug.artifactnet.report.accusations import accusation_notes
+from beetsplug.artifactnet.report.drawings import Spectrum, draw_spectrum
 from beetsplug.artifactnet.report.page import Facts, Findings, Sound, tracks_page
 from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.thresholds import false_positives
 from beetsplug.artifactnet.workers import Lost, run_each
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.scoring.pipeline import Lines
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
@@ -51,6 +55,8 @@ class Asked:
     """Changes from then on are shown, seconds since 1970; None: none are."""
     embeds: bool
     """Whether every suspect gets a clip, and no link to its file."""
+    draws: bool
+    """Whether every suspect gets its spectrum: it is decoded again."""
     threads: int | None
     quiet: bool
 
@@ -173,7 +179,11 @@ def _findings(
             sounds[item_id] = Sound(note=f"The page has room for {_MOST_CLIPS} clips.")
     for item_id, clip in _in_workers(cut_clip, places, engine, asked, "cutting").items():
         sounds[item_id] = _sound_of(clip, embeds=asked.embeds)
-    return {item_id: Findings(sound) for item_id, sound in sounds.items()}
+    spectra = _spectra(suspects, engine, asked) if asked.draws else {}
+    return {
+        item_id: Findings(sound, *spectra.get(item_id, (None, "")))
+        for item_id, sound in sounds.items()
+    }
 
 
 def _loudest_s(track: Track) -> float:
@@ -189,6 +199,31 @@ def _sound_of(clip: Clip | str | Lost, *, embeds: bool) -> Sound:
         sound = Sound.of_clip(clip.data, CLIP_TYPE, clip.start_s, CLIP_S)
         return sound if embeds else replace(sound, note=_NOT_PLAYED)
     return Sound(note=f"There is no clip: {clip}.")
+
+
+# Spectra.
+
+
+def _spectra(
+    suspects: Sequence[Track], engine: Engine, asked: Asked
+) -> dict[int, tuple[Spectrum | None, str]]:
+    """Return each suspect's spectrum, or why there is none, by its id."""
+    from beetsplug.artifactnet.scoring.pipeline import LinesJob, file_lines
+
+    if not engine.model.card.lines_output:
+        reason = f"There is no spectrum: {engine.model.card.label} does not give its lines."
+        return {track.id or 0: (None, reason) for track in suspects}
+    detector, count = engine.detector(), engine.settings.segments
+    jobs = {t.id or 0: LinesJob(Path(t.path), detector, count) for t in suspects}
+    found = _in_workers(file_lines, jobs, engine, asked, "drawing")
+    return {item_id: _spectrum_of(lines) for item_id, lines in found.items()}
+
+
+def _spectrum_of(lines: Lines | str | Lost) -> tuple[Spectrum | None, str]:
+    if isinstance(lines, (str, Lost)):
+        return None, f"There is no spectrum: {lines}."
+    spacing_hz = None if lines.comb is None else lines.comb.spacing_hz
+    return draw_spectrum(lines.levels_db, lines.bin_hz, spacing_hz), ""
 
 
 def _in_workers(

@@ -21,7 +21,7 @@ _LEAST_WIDTH = 0.9
 _SHORT_S = 30.0
 _MAX_POINTS = 600
 _MAX_LINES = 16
-_LINE_DB = 3.0
+_LINE_DB = 1.0
 """A line stands out by at least so much, decibels."""
 
 
@@ -131,21 +131,29 @@ class Spectrum:
     points: str
     """Of a polyline in a box of 1000 by 100."""
     lines: tuple[tuple[float, float, float], ...]
-    """Hz, decibels and place (per cent) of each line that stands out."""
+    """Hz, decibels and place (per cent) of each line that stands out most."""
+    comb: tuple[float, ...]
+    """Places of a comb's lines, per cent."""
+    spacing_hz: float | None
+    """Distance of the comb's lines; None where there is no comb."""
     ticks: tuple[tuple[int, float], ...]
     """Kilohertz, and place in per cent."""
     top_db: float
 
 
-def draw_spectrum(levels_db: Sequence[float], bin_hz: float) -> Spectrum:
+def draw_spectrum(
+    levels_db: Sequence[float], bin_hz: float, spacing_hz: float | None = None
+) -> Spectrum:
     """Return a spectrum for drawing.
 
     Args:
         levels_db: By how much each bin stands out, decibels; at least two.
         bin_hz: Distance of the bins, Hz; the first one is 0 Hz.
+        spacing_hz: Distance of a comb's lines, Hz; None where there is no comb.
     """
     top_db = max(*levels_db, _LINE_DB)
     last = len(levels_db) - 1
+    n_lines = 0 if spacing_hz is None else int(last * bin_hz / spacing_hz)
     lines = tuple(
         (place * bin_hz, levels_db[place], 100 * place / last) for place in _peaks(levels_db)
     )
@@ -155,7 +163,8 @@ def draw_spectrum(levels_db: Sequence[float], bin_hz: float) -> Spectrum:
     )
     kilohertz = range(2, int(last * bin_hz / 1000) + 1, 2)
     ticks = tuple((k, 100_000 * k / (last * bin_hz)) for k in kilohertz)
-    return Spectrum(points, lines, ticks, top_db)
+    comb = tuple(100 * n * (spacing_hz or 0.0) / (last * bin_hz) for n in range(1, n_lines + 1))
+    return Spectrum(points, lines, comb, spacing_hz, ticks, top_db)
 
 
 def _thinned(levels: Sequence[float]) -> Iterator[tuple[int, float]]:

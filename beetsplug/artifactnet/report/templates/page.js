@@ -57,7 +57,10 @@
       header.addEventListener("click", () => sortBy(table, header));
     }
     const form = listing.querySelector("form");
-    form.addEventListener("input", () => filter(listing, bodies));
+    // A driven browser sends a select element no input event.
+    for (const event of ["input", "change"]) {
+      form.addEventListener(event, () => filter(listing, bodies));
+    }
     form.addEventListener("submit", (event) => event.preventDefault());
     filter(listing, bodies);
   }
