@@ -66,7 +66,8 @@ class Timeline:
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         return (
             f"P(AI) of {len(self.bars)} segments; {flagged} at or above the ai threshold; "
-            f"the highest is {self.loudest.probability:.2f} at {self.clock(self.loudest.start_s)}."
+            f"the highest is {self.loudest.probability:.2f} "
+            f"at {self.clock(self.loudest.start_s)}."
         )
 
     def clock(self, seconds: float) -> str:
@@ -182,6 +183,8 @@ def _peaks(levels: Sequence[float]) -> list[int]:
     found = [
         place
         for place, level in enumerate(levels)
-        if level >= _LINE_DB and level >= max(levels[max(0, place - 2) : place + 3])
+        # The first bin of several that are alike.
+        if level >= max(_LINE_DB, *levels[place : place + 3])
+        and level > max(levels[max(0, place - 2) : place], default=0.0)
     ]
     return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
