@@ -81,13 +81,13 @@ class TestTracks(ReportHelper):
         new = self.add_track("New")
         new.artist = HOSTILE
         new.store()
-        real, ai, new = self.rows_of(kind)
-        assert [row["title"] for row in (real, ai, new)] == ["Track 1", "Track 2", "New"]
+        real, ai, unscored = self.rows_of(kind)
+        assert [row["title"] for row in (real, ai, unscored)] == ["Track 1", "Track 2", "New"]
         assert float(ai["score"]) == pytest.approx(0.8, abs=0.001)
         assert ai["verdict"] == "ai"
-        assert new["artist"] == HOSTILE
+        assert unscored["artist"] == HOSTILE
         for name in ("score", "verdict", "model", "share"):
-            assert new[name] == ("" if kind == "csv" else None)
+            assert unscored[name] == ("" if kind == "csv" else None)
         timeline = {"csv": "0.0:0.", "json": [[0.0, pytest.approx(0.8, abs=0.001)]]}
         assert ai["timeline"][: len(timeline[kind])] == timeline[kind]
         assert "reaches the threshold" in str(ai["explanation"])
