@@ -85,7 +85,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, song: Path) -> Path:
         notes=(HOSTILE,),
         since="2026-11-01",
         change_lines=("1 track changed verdict between finecomb 2.1 and 3.0",),
-        changes=(("2026-11-02", HOSTILE, "real 0.1 \u2192 ai 0.9", "another model"),),
+        changes=((HOSTILE, "2026-11-02", "real 0.1 \u2192 ai 0.9", "another model"),),
     )
     path = tmp_path_factory.mktemp("page") / "report.html"
     text = tracks_page(tracks, findings, facts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from beetsplug.artifactnet.audio.clips import (
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.terminal import Progress, count_of
 from beetsplug.artifactnet.engine import Engine
-from beetsplug.artifactnet.library import Change, Reason
+from beetsplug.artifactnet.library import Cause, Change, Reason
 from beetsplug.artifactnet.report.accusations import accusation_notes
 from beetsplug.artifactnet.report.drawings import Spectrum, draw_spectrum
 from beetsplug.artifactnet.report.page import Facts, Findings, Sound, tracks_page
@@ -41,6 +42,7 @@ _MOST_SHOWN = 500
 """Suspects that a page shows in detail, the most suspicious ones."""
 _MOST_CLIPS = 200
 """Clips of 0.1 MB that a page holds; browsers play pages of 60 MB at least."""
+_MOST_CHANGES = 1_000
 _LEAD_S = 1.0
 """How much earlier than the segment that speaks loudest a clip begins."""
 _NOT_PLAYED = "Browsers do not play this file; this is a clip of it."
@@ -130,12 +132,31 @@ def _with_changes(facts: Facts, lib: Library, tracks: Sequence[Track], since: fl
     return replace(
         facts,
         since=_day(since),
-        change_lines=tuple(library.summary_lines(found)),
+        change_lines=(*library.summary_lines(found), *_other_changes(found)),
         changes=tuple(
-            (_day(change.date), by_id[change.item_id].name, _told(change), change.cause.value)
+            (by_id[change.item_id].name, _day(change.date), _told(change), change.cause.value)
             for change in found
-        ),
+            if _is_listed(change)
+        )[:_MOST_CHANGES],
     )
+
+
+def _is_listed(change: Change) -> bool:
+    """Tell whether a change is worth a row: of a verdict, or by the user."""
+    return change.is_of_verdict or change.cause is Cause.OVERRIDE
+
+
+def _other_changes(found: Sequence[Change]) -> Iterator[str]:
+    """Yield what the changes without a row were, and how many tracks had them."""
+    tracks = {
+        (change.cause.value, change.before.verdict is not None, change.item_id)
+        for change in found
+        if not _is_listed(change)
+    }
+    counts = Counter((cause, had_verdict) for cause, had_verdict, _ in tracks)
+    for (cause, had_verdict), n_tracks in counts.most_common():
+        rest = ", with the same verdict" if had_verdict else ""
+        yield f"{count_of(n_tracks, 'track')}: {cause}{rest}"
 
 
 def _day(seconds: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from beetsplug.artifactnet.report.document import Table
 from beetsplug.artifactnet.report.drawings import (
     Spectrum,
     Timeline,
@@ -81,7 +82,7 @@ class Facts:
     """Date from which changes are shown; empty: none are."""
     change_lines: tuple[str, ...] = ()
     changes: tuple[tuple[str, str, str, str], ...] = ()
-    """Date, track, from what to what, and why."""
+    """Track, date, from what to what, and why."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def tracks_page(tracks: Sequence[Track], findings: Mapping[int, Findings], facts
         "tracks.html",
         "AI report",
         facts=facts,
+        changes=Table(("track", "date", "change", "why"), facts.changes),
         counts=_counts(tracks),
         n_tracks=len(tracks),
         n_unlisted=len(tracks) - len(listed),
