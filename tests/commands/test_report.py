@@ -203,13 +203,13 @@ class TestPictures(ReportHelper):
         folder = add_lines(write_song_model(self.folder / "song"))
         self.configure(model=str(folder / "model.onnx"))
         samples = tone(LEVELS["ai"], 1.0, 8_000)
-        samples[1_000] = 0.12
+        samples[2_000] = 0.12
         self.add_file(encode(self.lib_path / "a.flac", samples, 8_000), title="Loud")
         self.run_command("ai", "-q")
         assert "polyline" not in self.report()
         (detail,) = details(self.report("--pictures"))
         assert '<polyline class="curve" points="0.0,' in detail
-        assert "the strongest lines, at 0.0, 1000.0 Hz." in re.sub(r"\s+", " ", detail)
+        assert "the strongest lines, at 2000.0 Hz." in re.sub(r"\s+", " ", detail)
 
     def test_a_model_without(self) -> None:
         """There is no picture, and the page says why."""

@@ -51,15 +51,30 @@ def test_lines_are_named_by_their_frequency() -> None:
     levels = [0.1] * 10_001
     for place in (2_000, 5_000, 5_001):
         levels[place] = 6.0
-    spectrum = draw_spectrum(levels, 1.3, 130.0)
+    spectrum = draw_spectrum(levels, 1.3)
     assert [(hz, db) for hz, db, _ in spectrum.lines] == [(2_600.0, 6.0), (6_500.0, 6.0)]
-    assert [x for *_, x in spectrum.lines] == [20.0, 50.0]
-    assert len(spectrum.comb) == 100
-    assert spectrum.comb[0] == pytest.approx(1.0)
-    assert spectrum.ticks[0] == (2, pytest.approx(100 * 2_000 / 13_000))
+    first, width = 770 * 1.3, (10_000 - 770) * 1.3
+    assert [x for *_, x in spectrum.lines] == pytest.approx(
+        [100 * (hz - first) / width for hz in (2_600, 6_500)]
+    )
+    assert [kilohertz for kilohertz, _ in spectrum.ticks] == [2, 4, 6, 8, 10, 12]
     heights = [float(pair.split(",")[1]) for pair in spectrum.points.split(" ")]
     assert len(heights) <= 600
     assert min(heights) == 0.0
+
+
+def test_a_comb_is_told_by_its_spacing() -> None:
+    """Its lines are marked at their places, and none is named by itself."""
+    levels = [3.0 if place % 100 == 0 else 0.1 for place in range(10_001)]
+    spectrum = draw_spectrum(levels, 1.3, 130.0)
+    assert spectrum.lines == ()
+    assert len(spectrum.comb) == 93
+    highest = [
+        float(pair.split(",")[0]) / 10
+        for pair in spectrum.points.split()
+        if pair.endswith(",0.0")
+    ]
+    assert highest == pytest.approx(spectrum.comb, abs=0.1)
 
 
 @given(st.lists(st.floats(0, 60), min_size=2, max_size=2_000))

@@ -6,8 +6,10 @@ labels stay legible on a phone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from beetsplug.artifactnet.results import SegmentScore, Thresholds
 from beetsplug.artifactnet.scoring.track import decide
@@ -21,8 +23,11 @@ _LEAST_WIDTH = 0.9
 _SHORT_S = 30.0
 _MAX_POINTS = 600
 _MAX_LINES = 16
-_LINE_DB = 1.0
-"""A line stands out by at least so much, decibels."""
+_LOWEST_HZ = 1_000.0
+"""Below it music hides all traces, and models do not look."""
+_TICK_HZ = 2_000.0
+_LINE_DB, _LINE_SPREADS = 1.0, 8.0
+"""A line stands out by at least so many decibels, and so many spreads above the others."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,10 @@ class Timeline:
     @property
     def summary(self) -> str:
         """Return what there is to see, in a sentence."""
+        n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         return (
-            f"P(AI) of {len(self.bars)} segments; {flagged} at or above the ai threshold; "
+            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold; "
             f"the highest is {self.loudest.probability:.2f} "
             f"at {self.clock(self.loudest.start_s)}."
         )
@@ -132,7 +138,8 @@ class Spectrum:
     points: str
     """Of a polyline in a box of 1000 by 100."""
     lines: tuple[tuple[float, float, float], ...]
-    """Hz, decibels and place (per cent) of each line that stands out most."""
+    """Hz, decibels and place (per cent) of the lines that stand out most, where they are no
+    comb."""
     comb: tuple[float, ...]
     """Places of a comb's lines, per cent."""
     spacing_hz: float | None
@@ -152,20 +159,39 @@ def draw_spectrum(
         bin_hz: Distance of the bins, Hz; the first one is 0 Hz.
         spacing_hz: Distance of a comb's lines, Hz; None where there is no comb.
     """
-    top_db = max(*levels_db, _LINE_DB)
-    last = len(levels_db) - 1
-    n_lines = 0 if spacing_hz is None else int(last * bin_hz / spacing_hz)
-    lines = tuple(
-        (place * bin_hz, levels_db[place], 100 * place / last) for place in _peaks(levels_db)
+    first = min(math.ceil(_LOWEST_HZ / bin_hz), len(levels_db) - 2)
+    levels = levels_db[first:]
+    first_hz, last = first * bin_hz, len(levels) - 1
+    top_db = max(*levels, _LINE_DB)
+
+    def place_of(hz: float) -> float:
+        return 100 * (hz - first_hz) / (last * bin_hz)
+
+    # A comb has a hundred lines; its first ones say no more than its spacing.
+    peaks = _peaks(levels) if spacing_hz is None else []
+    return Spectrum(
+        points=" ".join(
+            f"{1000 * place / last:.1f},{100 * (1 - max(0.0, level) / top_db):.1f}"
+            for place, level in _thinned(levels)
+        ),
+        lines=tuple(
+            (first_hz + place * bin_hz, levels[place], 100 * place / last) for place in peaks
+        ),
+        comb=tuple(map(place_of, _multiples(spacing_hz, first_hz, first_hz + last * bin_hz))),
+        spacing_hz=spacing_hz,
+        ticks=tuple(
+            (int(hz / 1000), place_of(hz))
+            for hz in _multiples(_TICK_HZ, first_hz, first_hz + last * bin_hz)
+        ),
+        top_db=top_db,
     )
-    points = " ".join(
-        f"{1000 * place / last:.1f},{100 * (1 - max(0.0, level) / top_db):.1f}"
-        for place, level in _thinned(levels_db)
-    )
-    kilohertz = range(2, int(last * bin_hz / 1000) + 1, 2)
-    ticks = tuple((k, 100_000 * k / (last * bin_hz)) for k in kilohertz)
-    comb = tuple(100 * n * (spacing_hz or 0.0) / (last * bin_hz) for n in range(1, n_lines + 1))
-    return Spectrum(points, lines, comb, spacing_hz, ticks, top_db)
+
+
+def _multiples(step_hz: float | None, first_hz: float, last_hz: float) -> Iterator[float]:
+    """Yield the multiples of a frequency between two others, none of None."""
+    if step_hz is not None:
+        for n in range(math.ceil(first_hz / step_hz), int(last_hz / step_hz) + 1):
+            yield n * step_hz
 
 
 def _thinned(levels: Sequence[float]) -> Iterator[tuple[int, float]]:
@@ -180,11 +206,14 @@ def _thinned(levels: Sequence[float]) -> Iterator[tuple[int, float]]:
 
 def _peaks(levels: Sequence[float]) -> list[int]:
     """Return the places of the strongest local maxima, in order of frequency."""
+    middle = median(levels)
+    spread = median(abs(level - middle) for level in levels)
+    others = middle + _LINE_SPREADS * spread
     found = [
         place
         for place, level in enumerate(levels)
         # The first bin of several that are alike.
         if level >= max(_LINE_DB, *levels[place : place + 3])
-        and level > max(levels[max(0, place - 2) : place], default=0.0)
+        and level > max(others, *levels[max(0, place - 2) : place])
     ]
     return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
