@@ -38,7 +38,7 @@ def test_a_timeline_in_words() -> None:
     segments = [SegmentScore(0.0, 0.1), SegmentScore(80.0, 0.9), SegmentScore(160.0, 0.5)]
     timeline = draw_timeline(segments, THRESHOLDS, 4.0, 200.0)
     assert timeline.summary == (
-        "P(AI) of 3 segments; 2 at or above the ai threshold; the highest is 0.90 at 1:20."
+        "P(AI) of 3 segments; 2 at or above the ai threshold, 0.5; the highest is 0.90 at 1:20."
     )
     assert [bar.verdict for bar in timeline.bars] == ["real", "ai", "ai"]
     short = draw_timeline(segments[:1], THRESHOLDS, 4.0, None)

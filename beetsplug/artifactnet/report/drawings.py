@@ -71,7 +71,7 @@ class Timeline:
         n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         return (
-            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold; "
+            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold, {self.limits[0][1]:g}; "
             f"the highest is {self.loudest.probability:.2f} "
             f"at {self.clock(self.loudest.start_s)}."
         )
@@ -214,6 +214,6 @@ def _peaks(levels: Sequence[float]) -> list[int]:
         for place, level in enumerate(levels)
         # The first bin of several that are alike.
         if level >= max(_LINE_DB, *levels[place : place + 3])
-        and level > max(others, *levels[max(0, place - 2) : place])
+        and level > max([others, *levels[max(0, place - 2) : place]])
     ]
     return sorted(sorted(found, key=lambda place: -levels[place])[:_MAX_LINES])
