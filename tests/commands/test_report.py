@@ -18,7 +18,7 @@ from beets.library import Item
 
 from tests.support.audio_files import encode, tone
 from tests.support.beets_library import LABEL, ArtifactNetHelper
-from tests.support.onnx_models import LEVELS, add_lines, write_model, write_song_model
+from tests.support.onnx_models import LEVELS, write_model, write_song_model
 
 HOSTILE = '<script>alert(1)</script> ; "x"\n,=1+1'
 
@@ -200,16 +200,16 @@ class TestPictures(ReportHelper):
 
     def test_a_model_with_lines(self) -> None:
         """A model that gives its lines has them drawn, and the strongest named."""
-        folder = add_lines(write_song_model(self.folder / "song"))
+        folder = write_song_model(self.folder / "song", has_lines=True)
         self.configure(model=str(folder / "model.onnx"))
-        samples = tone(LEVELS["ai"], 1.0, 8_000)
-        samples[2_000] = 0.12
-        self.add_file(encode(self.lib_path / "a.flac", samples, 8_000), title="Loud")
+        self.add_track("Square")
         self.run_command("ai", "-q")
         assert "polyline" not in self.report()
         (detail,) = details(self.report("--pictures"))
         assert '<polyline class="curve" points="0.0,' in detail
-        assert "the strongest lines, at 2000.0 Hz." in re.sub(r"\s+", " ", detail)
+        # Square waves have their odd harmonics: places of a comb of the first one.
+        assert "the comb, a line every 62.50 Hz." in re.sub(r"\s+", " ", detail)
+        assert 0
 
     def test_a_model_without(self) -> None:
         """There is no picture, and the page says why."""

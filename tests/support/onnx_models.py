@@ -133,31 +133,6 @@ def song_loudness(segments: NDArray[np.float32]) -> float:
     return float("nan") if sizes.max() > NAN_ABOVE else float(sizes.mean() / sizes.max())
 
 
-def add_lines(folder: Path) -> Path:
-    """Give a model of :func:`write_song_model` an output of lines, and return its folder.
-
-    Each sample's size, times 1,000, is a bin of 1 Hz.
-    """
-    path = folder / "model.onnx"
-    model = onnx.load(path)
-    model.graph.initializer.append(_constant("thousand", np.array(1_000, np.float32)))
-    model.graph.node.extend(
-        [
-            helper.make_node("ReduceMean", ["absolute"], ["mean_segment"], axes=[0]),
-            helper.make_node("Concat", ["mean_segment", "absolute"], ["sizes"], axis=0),
-            helper.make_node("Mul", ["sizes", "thousand"], ["lines"]),
-        ]
-    )
-    model.graph.output.append(_value("lines", ["rows", SEGMENT_SAMPLES]))
-    data = model.SerializeToString()
-    path.write_bytes(data)
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    card["files"] = {path.name: hashlib.sha256(data).hexdigest()}
-    card["output"] |= {"lines": "lines", "lines_hz": 1.0}
-    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
-    return folder
-
-
 def write_song_model(
     folder: Path,
     *,

@@ -22,7 +22,7 @@ from beetsplug.artifactnet.commands.terminal import (
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
-from beetsplug.artifactnet.library import Field, Names, Row
+from beetsplug.artifactnet.library import Names, Row
 from beetsplug.artifactnet.library.explanation import timeline
 from beetsplug.artifactnet.report.files import unwritable, write_whole
 from beetsplug.artifactnet.report.tracks import CSV_START, JSON_START, Sentence, Track
@@ -238,12 +238,7 @@ def _read_tracks(
 
 
 def _track(row: Row, names: Names, explanation: library.Explanation) -> Track:
-    fields = {
-        **JSON_FIELDS,
-        "override_note": Field.OVERRIDE_NOTE,
-        "override_date": Field.OVERRIDE_DATE,
-    }
-    values: dict[str, Any] = {key: row.get(name) for key, name in fields.items()}
+    values: dict[str, Any] = {key: row.get(name) for key, name in JSON_FIELDS.items()}
     return Track(
         path=row.file,
         id=row.id,

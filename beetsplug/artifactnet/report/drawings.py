@@ -71,8 +71,8 @@ class Timeline:
         n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         return (
-            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold, {self.limits[0][1]:g}; "
-            f"the highest is {self.loudest.probability:.2f} "
+            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold, "
+            f"{self.limits[0][1]:g}; the highest is {self.loudest.probability:.2f} "
             f"at {self.clock(self.loudest.start_s)}."
         )
 

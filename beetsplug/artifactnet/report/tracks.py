@@ -48,6 +48,8 @@ class Track:
     """When, in seconds since 1970."""
     provenance: str | None = None
     declared: bool | None = None
+    evidence: str | None = None
+    """What the model's branches found, in the library's short form."""
     override: str | None = None
     override_note: str | None = None
     override_date: float | None = None
