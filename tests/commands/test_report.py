@@ -209,7 +209,6 @@ class TestPictures(ReportHelper):
         assert '<polyline class="curve" points="0.0,' in detail
         # Square waves have their odd harmonics: places of a comb of the first one.
         assert "the comb, a line every 62.50 Hz." in re.sub(r"\s+", " ", detail)
-        assert 0
 
     def test_a_model_without(self) -> None:
         """There is no picture, and the page says why."""
