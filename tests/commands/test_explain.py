@@ -60,7 +60,8 @@ class TestTracks(ArtifactNetHelper):
         """An unscored one is told how to be scored, and nothing is scored."""
         self.add_track("New", "ai")
         self.add_file(write_broken(self.lib_path / "broken.flac"), title="Broken")
-        self.run_command("artifactnet", "-q", "title:Broken")
+        with pytest.raises(UserError, match="none of 1 file"):
+            self.run_command("artifactnet", "-q", "title:Broken")
         new = self.get("New")
         assert self.explain("title:New") == [
             "-              Artist - Album - New",
@@ -85,7 +86,7 @@ class TestTracks(ArtifactNetHelper):
         self.run_command("artifactnet", "-q")
         one, two = self.explain("-q")
         assert one.startswith("ai     0.7999  Artist - Album - One: the score 0.80 reaches")
-        assert two.startswith("real   0.0999  Artist - Album - Two: the score 0.10 is below")
+        assert two.startswith("real   0.1001  Artist - Album - Two: the score 0.10 is below")
 
     def test_json(self) -> None:
         """The explanation beside the fields; numbers where they are asked for."""
@@ -125,12 +126,12 @@ class TestTracks(ArtifactNetHelper):
         ("args", "message"),
         [
             (["--numbers"], "--numbers goes with --explain"),
-            (["--explain", "-f"], "goes without scoring"),
-            (["--explain", "--outdated"], "goes without scoring"),
-            (["--explain", "--retry-failed"], "goes without scoring"),
-            (["--explain", "-p"], "goes without scoring"),
-            (["--explain", "-w"], "goes without scoring"),
-            (["--explain", "--declared-only"], "goes without scoring"),
+            (["--explain", "-f"], "goes with -a, -q"),
+            (["--explain", "--outdated"], "goes with -a, -q"),
+            (["--explain", "--retry-failed"], "goes with -a, -q"),
+            (["--explain", "-p"], "goes with -a, -q"),
+            (["--explain", "-w"], "goes with -a, -q"),
+            (["--explain", "--declared-only"], "goes with -a, -q"),
             (["--explain", "artist:Nobody"], "no track matches artist:Nobody"),
         ],
     )
