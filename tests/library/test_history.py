@@ -7,10 +7,8 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
-from typing import cast
 
 import pytest
-from beets.library import Item
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -224,7 +222,7 @@ class TestHistory(ArtifactNetHelper):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
-        items = [cast("Item", item) for item in self.lib.items()]
+        items = list(self.lib.items())
         scored = {item.id for item in items if item.get("ai_score") is not None}
         noted = {item.id for item in items if item.get("ai_history") is not None}
         assert 2 <= len(scored) < 12

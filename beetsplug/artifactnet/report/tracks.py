@@ -19,7 +19,7 @@ class Sentence:
     """One thing to know of a track."""
 
     text: str
-    speaks: str | None = None
+    speaks_for: str | None = None
     """``ai``, ``human``, or None."""
 
 
@@ -94,8 +94,7 @@ def as_json(tracks: Iterable[Track]) -> str:
 
 def _values(track: Track) -> dict[str, Any]:
     pairs = [[segment.start_s, segment.probability] for segment in track.timeline]
-    sentences = tuple(sentence.text for sentence in track.explanation)
-    return asdict(track) | {"timeline": pairs, "explanation": sentences}
+    return asdict(track) | {"timeline": pairs}
 
 
 def as_csv(tracks: Iterable[Track]) -> str:
@@ -106,13 +105,17 @@ def as_csv(tracks: Iterable[Track]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in _values(track).values()] for track in tracks)
+    writer.writerows([_cell(getattr(track, name)) for name in COLUMNS] for track in tracks)
     return file.getvalue()
 
 
 def _cell(value: object) -> object:
     if isinstance(value, tuple):
-        return "; ".join(value)
-    if isinstance(value, list):
-        return " ".join(f"{start_s:.1f}:{probability:.4f}" for start_s, probability in value)
+        words = [
+            each.text
+            if isinstance(each, Sentence)
+            else f"{each.start_s:.1f}:{each.probability:.4f}"
+            for each in value
+        ]
+        return ("; " if value and isinstance(value[0], Sentence) else " ").join(words)
     return "yes" if value is True else value
