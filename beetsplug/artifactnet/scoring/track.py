@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
-from beetsplug.artifactnet.scoring.comb import find_comb
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Findings
@@ -96,6 +95,9 @@ def score_song(
     )
     combs = None
     if found.lines is not None:
+        # NumPy is loaded for scoring alone.
+        from beetsplug.artifactnet.scoring.comb import find_comb
+
         comb = find_comb(found.lines, found.lines_hz)
         combs = () if comb is None else (comb,)
     return TrackScore(probability, segments, duration_s, model, found.evidence, combs)
