@@ -19,7 +19,7 @@ from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.results import Thresholds, Verdict
 
 _MOST_LISTED = 5_000
-"""Rows that a browser sorts without a pause."""
+"""Rows beyond which a browser takes long to sort them."""
 
 
 @dataclass(frozen=True)
