@@ -41,6 +41,9 @@ def test_a_timeline_in_words() -> None:
         "P(AI) of 3 segments; 2 at or above the ai threshold, 0.5; the highest is 0.90 at 1:20."
     )
     assert [bar.verdict for bar in timeline.bars] == ["real", "ai", "ai"]
+    other = draw_timeline(segments, None, 4.0, 200.0)
+    assert other.summary == "P(AI) of 3 segments; the highest is 0.90 at 1:20."
+    assert {bar.verdict for bar in other.bars} == {""}
     short = draw_timeline(segments[:1], THRESHOLDS, 4.0, None)
     assert short.duration_s == 4.0
     assert short.summary.endswith("0.10 at 0.0 s.")

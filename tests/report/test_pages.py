@@ -45,6 +45,7 @@ def suspect(number: int, path: Path, **values: object) -> Track:
         "length": 20.0,
         "verdict": "ai",
         "reason": "score",
+        "model": HOSTILE,
         "score": 0.9 - number / 100,
         "timeline": segments,
         "explanation": (
@@ -65,7 +66,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, song: Path) -> Path:
     others = range(4, N_TRACKS)
     tracks = [
         suspect(1, song),
-        suspect(2, song, verdict="unsure", score=0.4),
+        suspect(2, song, verdict="unsure", score=0.4, model="another"),
         suspect(3, gone, explanation=(Sentence(HOSTILE),), error=HOSTILE, **hostile),
         *(Track(f"/{n}.mp3", n, f"Other {n}", verdict="real", score=n / 100) for n in others),
         Track("/music/bad.mp3", N_TRACKS, error="unreadable: empty file"),

@@ -39,12 +39,12 @@ def accusation_notes(
 def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
     if rate is None:
         return (
-            "How many of them wrongly is not known: nobody has measured this threshold. "
-            "beet aicalibrate does, on music of your own."
+            "How many false accusations are among them is not known: nobody has measured this "
+            "threshold. beet aicalibrate does, on music of your own."
         )
     return (
-        f"If all were human-made, about {_count(n_tracks * rate.rate)} would be so by "
-        f"mistake, and up to {_count(n_tracks * rate.high)} at the upper end of the 95 % "
+        f"If all were human-made, about {_count(n_tracks * rate.rate)} would be "
+        f"flagged by mistake, and up to {_count(n_tracks * rate.high)} at the upper end of the 95 % "
         f"interval ({rate.rate:.2%}, {rate.low:.2%} to {rate.high:.2%}; {rate.tracks})."
     )
 

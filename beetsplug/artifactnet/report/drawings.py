@@ -43,6 +43,7 @@ class Bar:
     height: float
     """Pixels."""
     verdict: str
+    """Empty where the thresholds are unknown."""
     has_label: bool
 
     @property
@@ -70,10 +71,14 @@ class Timeline:
         """Return what there is to see, in a sentence."""
         n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
+        reached = "".join(
+            f" {flagged} at or above the ai threshold, {value:g};"
+            for name, value, _ in self.limits
+            if name == "ai"
+        )
         return (
-            f"P(AI) of {n_segments}; {flagged} at or above the ai threshold, "
-            f"{self.limits[0][1]:g}; the highest is {self.loudest.probability:.2f} "
-            f"at {self.clock(self.loudest.start_s)}."
+            f"P(AI) of {n_segments};{reached} the highest is "
+            f"{self.loudest.probability:.2f} at {self.clock(self.loudest.start_s)}."
         )
 
     def clock(self, seconds: float) -> str:
@@ -86,7 +91,7 @@ class Timeline:
 
 def draw_timeline(
     segments: Sequence[SegmentScore],
-    thresholds: Thresholds,
+    thresholds: Thresholds | None,
     segment_s: float,
     duration_s: float | None,
 ) -> Timeline:
@@ -94,7 +99,7 @@ def draw_timeline(
 
     Args:
         segments: In time order; at least one.
-        thresholds: What colours the bars, and is drawn across them.
+        thresholds: What colours the bars, and is drawn across them; None: nothing is.
         segment_s: Length of a segment, seconds.
         duration_s: Length of the track; None or too short: up to the last segment's end.
     """
@@ -110,16 +115,14 @@ def draw_timeline(
             x=xs[place],
             width=max(_LEAST_WIDTH, min(100 * segment_s / total_s, ends[place] - xs[place])),
             height=max(1.5, HEIGHT * segment.probability),
-            verdict=decide(segment.probability, thresholds).value,
+            verdict=decide(segment.probability, thresholds).value if thresholds else "",
             has_label=place in labelled,
         )
         for place, segment in enumerate(segments)
     )
-    limits = tuple(
-        (name, value, HEIGHT * (1 - value))
-        for name, value in (("ai", thresholds.ai), ("unsure", thresholds.unsure))
-    )
-    return Timeline(bars, total_s, limits)
+    limits = (("ai", thresholds.ai), ("unsure", thresholds.unsure)) if thresholds else ()
+    heights = tuple((name, value, HEIGHT * (1 - value)) for name, value in limits)
+    return Timeline(bars, total_s, heights)
 
 
 def _labelled(xs: Sequence[float], segments: Sequence[SegmentScore]) -> set[int]:

@@ -135,11 +135,9 @@ def _counts(tracks: Sequence[Track]) -> list[tuple[str, str, int]]:
 
 
 def _shown(track: Track, findings: Findings | None, facts: Facts) -> Shown:
-    # Of another model's score nobody knows the thresholds.
-    is_drawn = findings is not None and track.timeline
-    timeline = (
-        draw_timeline(track.timeline, facts.thresholds, facts.segment_s, track.length)
-        if is_drawn
-        else None
-    )
+    timeline = None
+    if findings is not None and track.timeline:
+        # The thresholds say nothing of another model's scores.
+        thresholds = facts.thresholds if track.model == facts.model else None
+        timeline = draw_timeline(track.timeline, thresholds, facts.segment_s, track.length)
     return Shown(track, timeline, findings)
