@@ -44,8 +44,8 @@ def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
         )
     return (
         f"If all were human-made, about {_count(n_tracks * rate.rate)} would be "
-        f"flagged by mistake, and up to {_count(n_tracks * rate.high)} at the upper end of the 95 % "
-        f"interval ({rate.rate:.2%}, {rate.low:.2%} to {rate.high:.2%}; {rate.tracks})."
+        f"flagged by mistake, and up to {_count(n_tracks * rate.high)} at the upper end of "
+        f"the 95 % interval ({rate.rate:.2%}, {rate.low:.2%} to {rate.high:.2%}; {rate.tracks})."
     )
 
 
