@@ -42,10 +42,11 @@ def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
             "How many false accusations are among them is not known: nobody has measured this "
             "threshold. beet aicalibrate does, on music of your own."
         )
+    mistaken, at_most = (_count(n_tracks * value) for value in (rate.rate, rate.high))
     return (
-        f"If all were human-made, about {_count(n_tracks * rate.rate)} would be "
-        f"flagged by mistake, and up to {_count(n_tracks * rate.high)} at the upper end of "
-        f"the 95 % interval ({rate.rate:.2%}, {rate.low:.2%} to {rate.high:.2%}; {rate.tracks})."
+        f"If all were human-made, about {mistaken} would be flagged by mistake, and up to "
+        f"{at_most} at the upper end of the 95 % interval ({rate.rate:.2%}, {rate.low:.2%} to "
+        f"{rate.high:.2%}; {rate.tracks})."
     )
 
 
