@@ -27,6 +27,7 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.memory import is_memory_left
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
@@ -139,6 +140,8 @@ def _results(
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
+        elif isinstance(error, AudioError):
+            _check_memory(error)
         return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
@@ -146,12 +149,25 @@ def _results(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
+        _check_memory(error)
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
         _aggregated(path, detector.card, found, duration_s)
         for detector, found in zip(detectors, segments, strict=True)
     ]
+
+
+def _check_memory(error: Exception) -> None:
+    """Check that a file could not be decoded for another reason than lack of memory.
+
+    Libraries report that in many ways, or take it for a damaged file.
+
+    Raises:
+        MemoryError: Little is left.
+    """
+    if not is_memory_left():
+        raise MemoryError from error
 
 
 def _score_segments(
@@ -200,7 +216,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The model is opened before the first file, so a broken one stops the run at once. A
+    The model is run once before the first file, so a broken one stops the run at once. A
     file that crashes its worker twice, or that takes too long, is unreadable; one that
     cannot be read while others can is unavailable. Closing the generator ends what runs
     and drops what waits; no more than two files a worker do either.
@@ -215,6 +231,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
         partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
         workers,
+        prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
@@ -272,17 +289,25 @@ def lost_result(path: Path, lost: Lost) -> TrackResult:
     return TrackResult(path, outcome, detail=str(lost))
 
 
+def open_all(detectors: Iterable[Detector]) -> None:
+    """Open each model in this process.
+
+    Raises:
+        ModelError: One is broken.
+    """
+    for detector in detectors:
+        detector.open()
+
+
 def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
-    """Open each model in a worker, and say which execution providers it does without.
+    """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
-    opened = run_each(
-        Detector.provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S
-    )
+    opened = run_each(Detector.try_out, detectors, workers, time_limit_s=OPENING_LIMIT_S)
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
         if notice:
             log.warning("providers: %s", notice)

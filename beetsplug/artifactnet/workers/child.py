@@ -77,7 +77,9 @@ def _answer(message: bytes) -> bytes:
         function, args = pickle.loads(message)  # noqa: S301 - from the process that started this
         answer: tuple[bool, Any] = True, call(function, *args)
     except BaseException as error:  # noqa: BLE001 - it is for the other process to judge
-        answer = False, error
+        # Reading the message imports what is called, and that may be in trouble as well.
+        trouble = trouble_of(error)
+        answer = (False, error) if trouble is None else (True, trouble)
     try:
         return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - what cannot travel is told in words
