@@ -28,6 +28,21 @@ def is_memory_left(n_bytes: int = ENOUGH_BYTES) -> bool:
     return True
 
 
+def refuse_without_memory(error: Exception) -> None:
+    """Take what went wrong for a lack of memory where little is left.
+
+    Libraries report that in many words, or take it for a fault of their input.
+
+    Args:
+        error: What went wrong.
+
+    Raises:
+        MemoryError: Little is left.
+    """
+    if not is_memory_left():
+        raise MemoryError from error
+
+
 def with_memory_left(function: Callable[[Item], T], item: Item) -> T:
     """Return what a function makes of an item, where there is memory to do it.
 

@@ -74,7 +74,6 @@ class TestTrouble(ArtifactNetHelper):
             (errno.EIO, "read"),
             (errno.ESTALE, "read"),
             (errno.EACCES, "open"),
-            (errno.EMFILE, "open"),
         ],
     )
     def test_one_file_cannot_be_read(self, code: int, at: str) -> None:
@@ -89,6 +88,31 @@ class TestTrouble(ArtifactNetHelper):
         assert after == before
         assert self.run_beet("ai", "--retry-failed").returncode == 0
         assert "ai_error" not in self.stored()["Track 3"]
+
+    @needs_faults
+    def test_too_few_handles_for_one_file(self) -> None:
+        """It is left as it was, still due, and one line says what there is too little of."""
+        done = self.run_beet("ai", env=failing(self.folder, "Track 3", errno.EMFILE))
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: artifactnet: stopped: {os.strerror(errno.EMFILE)}; ")
+        assert self.stored()["Track 3"] == {}
+        assert self.run_beet("ai").stdout.splitlines()[-1].startswith("1 scored")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory that is kept")
+    @pytest.mark.parametrize("limit_mb", [170, 230, 245, 260])
+    def test_little_memory(self, limit_mb: int) -> None:
+        """Where processes get too little every file is scored or still due, none failed."""
+        n_bytes = limit_mb << 20
+        done = self.run_beet(
+            "ai", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
+        )
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") <= 1
+        stored = self.stored()
+        assert all("ai_error" not in rows for rows in stored.values())
+        n_scored = sum("ai_score" in rows for rows in stored.values())
+        assert done.returncode == (0 if n_scored == N_TRACKS else 1)
 
     @needs_faults
     @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])

@@ -37,7 +37,7 @@ _MEMORY_SHARE = 0.75
 def in_worker(
     function: Callable[..., T],
     *args: object,
-    time_limit_s: float = OPENING_LIMIT_S,
+    time_limit_s: float | None = None,
     memory_bytes: int | None = None,
 ) -> T:
     """Return what a function of a module gives in a worker of this machine.
@@ -45,7 +45,7 @@ def in_worker(
     Args:
         function: It may raise a :class:`ModelError`.
         args: Its arguments.
-        time_limit_s: When it is ended.
+        time_limit_s: When it is ended; None is the limit of opening a model.
         memory_bytes: The most that it may take, where the system can limit that; None is
             three quarters of the machine's, 0 is any amount.
 
@@ -54,6 +54,7 @@ def in_worker(
     """
     limited: Callable[[Callable[[], T]], T] = partial(_limited, memory_bytes)
     task = partial(function, *args)
+    time_limit_s = OPENING_LIMIT_S if time_limit_s is None else time_limit_s
     workers = shared_workers(LOCAL, threads=1)
     ((_, _, result),) = run_each(limited, [task], workers, time_limit_s=time_limit_s)
     if isinstance(result, Lost):
@@ -64,7 +65,7 @@ def in_worker(
 
 
 def check_model(
-    model: Model, providers: Sequence[str], time_limit_s: float = OPENING_LIMIT_S
+    model: Model, providers: Sequence[str], time_limit_s: float | None = None
 ) -> Iterator[str]:
     """Yield a line for each step that went well.
 

@@ -27,7 +27,7 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
-from beetsplug.artifactnet.memory import is_memory_left
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
@@ -141,7 +141,7 @@ def _results(
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
         elif isinstance(error, AudioError):
-            _check_memory(error)
+            refuse_without_memory(error)
         return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
@@ -149,25 +149,13 @@ def _results(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
-        _check_memory(error)
+        refuse_without_memory(error)
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
         _aggregated(path, detector.card, found, duration_s)
         for detector, found in zip(detectors, segments, strict=True)
     ]
-
-
-def _check_memory(error: Exception) -> None:
-    """Check that a file could not be decoded for another reason than lack of memory.
-
-    Libraries report that in many ways, or take it for a damaged file.
-
-    Raises:
-        MemoryError: Little is left.
-    """
-    if not is_memory_left():
-        raise MemoryError from error
 
 
 def _score_segments(

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from beetsplug.artifactnet.errors import MachineError
 from beetsplug.artifactnet.workers.process import (
     CannotStartError,
     Ended,
@@ -260,6 +261,9 @@ class LocalWorkers:
                 trouble of the machine.
             is_fresh: Whether the process is to be a new one.
 
+        Raises:
+            MachineError: No worker can be started.
+
         Returns:
             Its result, or a :class:`Lost` where there is none; or the future raises what
             the function raised.
@@ -269,9 +273,21 @@ class LocalWorkers:
             self._tasks.append(task)
             n_idle = sum(slot.is_idle for slot in self._slots)
             if n_idle < len(self._tasks) and len(self._slots) < self._n_workers:
-                self._slots.append(_Slot(self._next_task))
+                self._add_slot()
             self._changed.notify()
         return task.future
+
+    def _add_slot(self) -> None:
+        """Start a thread that keeps a process.
+
+        Raises:
+            MachineError: There is none so far, and the system starts none.
+        """
+        try:
+            self._slots.append(_Slot(self._next_task))
+        except RuntimeError as error:
+            if not self._slots:
+                raise MachineError(f"no worker can be started: {error}") from error
 
     def _next_task(self, slot: _Slot) -> _Task | None:
         """Wait for a task; None where the slot is to end."""

@@ -90,8 +90,8 @@ def run_each(
 
     An item whose worker crashes, or that asks for an absurd amount of memory, is tried a
     second time at the end: alone, in a new process, and while memory is left. It is
-    :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too:
-    it is lost only if it does so again at the end, when others could be done. Closing the
+    :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
+    Where it cannot be read at the end either, and others could be, it is lost. Closing the
     generator ends what runs and drops what waits; no more than two items a worker do either.
 
     Args:
@@ -105,8 +105,9 @@ def run_each(
 
     Raises:
         Cancelled: ``is_cancelled`` said so, asked several times a second.
-        MachineError: The machine is in trouble that no single item explains. Items that
-            were not yielded are as they were.
+        MachineError: The machine is in trouble that no single item explains, or memory,
+            file handles or processes were short to the end. Items that were not yielded are
+            as they were.
         Exception: What the function raised.
     """
     run = _Run(function, items, workers, prepare, time_limit_s)
@@ -146,6 +147,8 @@ class _Run(Generic[Item, T]):
         self._in_a_row = 0
         """Troubles since something was done."""
         self._n_scarcities = 0
+        self._left: Lost | None = None
+        """Why an item is left as it is, though all others are done."""
 
     def results(self, is_cancelled: Callable[[], bool]) -> Iterator[tuple[int, Item, T | Lost]]:
         """Yield what comes, until nothing is left."""
@@ -159,6 +162,8 @@ class _Run(Generic[Item, T]):
                 result = future.result()
                 if self._is_final(task, result) and not task.is_probe:
                     yield task.place, task.item, result
+        if self._left is not None:
+            raise MachineError(_advice(self._left))
 
     def close(self) -> None:
         """End what runs and drop what waits."""
@@ -222,6 +227,9 @@ class _Run(Generic[Item, T]):
         self._probe()
         if task.is_last_try and self._done_before is None and not self._put_off:
             raise MachineError(_advice(lost))
+        if task.is_last_try and lost.kind is Loss.SCARCITY:
+            self._left = lost
+            return False
         return task.is_last_try and self._done_before is not None
 
     def _is_hopeless(self, lost: Lost) -> bool:
