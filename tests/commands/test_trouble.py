@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.beets_library import ArtifactNetHelper
+from tests.support.beets_library import ArtifactNetHelper, write_track
 from tests.support.faults import failing, needs_faults
+from tests.support.onnx_models import write_model
 
 N_TRACKS = 6
 
@@ -159,3 +160,55 @@ class TestTrouble(ArtifactNetHelper):
         done = self.run_beet("ai", env={**os.environ, "TMPDIR": str(folder)})
         assert (done.returncode, done.stderr) == (0, "")
         assert list(folder.iterdir()) == []
+
+
+def _can_mount() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    words = [unshare, "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+FULL = "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero > {0}/full"
+READ_ONLY = "mount -t tmpfs -o ro none {0}"
+PLACES = ("/dev/shm", "/tmp", "/var/tmp")
+HIDDEN = "a mount would hide the code"
+
+
+@pytest.mark.skipif(not _can_mount(), reason="needs unshare, and mounts of one's own")
+@pytest.mark.skipif(any(sys.executable.startswith(p) for p in PLACES), reason=HIDDEN)
+@pytest.mark.skipif(any(__file__.startswith(p) for p in PLACES), reason=HIDDEN)
+@pytest.mark.parametrize("how", [FULL, READ_ONLY], ids=["full", "read only"])
+def test_no_place_for_temporary_files(how: str, tmp_path: Path) -> None:
+    """Scoring needs neither shared memory nor a temporary folder; a check says it does."""
+    write_track(tmp_path / "new" / "Track.flac", "ai")
+    model = write_model(tmp_path / "model") / "model.onnx"
+    (tmp_path / "config.yaml").write_text(
+        "{plugins: artifactnet, directory: /mnt/music, library: /mnt/library.db, "
+        "artifactnet: {model: /mnt/model/model.onnx}}"
+    )
+    assert model.is_file()
+    script = [
+        f"mount --bind {tmp_path} /mnt",
+        *(f"[ ! -d {place} ] || {{ {how.format(place)}; }}" for place in PLACES),
+        "mkdir /mnt/here && cd /mnt/here && "
+        + READ_ONLY.format("/mnt/here")
+        + " && cd /mnt/here",
+        f'beet() {{ "{sys.executable}" -m beets "$@"; }}',
+        "beet import -q -A -s /mnt/new",
+        "beet ai -f",
+        "beet aimodel check",
+    ]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-ec", "\n".join(script)],
+        env={**os.environ, "BEETSDIR": "/mnt", "TMPDIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "1 scored, 0 skipped, 1 flagged as ai" in done.stdout, done.stderr
+    of_the_import, line = done.stderr.splitlines()
+    assert of_the_import == "/mnt/new/Track.flac"
+    assert line.startswith("error: artifactnet: [Errno 2] No usable temporary directory")
