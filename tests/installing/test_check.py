@@ -18,7 +18,7 @@ from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring import pipeline
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
-from beetsplug.artifactnet.workers import LOCAL, shared_workers
+from beetsplug.artifactnet.workers import LOCAL, Cancelled, shared_workers
 from tests.support.beets_library import slow_down, write_track
 from tests.support.onnx_models import load_model, write_model
 
@@ -98,4 +98,22 @@ def test_a_model_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     track = write_track(tmp_path / "track.flac", "ai")
     results = pipeline.score_files([track], Detector(load_model(folder)), 7, workers)
     with pytest.raises(ModelError, match=r"cannot be used: not done within the time limit"):
+        list(results)
+
+
+def test_ctrl_c_is_heard_while_a_model_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: the limit of its time, after which it would be refused, does not matter."""
+    folder = write_model(tmp_path / "slow")
+    slow_down(folder, 4_000)
+    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.5)
+    results = pipeline.score_files(
+        [tmp_path / "track.flac"],
+        Detector(load_model(folder)),
+        7,
+        shared_workers(LOCAL, threads=1),
+        is_cancelled=lambda: True,
+    )
+    with pytest.raises(Cancelled):
         list(results)

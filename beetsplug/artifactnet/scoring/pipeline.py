@@ -214,7 +214,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
         MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    open_detectors([detector], workers)
+    open_detectors([detector], workers, is_cancelled)
     results = run_each(
         partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
@@ -287,13 +287,23 @@ def open_all(detectors: Iterable[Detector]) -> None:
         detector.open()
 
 
-def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
+def open_detectors(
+    detectors: Iterable[Detector],
+    workers: Workers,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
     """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
-    opened = run_each(Detector.try_out, detectors, workers, time_limit_s=OPENING_LIMIT_S)
+    opened = run_each(
+        Detector.try_out,
+        detectors,
+        workers,
+        time_limit_s=OPENING_LIMIT_S,
+        is_cancelled=is_cancelled,
+    )
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
             raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
