@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from beetsplug import artifactnet
 from tests.support.beets_library import ArtifactNetHelper, write_track
 from tests.support.faults import failing, needs_faults
 from tests.support.onnx_models import write_model
@@ -152,6 +153,20 @@ class TestTrouble(ArtifactNetHelper):
         assert done.stderr.count("\n") <= 1
         scored = [rows for rows in self.stored().values() if "ai_score" in rows]
         assert len(scored) == (N_TRACKS if done.returncode == 0 else 0)
+
+    def test_the_plugin_lies_in_pluginpath(self) -> None:
+        """Workers run the code that beets has loaded, not another one that is installed."""
+        plugins = self.folder / "plugins"
+        package = Path(artifactnet.__file__).parent
+        shutil.copytree(package, plugins / "artifactnet")
+        version = plugins / "artifactnet" / "scoring" / "version.py"
+        text = version.read_text(encoding="utf-8")
+        version.write_text(f"{text}\nPIPELINE_VERSION = 98\n", encoding="utf-8")
+        self.write_config(pluginpath=[str(plugins)])
+        done = self.run_beet("ai")
+        assert (done.returncode, done.stderr) == (0, "")
+        models = {str(rows["ai_model"][1]) for rows in self.stored().values()}
+        assert [model.rpartition("+")[2] for model in models] == ["98"]
 
     def test_a_long_name_of_the_temporary_folder(self, tmp_path: Path) -> None:
         """No socket has to fit into it."""

@@ -23,7 +23,6 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Reason, own
 from beetsplug.artifactnet.results import TrackResult, Verdict
-from beetsplug.artifactnet.workers import trouble_of
 
 if TYPE_CHECKING:
     from optparse import HelpFormatter
@@ -78,6 +77,8 @@ def _end_in_one_line(error: Exception) -> NoReturn:
         SystemExit: It was interrupted.
         Exception: The error itself, where it is none of these.
     """
+    from beetsplug.artifactnet.workers import trouble_of
+
     if isinstance(error.__cause__, KeyboardInterrupt):
         # Ctrl-C while a module written in C was being loaded.
         sys.exit(INTERRUPTED)
