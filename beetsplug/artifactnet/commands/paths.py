@@ -20,6 +20,7 @@ from beetsplug.artifactnet.commands.output import Tally, json_line
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
     count_of,
+    none_scored,
     printable,
     verdict_words,
 )
@@ -73,10 +74,12 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
     Raises:
         UserError: There is no audio, or none of it could be scored.
     """
-    ids = _tracks_below(run.lib, paths)
-    strangers = [path for path in _files(paths) if path not in ids]
-    if not ids and not strangers:
-        raise UserError(f"artifactnet: no audio in {printable(' '.join(map(str, paths)))}")
+    ids, strangers = find_audio(run.lib, paths)
+    if run.opts.write and not ids:
+        raise UserError(
+            f"artifactnet: --write is for tracks of the library, and "
+            f"{printable(str(strangers[0]))} is none"
+        )
     if run.opts.pretend:
         _pretend(run, ids, strangers)
         return
@@ -84,6 +87,22 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
         _score_tracks(run, ids)
     if strangers:
         _score_strangers(run, strangers)
+
+
+def find_audio(lib: Library, paths: Sequence[Path]) -> tuple[dict[Path, int], list[Path]]:
+    """Return the library's tracks at and below the paths, and the other audio files there.
+
+    Returns:
+        The tracks, path -> id, and the paths of the others.
+
+    Raises:
+        UserError: There is no audio.
+    """
+    ids = _tracks_below(lib, paths)
+    strangers = [path for path in _files(paths) if path not in ids]
+    if not ids and not strangers:
+        raise UserError(f"artifactnet: no audio in {printable(' '.join(map(str, paths)))}")
+    return ids, strangers
 
 
 def _tracks_below(lib: Library, paths: Iterable[Path]) -> dict[Path, int]:
@@ -131,7 +150,10 @@ def _audio_below(folder: Path) -> Iterator[Path]:
 def _pretend(run: ScoreRun, ids: dict[Path, int], strangers: Sequence[Path]) -> None:
     if ids:
         run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
-    if strangers:
+    if strangers and run.opts.json:
+        for path, beside in run.describer.of_files(strangers).items():
+            ui.print_(json_line(Row(0, str(path), {}), beside))
+    elif strangers:
         if not run.quiet:
             for path in strangers:
                 ui.print_(printable(str(path)))
@@ -171,16 +193,15 @@ def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
         progress.clear()
     _print_end(run, tally)
     if tally.n_failed and not tally.n_scored:
-        raise UserError(
-            f"artifactnet: none of {count_of(tally.n_failed, 'file')} could be scored"
-        )
+        raise UserError(f"artifactnet: {none_scored(tally.n_failed)}")
 
 
 def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
     for line in tally.failures.lines():
         run.log.warning("{}", line)
     if not run.opts.json:
-        ui.print_(f"{word}{tally.n_scored} scored, none stored, {tally}")
+        kept = "none stored or written" if run.opts.write else "none stored"
+        ui.print_(f"{word}{tally.n_scored} scored, {kept}, {tally}")
 
 
 def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:

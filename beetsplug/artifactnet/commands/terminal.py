@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -25,7 +26,7 @@ from beetsplug.artifactnet.library import Field, Reason, own
 from beetsplug.artifactnet.results import TrackResult, Verdict
 
 if TYPE_CHECKING:
-    from optparse import HelpFormatter
+    from optparse import HelpFormatter, OptionParser
     from typing import NoReturn
 
     from beets.logging import BeetsLogger
@@ -83,6 +84,33 @@ class HelpfulParser(ui.CommonOptionsParser):
         return f"\n{self.epilog}" if self.epilog else ""
 
 
+@dataclass(frozen=True)
+class Exclusive:
+    """Options that contradict each other."""
+
+    names: tuple[str, ...]
+    others: tuple[str, ...]
+    """Each of them contradicts each of ``names``."""
+    why: str
+
+    def check(self, parser: OptionParser, opts: object) -> None:
+        """Refuse two of them.
+
+        Raises:
+            UserError: One of either kind is given.
+        """
+        for name, other in product(self.names, self.others):
+            if _is_given(parser, opts, name) and _is_given(parser, opts, other):
+                raise UserError(
+                    f"artifactnet: {name} and {other} exclude each other: {self.why}"
+                )
+
+
+def _is_given(parser: OptionParser, opts: object, name: str) -> bool:
+    option = parser.get_option(name)
+    return option is not None and getattr(opts, str(option.dest)) not in {None, False}
+
+
 def say(text: str) -> None:
     """Print a line for the user, whatever it holds."""
     ui.print_(printable(text))
@@ -113,6 +141,13 @@ def _shortened(text: str, limit: int) -> str:
 def count_of(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 track``, ``2 tracks``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def none_scored(n_files: int) -> str:
+    """Return what is said where not one file could be scored."""
+    if n_files == 1:
+        return "the file could not be scored"
+    return f"none of {n_files} files could be scored"
 
 
 def duration(seconds: float) -> str:

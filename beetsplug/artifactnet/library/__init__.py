@@ -21,6 +21,7 @@ from beetsplug.artifactnet.library.rows import (
     read_releases,
     read_row,
     read_rows,
+    rows_in_order,
     store_row,
     was_stored_since,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "read_rows",
     "redecide",
     "restamp",
+    "rows_in_order",
     "score_tags",
     "sort_unscored_last",
     "state",
