@@ -7,7 +7,7 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -104,6 +104,25 @@ class Exclusive:
                 raise UserError(
                     f"artifactnet: {name} and {other} exclude each other: {self.why}"
                 )
+
+
+def check_actions(
+    parser: OptionParser, opts: object, belong_to: Mapping[str, Sequence[str]], action: str
+) -> None:
+    """Refuse an option that has no effect on an action.
+
+    Args:
+        parser: The command's.
+        opts: What it found.
+        belong_to: Option -> the actions that it has an effect on.
+        action: The one that is asked for.
+
+    Raises:
+        UserError: There is one.
+    """
+    for name, actions in belong_to.items():
+        if action not in actions and _is_given(parser, opts, name):
+            raise UserError(f"artifactnet: {name} goes with {' and '.join(actions)}")
 
 
 def _is_given(parser: OptionParser, opts: object, name: str) -> bool:
