@@ -201,7 +201,7 @@ def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
         run.log.warning("{}", line)
     if not run.opts.json:
         kept = "none stored or written" if run.opts.write else "none stored"
-        ui.print_(f"{word}{tally.n_scored} scored, {kept}, {tally}")
+        ui.print_(f"{word}{tally.n_scored} scored, {kept}, {tally}{run.thresholds}")
 
 
 def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:

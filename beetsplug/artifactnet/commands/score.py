@@ -23,6 +23,7 @@ from beetsplug.artifactnet.commands.output import (
     json_line,
     nothing_to_do,
     summary,
+    threshold_words,
 )
 from beetsplug.artifactnet.commands.paths import named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
@@ -178,6 +179,7 @@ class ScoreRun:
         """Whether no track has a line."""
         self.describer = Describer(self.engine, opts.threads, read_list(opts.lists))
         self.write = (settings.write or opts.write) and not opts.nowrite
+        self.thresholds = threshold_words(self.engine.in_force)
         self.tally = Tally()
         self.progress = Progress(0, quiet=True)
 
@@ -245,7 +247,7 @@ class ScoreRun:
         if due:
             self._score(plan, due, more)
         elif not self.opts.json:
-            ui.print_(nothing_to_do(self.tally, plan))
+            self._print_end(nothing_to_do(self.tally, plan))
         if self.force:
             forced.end(self.settings.forced_run_file)
 
@@ -370,7 +372,7 @@ class ScoreRun:
 
     def _print_end(self, line: str) -> None:
         if not self.opts.json:
-            ui.print_(line)
+            ui.print_(f"{line}{self.thresholds}")
 
     def _store(
         self, row: Row, result: TrackResult, albums: library.AlbumSummaries, progress: Progress
