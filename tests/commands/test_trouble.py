@@ -67,6 +67,14 @@ class TestTrouble(ArtifactNetHelper):
         assert done.returncode == 1
         assert done.stderr == "error: artifactnet: [Errno 28] No space left on device\n"
 
+    @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the outputs")
+    def test_closed_outputs(self) -> None:
+        """Nobody is told, and everything is scored."""
+        beet = [sys.executable, "-m", "beets", "ai"]
+        shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *beet]
+        assert subprocess.run(shell, timeout=100, check=False).returncode == 0
+        assert self.n_scored() == N_TRACKS
+
     @needs_faults
     @pytest.mark.parametrize(
         ("code", "at"),

@@ -228,6 +228,7 @@ class ScoreRun:
             due = add(place.keys() - unscored)
             if not self.opts.pretend:
                 self._store_changes(plan)
+                library.sum_up_large_albums(self.lib)
             return due
 
         # What has no score is found at once, and its scoring begins; the rest of a large

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from beets import ui
 from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
-from beets.library import Item
+from beets.library import Album, Item
 from beets.util.color import ColorName, colorize
 
 from beetsplug.artifactnet.commands.interrupts import interrupts
@@ -50,6 +50,7 @@ def guarded(run: Run) -> Run:
 
     @wraps(run)
     def guarded_run(*args: Any, **kwargs: Any) -> None:
+        _replace_closed_streams()
         with interrupts.heard():
             try:
                 run(*args, **kwargs)
@@ -74,6 +75,13 @@ def guarded(run: Run) -> Run:
                 sys.exit(INTERRUPTED)
 
     return guarded_run
+
+
+def _replace_closed_streams() -> None:
+    """Let what is printed go nowhere where the caller has closed an output (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 class HelpfulParser(ui.CommonOptionsParser):
@@ -183,6 +191,18 @@ def title(item: Item) -> str:
         shown = item.copy()
         shown.title = item.filepath.name
     return printable(format(shown))
+
+
+def album_title(album: Album, item: Item) -> str:
+    """Return artist and album; one without a name is shown by the folder of its tracks.
+
+    Args:
+        album: The album.
+        item: One of its tracks.
+    """
+    if not album.album:
+        return printable(item.filepath.parent.name)
+    return printable(f"{album.albumartist or item.artist} - {album.album}")
 
 
 _COLORS: dict[str, ColorName] = {
