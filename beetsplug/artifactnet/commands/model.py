@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _SILENCE_S = 30.0
 _STEP_S = 120.0
 _MAX_TIMEOUT_S = 86_400.0
+_MAX_RATES = 5
 _Row = tuple[str, str, str]
 """Id, state, and what else there is to say of a model."""
 _USAGE = (
@@ -381,7 +382,10 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"
     yield "in force", in_force
-    yield "error_rates", _compact(card.error_rates) if card.error_rates else ""
+    rates = list(card.error_rates.items())
+    yield "error_rates", _compact(dict(rates[:_MAX_RATES])) if rates else ""
+    n_more = len(rates) - _MAX_RATES
+    yield "further error rates", f"{n_more} in {CARD_FILE}" if n_more > 0 else ""
     yield "url", card.url
     yield "folder", str(model.folder)
     yield "size", f"{model.n_bytes:,} bytes, {model.n_bytes / 1e6:,.1f} MB"
