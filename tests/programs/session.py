@@ -24,14 +24,16 @@ from tests.support.audio_files import encode
 from tests.support.terminal import run_in_terminal
 
 DEMO = Path(__file__).parents[2] / "docs" / "demo"
+ANSWER = "n\n"
+"""What is typed where a command asks."""
 N_EXCERPTS, PER_ALBUM, EXCERPT_S = 64, 8, 6.0
 INTRODUCTION = """\
 # A session
 
 What `beet` prints on a terminal, recorded with `python -m tests.programs.session`. The two
-clips of the [quick start](../README.md#quick-start) are imported. 64 overlapping excerpts of the
-human-made one and a damaged file are scored. The numbers show the form alone: excerpts of one
-song say nothing about others.
+clips of the [quick start](../README.md#quick-start) are imported. 64 overlapping excerpts of
+the human-made one and a damaged file are scored. The numbers show the form alone: excerpts of
+one song say nothing about others.
 """
 PARTS = (
     (
@@ -121,7 +123,7 @@ def record(folder: Path) -> Iterator[str]:
 
 
 def _seen(folder: Path, command: str) -> Iterator[str]:
-    _, seen = run_in_terminal("", *shlex.split(command), columns=100)
+    _, seen = run_in_terminal(ANSWER, *shlex.split(command), columns=100)
     yield f"$ beet {command}"
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen).replace(str(folder), "~")
     bars = re.findall(r"\r(scoring [^\r\n]*)", plain)
