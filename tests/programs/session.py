@@ -123,7 +123,8 @@ def record(folder: Path) -> Iterator[str]:
 
 
 def _seen(folder: Path, command: str) -> Iterator[str]:
-    _, seen = run_in_terminal(ANSWER, *shlex.split(command), columns=100)
+    answer = ANSWER if command.endswith("--save") else ""
+    _, seen = run_in_terminal(answer, *shlex.split(command), columns=100)
     yield f"$ beet {command}"
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen).replace(str(folder), "~")
     bars = re.findall(r"\r(scoring [^\r\n]*)", plain)
