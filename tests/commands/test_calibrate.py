@@ -224,7 +224,9 @@ class TestSaving(CalibrateHelper):
         assert self.rows(self.get("New"))["ai_scored"] == before["ai_scored"]
         # What was scored for the calibration alone is not stored.
         assert self.rows(self.get("Old 3")) == {}
-        self.run_command("artifactnet")
+        last = self.run_lines("artifactnet")[-1]
+        assert "songs per minute, thresholds: ai 0.35" in last
+        assert last.endswith(" (saved calibration)")
         assert self.get("Old 8").ai_verdict == "ai"
         assert self.get("Old 6").ai_verdict == "real"
         assert "saved calibration" in self.calibrate("--fpr", "0.65", "--real", OLD)[2]

@@ -159,6 +159,17 @@ class TestList(ModelsHelper):
 
 
 class TestShow(ModelsHelper):
+    def test_the_configured_one(self) -> None:
+        """Without an id the card is that of the model in use."""
+        lines = self.run_lines("aimodel", "show")
+        assert lines[:2] == ["model_id: loudness", "version: 1.0"]
+        self.configure(model="default")
+        lines = self.run_lines("aimodel", "show")
+        assert lines == self.run_lines("aimodel", "show", "finecomb")
+        rates = [line for line in lines if "error" in line]
+        assert re.fullmatch(r"further error rates: \d+ in card.json", rates[1])
+        assert max(map(len, lines)) < 300
+
     def test_installed(self) -> None:
         """Everything that is known of a model that is there."""
         self.install_v94()

@@ -460,7 +460,7 @@ class TestFailures(ArtifactNetHelper):
         """The run ends with its summary and an error that gives the number."""
         self.add_file(write_broken(self.lib_path / "broken.flac"))
 
-        with pytest.raises(UserError, match="none of 1 file could be scored"):
+        with pytest.raises(UserError, match="the file could not be scored"):
             self.run_command("artifactnet")
 
         assert len(said(caplog)) == 1
@@ -775,7 +775,7 @@ class TestProcess(ArtifactNetHelper):
 
         assert failed.returncode == refused.returncode == 1
         assert failed.stderr.splitlines()[-1] == (
-            "error: artifactnet: none of 1 file could be scored"
+            "error: artifactnet: the file could not be scored"
         )
         assert summary(failed.stdout.strip()) == (0, 0, 0, 0, 1)
         assert refused.stderr == ("error: artifactnet: --threads is -1, it must be 0 or more\n")
