@@ -293,8 +293,6 @@ class TestLists(DescriptionHelper):
         with pytest.raises(UserError, match="--lists goes with files and folders that are"):
             self.run_command("ai", "--lists", str(artists), *args)
         assert self.n_scored() == 0
-        (line,) = self.run_lines("ai", "--declared-only", "--json", "--lists", str(artists))
-        assert json.loads(line)["listed"] is not None
 
     @pytest.mark.parametrize("text", ["{}", "[", '[{"name": "A"}]', None])
     def test_a_broken_file(self, text: str | None) -> None:
