@@ -170,7 +170,7 @@ class TestFinding(CalibrateHelper):
         ("args", "message"),
         [
             ([], "give human-made tracks: --real QUERY"),
-            (["a", "--real", "b"], "give human-made tracks: --real QUERY"),
+            (["a", "--real", "b"], "give --real QUERY or a manifest, not both; a query of sev"),
             (["a", "b"], "one manifest, folder or CSV file at a time"),
             (["--fpr", "0", "--real", "x"], "--fpr is 0, it must be above 0"),
             (["--fpr", "1", "--real", "x"], "--fpr is 1, it must be above 0 and below 1"),

@@ -20,6 +20,7 @@ from pathlib import Path
 import soundfile
 from mediafile import MediaFile
 
+import beetsplug.artifactnet
 from tests.support.audio_files import encode
 from tests.support.terminal import run_in_terminal
 
@@ -65,7 +66,7 @@ PARTS = (
         "Calibrating",
         "See [its page](bench.md#calibrating-on-your-own-library).",
         (
-            "aicalibrate --fpr 0.05 --real year:1..2019 ^title:Damaged",
+            "aicalibrate --real 'year:1..2019 ^title:Damaged'",
             "aicalibrate --fpr 0.05 --real 'year:1..2019 ^title:Damaged' --save",
             "aicalibrate --fpr 0.05 --real 'year:1..2019 ^title:Damaged' --save --yes -q",
             "ai",
@@ -126,7 +127,11 @@ def _seen(folder: Path, command: str) -> Iterator[str]:
     answer = ANSWER if command.endswith("--save") else ""
     _, seen = run_in_terminal(answer, *shlex.split(command), columns=100)
     yield f"$ beet {command}"
+    if answer:
+        # It was typed ahead, and echoed at once.
+        seen = seen.removeprefix(answer).replace("(y/n) ", f"(y/n) {answer}")
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen).replace(str(folder), "~")
+    plain = plain.replace(str(Path(beetsplug.artifactnet.__file__).parent), "...")
     bars = re.findall(r"\r(scoring [^\r\n]*)", plain)
     for line in plain.split("\n"):
         # What was on the line before, a bar or its blanks, is overwritten.
