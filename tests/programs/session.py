@@ -138,7 +138,7 @@ def _seen(folder: Path, command: str) -> Iterator[str]:
         last = line.rpartition("\r")[2].rstrip()
         if last:
             yield last
-    if len(bars) > N_EXCERPTS:
+    if len(bars) > 10:
         yield ""
         yield f"(on the way: {bars[len(bars) // 2].rstrip()})"
 
