@@ -60,7 +60,6 @@ class TestScoring(ArtifactNetHelper):
 
     def setup_beets(self) -> None:
         super().setup_beets()
-        self.configure(threads=1)
         self.lists = self.folder / "artists.json"
         artist = {"name": "Somebody", "musicbrainz": MUSICBRAINZ}
         self.lists.write_text(json.dumps([artist]), encoding="utf-8")

@@ -726,7 +726,8 @@ class TestVerdicts(ArtifactNetHelper):
         score = self.get("Track 2").ai_score
         assert lines == [
             f"ai     {score:.4f}  Artist - Album - Track 2  (was unsure)",
-            "nothing to score: 3 tracks have a score, 1 changed verdict",
+            "nothing to score: 3 tracks have a score, 1 changed verdict, "
+            "thresholds: ai 0.35 (config), unsure 0.3 (model card)",
         ]
         assert (self.verdicts(), self.n_flagged()) == (["ai", "ai", "real"], 2)
         assert [item.ai_score for item in self.lib.items()] == before
