@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _SILENCE_S = 30.0
 _STEP_S = 120.0
 _MAX_TIMEOUT_S = 86_400.0
-_MAX_RATES = 5
+_MAX_RATES = 8
 _Row = tuple[str, str, str]
 """Id, state, and what else there is to say of a model."""
 _USAGE = (
