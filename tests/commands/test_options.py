@@ -21,10 +21,15 @@ READING = {"--declared-only", "--forget-provenance"}
 OPTIONS = (
     *("--album", "--force", "--outdated", "--retry-failed", "--pretend", "--quiet", "--json"),
     *("--declared-only", "--forget-provenance", "--threads", "--write", "--nowrite", "--lists"),
+    "--explain",
+    "--numbers",
 )
 CONTRADICTIONS: tuple[set[str], ...] = (
     *({a, b} for a in READING for b in ("--force", "--outdated", "--retry-failed", "--write")),
     *({"--json", "--quiet"}, {"--write", "--nowrite"}, {"--lists", "--quiet"}),
+    *({"--explain", other} for other in ("--force", "--outdated", "--retry-failed")),
+    *({"--explain", other} for other in ("--pretend", "--write", "--lists", *READING)),
+    *({"--numbers", other} for other in OPTIONS if other != "--explain"),
 )
 MODEL_OPTIONS = {
     "--card": "=none.json",
@@ -119,6 +124,11 @@ class TestScoring(ArtifactNetHelper):
             if set(pair) in CONTRADICTIONS or lists_nothing:
                 self.refuse(pair, "album:Album")
                 assert self.stored() == self.saved
+            elif "--explain" in pair:
+                lines = self.lines_of(pair, "album:Album")
+                assert len(lines) >= len(list(self.lib.items())), pair
+                assert "--json" not in pair or all(map(json.loads, lines)), pair
+                assert self.stored() == self.saved
             else:
                 self.check(pair, self.lines_of(pair, "album:Album"))
                 self.reset()
@@ -170,7 +180,10 @@ class TestScoring(ArtifactNetHelper):
 
     def check_outside(self, pair: tuple[str, ...], lines: list[str]) -> None:
         reads, pretends = bool(READING & set(pair)), "--pretend" in pair
-        if "--json" in pair:
+        if "--explain" in pair:
+            assert str(self.outside) in lines[0], pair
+            assert "--json" not in pair or all(map(json.loads, lines)), pair
+        elif "--json" in pair:
             (value,) = map(json.loads, lines)
             assert (value["score"] is None) == (reads or pretends), pair
             assert bool(value["listed"]) == ("--lists" in pair), pair

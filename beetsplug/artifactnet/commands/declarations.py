@@ -23,7 +23,7 @@ from beetsplug.artifactnet.commands.descriptions import (
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import json_line
-from beetsplug.artifactnet.commands.paths import find_audio, named_paths
+from beetsplug.artifactnet.commands.paths import named_paths, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
     count_of,
@@ -132,7 +132,7 @@ class DeclarationRun:
         self._print_strangers(strangers)
         if self.opts.json:
             for row, beside in self.describer.of_rows(self.lib, self._rows(ids)):
-                ui.print_(json_line(row, beside))
+                ui.print_(json_line(row, beside.as_dict()))
         else:
             ui.print_(str(self.tally))
 
@@ -143,7 +143,7 @@ class DeclarationRun:
         self, args: Sequence[str], paths: Sequence[Path]
     ) -> tuple[Sequence[int], Sequence[Path]]:
         if paths:
-            tracks, strangers = find_audio(self.lib, paths)
+            tracks, strangers = tracks_and_strangers(self.lib, paths)
             return list(tracks.values()), strangers
         album = self.opts.album
         ids = library.patiently(lambda: library.find_ids(self.lib, args, album=album))
@@ -210,7 +210,7 @@ class DeclarationRun:
 
     def _print_stranger(self, row: Row, beside: Beside) -> None:
         if self.opts.json:
-            ui.print_(json_line(row, beside))
+            ui.print_(json_line(row, beside.as_dict()))
         elif not self.quiet and row.get(Field.PROVENANCE):
             ui.print_(_line(row, row.file))
             print_beside(beside)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
     Raises:
         UserError: There is no audio, or none of it could be scored.
     """
-    ids, strangers = find_audio(run.lib, paths)
+    ids, strangers = tracks_and_strangers(run.lib, paths)
     if run.opts.write and not ids:
         raise UserError(
             f"artifactnet: --write is for tracks of the library, and "
@@ -86,14 +87,13 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
     if ids:
         _score_tracks(run, ids)
     if strangers:
-        _score_strangers(run, strangers)
+        score_strangers(run, strangers, partial(_print_row, run))
 
 
-def find_audio(lib: Library, paths: Sequence[Path]) -> tuple[dict[Path, int], list[Path]]:
-    """Return the library's tracks at and below the paths, and the other audio files there.
-
-    Returns:
-        The tracks, path -> id, and the paths of the others.
+def tracks_and_strangers(
+    lib: Library, paths: Sequence[Path]
+) -> tuple[dict[Path, int], list[Path]]:
+    """Return what the paths name: the library's tracks, path -> id, and other files.
 
     Raises:
         UserError: There is no audio.
@@ -152,7 +152,7 @@ def _pretend(run: ScoreRun, ids: dict[Path, int], strangers: Sequence[Path]) -> 
         run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
     if strangers and run.opts.json:
         for path, beside in run.describer.of_files(strangers).items():
-            ui.print_(json_line(Row(0, str(path), {}), beside))
+            ui.print_(json_line(Row(0, str(path), {}), beside.as_dict()))
     elif strangers:
         if not run.quiet:
             for path in strangers:
@@ -168,7 +168,19 @@ def _score_tracks(run: ScoreRun, ids: dict[Path, int]) -> None:
             _print_row(run, row, beside)
 
 
-def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
+def score_strangers(
+    run: ScoreRun, paths: Sequence[Path], show: Callable[[Row, Beside], None]
+) -> None:
+    """Score files outside of the library, and store nothing.
+
+    Args:
+        run: The command's call.
+        paths: The files.
+        show: Prints a file's row with what is beside it.
+
+    Raises:
+        UserError: None of them could be scored.
+    """
     # First, and all together: between the songs they would wait for one to be scored.
     beside = {} if run.is_silent else run.describer.of_files(paths)
     tally = Tally()
@@ -183,7 +195,7 @@ def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
                 tally.count(str(result.path), result, row)
                 if not run.is_silent:
                     with progress.above():
-                        _print_row(run, row, beside[result.path])
+                        show(row, beside[result.path])
                 progress.show(tally.n_done, tally.note())
     except KeyboardInterrupt:
         progress.clear()
@@ -211,7 +223,7 @@ def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:
     has no score where a declaration alone decides; a track that nothing decides has none.
     """
     if run.opts.json:
-        ui.print_(json_line(row, beside))
+        ui.print_(json_line(row, beside.as_dict()))
     elif row.get(Field.VERDICT) is not None:
         claims = row.get(Field.PROVENANCE)
         words = verdict_words(row.get(Field.VERDICT), row.get(Field.SCORE))

@@ -16,6 +16,7 @@ from beets.library import Item, Library
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import DeclarationRun, manifest_line
 from beetsplug.artifactnet.commands.descriptions import Describer, check_lists, read_list
+from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import (
@@ -56,6 +57,7 @@ _EXAMPLES = """\
 Examples:
   beet ai artist:'Somebody New'     score what is new of an artist
   beet ai --json ~/Downloads        score files that are not in the library
+  beet ai --explain ai_verdict:ai   say why tracks are flagged
 
 See also: beet aimodel (the models), beet aibench (judge a model, set thresholds).
 """
@@ -88,8 +90,10 @@ class Options(Protocol):
     write: bool
     nowrite: bool
     declared_only: bool
+    explain: bool
     forget_provenance: bool
     lists: str | None
+    numbers: bool
 
 
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
@@ -110,6 +114,7 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
     def run(lib: Library, opts: Options, args: list[str]) -> None:
         for pair in _EXCLUSIVE:
             pair.check(command.parser, opts)
+        check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
         if opts.declared_only or opts.forget_provenance:
@@ -132,6 +137,8 @@ def _parser() -> HelpfulParser:
         (None, "--retry-failed", "try again what could not be scored"),
         ("-p", "--pretend", "list what would be scored, and score nothing"),
         ("-q", "--quiet", "print the summary alone"),
+        (None, "--explain", "say what speaks for each verdict, and against it"),
+        (None, "--numbers", "with --explain: add the numbers"),
         (None, "--declared-only", "read what files say of themselves, and decode nothing"),
         (None, "--forget-provenance", "forget what files said, and read it anew"),
         (None, "--json", "print a JSON object a line for each track, for programs"),
@@ -187,7 +194,9 @@ class ScoreRun:
         """Score what the arguments name: files, or tracks of the library."""
         paths = [] if self.opts.album else named_paths(args)
         check_lists(self.opts, paths, is_silent=self.is_silent)
-        if not paths:
+        if self.opts.explain:
+            explain_tracks(self, args, paths)
+        elif not paths:
             self.run_query(args)
         else:
             score_paths(self, paths)
@@ -196,19 +205,28 @@ class ScoreRun:
 
     def run_query(self, args: Sequence[str]) -> None:
         """Score what a query finds."""
+        ids = self.find_ids(args)
+        self.score_ids(ids, args)
+        if self.opts.json and not self.opts.pretend:
+            self.print_objects(library.rows_in_order(self.lib, ids))
+
+    def find_ids(self, args: Sequence[str]) -> list[int]:
+        """Return the ids of the tracks that a query finds.
+
+        Raises:
+            UserError: It finds none.
+        """
         ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
         if not ids and args:
             raise UserError(
                 f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
             )
-        self.score_ids(ids, args)
-        if self.opts.json and not self.opts.pretend:
-            self.print_objects(library.rows_in_order(self.lib, ids))
+        return ids
 
     def print_objects(self, rows: Iterable[Row]) -> None:
         """Print tracks of the library as JSON."""
         for row, beside in self.describer.of_rows(self.lib, rows):
-            ui.print_(json_line(row, beside))
+            ui.print_(json_line(row, beside.as_dict()))
 
     def _noun(self) -> str:
         return "album" if self.opts.album else "track"

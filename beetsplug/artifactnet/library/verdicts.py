@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beets.library import Item
 
+from beetsplug.artifactnet.library.evidence import format_evidence
 from beetsplug.artifactnet.library.fields import (
     Field,
     Row,
@@ -68,6 +69,7 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
+    put(item, Field.EVIDENCE, format_evidence(score) or None)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
@@ -80,8 +82,9 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     another model keeps its verdict: these thresholds are not its own. Override and
     declaration hold whatever the model.
     """
+    changed = _date_override(item)
     declared = is_declared(item)
-    changed = put(item, Field.DECLARED, declared or None)
+    changed |= put(item, Field.DECLARED, declared or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
     if share is not None:
@@ -91,6 +94,22 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     verdict, reason = _verdict(item, judge, is_ours=is_ours, is_declared=decides)
     changed |= put(item, Field.REASON, reason)
     return put(item, Field.VERDICT, verdict) or changed
+
+
+def _date_override(item: Item | Row) -> bool:
+    """Date the user's word where it is new; drop date and note where it is taken back.
+
+    Returns:
+        Whether anything changed.
+    """
+    word, reason = override(item), own(item, Field.REASON)
+    if word is not None:
+        # Whatever set it, the verdict does not follow it yet.
+        is_new = (own(item, Field.VERDICT), reason) != (word, Reason.OVERRIDE)
+        return is_new and put(item, Field.OVERRIDE_DATE, time.time())
+    was_dated = put(item, Field.OVERRIDE_DATE, None)
+    is_taken_back = was_dated or reason == Reason.OVERRIDE
+    return (is_taken_back and put(item, Field.OVERRIDE_NOTE, None)) or was_dated
 
 
 _SCORE = Reason.SCORE.value
