@@ -160,7 +160,8 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
         self.config["verbose"] = 0
         self.options: dict[str, Any] = {}
         self.model_folder = write_model(self.folder / "model")
-        self.configure(model=str(self.model_folder / "model.onnx"))
+        # One worker: a second one costs each process that a test starts half a second.
+        self.configure(model=str(self.model_folder / "model.onnx"), threads=1)
 
     def configure(self, **options: object) -> None:
         """Set options of the section ``artifactnet``."""
