@@ -64,6 +64,8 @@ _N_BYTES_WITHOUT_AUDIO = 64 << 20
 """Bytes after which a file without a packet of audio is given up; covers are smaller."""
 _CLOCK_RESTARTS_S = 0.5
 """A packet earlier than the one before by this much begins another song."""
+_LONGEST_PACKET_S = 1.1
+"""TTA's; others are far shorter."""
 _GAP_S = (0.25, 10.0)
 """A packet later than the end of the one before by this much follows lost ones. Less is the
 rounding of time stamps, more a clock that was set anew."""
@@ -106,9 +108,12 @@ class PyavSource:
             announced_s = opened.announced_s()
         if length_s is None:
             length_s = sum(block.n_frames for block in self._blocks(None)) / self.sample_rate
-        self.n_frames = round(length_s * self.sample_rate)
         if announced_s is not None and is_truncated(length_s, announced_s):
             raise TruncatedError(length_s, announced_s)
+        if announced_s is not None and length_s - _LONGEST_PACKET_S < announced_s < length_s:
+            # The last packet is told as long as the others where that may be too long.
+            length_s = announced_s if is_truncated(announced_s, length_s) else length_s
+        self.n_frames = round(length_s * self.sample_rate)
 
     @property
     def mixes(self) -> set[Mix]:
@@ -425,8 +430,8 @@ def _demuxed_s(opened: _Opened) -> float | None:
     """Return the length from the first packet to the end of the last, seconds.
 
     None where packets do not tell how long they are, as those of WMA Pro and Lossless and
-    the last of a CAF, and where files of several rates are joined: FFmpeg takes the one for
-    the other.
+    the last of a CAF, where their clock stands still, as that of RealAudio 1.0, and where
+    files of several rates are joined: FFmpeg takes the one for the other.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
     What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
@@ -445,6 +450,7 @@ def _demuxed_s(opened: _Opened) -> float | None:
         if rate_bits and packet.size > 2:
             rates.add(memoryview(packet)[2] & rate_bits)
         start = end if packet.pts is None else packet.pts
+        n_without += first is not None and start == previous
         is_set_back = (previous - start) * tick_s > _CLOCK_RESTARTS_S
         if is_set_back or (first is not None and (start - end) * tick_s > _GAP_S[1]):
             n_before, first, end = n_before + end - (first or 0), None, start
