@@ -53,8 +53,10 @@ _FRAME_SIZES = {
 """Code -> samples of a frame, where the code tells."""
 _PROBES = (0.17, 0.36, 0.57, 0.78)
 """Where in a FLAC file frames are looked at, shares of its bytes, beside its end."""
-_PROBE_BYTES = 1 << 15
-"""A frame of a CD has 10 to 16 kB at most."""
+_PROBE_BYTES = 1 << 17
+"""Looked at where the longest frame is unknown."""
+_TAGS_BYTES = 1 << 13
+"""What may stand behind the last frame."""
 
 
 def parts_of(path: Path) -> list[Window]:
@@ -148,14 +150,26 @@ def _is_one_flac(file: BinaryIO, start: int) -> bool:
     if len(info) < 34:
         return False
     n_samples = int.from_bytes(info[13:18], "big") & (1 << 36) - 1
-    n_bytes = file.seek(0, io.SEEK_END)
+    n_probe = (int.from_bytes(info[7:10], "big") or _PROBE_BYTES) + _LONGEST_START
+    first, last = _first_frame(file, start + 4), file.seek(0, io.SEEK_END)
     ends = []
     for share in _PROBES:
-        file.seek(int(share * n_bytes))
-        ends += list(islice(_frame_ends(file.read(_PROBE_BYTES), info), 1))
-    file.seek(max(0, n_bytes - 4 * _PROBE_BYTES))
-    last = next(_frame_ends(file.read(), info, is_last_first=True), None)
-    return last == n_samples and [*ends, last] == sorted([*ends, last])
+        file.seek(first + int(share * (last - first)))
+        ends += list(islice(_frame_ends(file.read(n_probe), info), 1))
+    file.seek(max(first, last - n_probe - _TAGS_BYTES))
+    ends += list(islice(_frame_ends(file.read(), info, is_last_first=True), 1))
+    return ends == sorted(ends) and len(ends) > len(_PROBES) and ends[-1] == n_samples
+
+
+def _first_frame(file: BinaryIO, start: int) -> int:
+    """Return where the metadata blocks of a FLAC file end (RFC 9639, section 8)."""
+    is_last = False
+    while not is_last:
+        file.seek(start)
+        head = file.read(4).ljust(4, b"\x80")
+        is_last = bool(head[0] & 0x80)
+        start += 4 + int.from_bytes(head[1:], "big")
+    return start
 
 
 def _frame_ends(data: bytes, info: bytes, *, is_last_first: bool = False) -> Iterator[int]:

@@ -46,13 +46,18 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 
-_GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
-"""Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_GUESSED_LENGTH = {"aac", "ac3", "amr", "avi", "dts", "eac3", "loas", "mp3", "mpegts"}
+"""Formats without a length in a header, or with one that only seekable writers put right."""
 _LAST_PACKET_TOLD_FULL = {"caf"}
 """Formats whose last packet FFmpeg takes for as long as the others."""
 _RATE_BITS = {"aac": 0x3C, "mp3": 0x0C}
 """Formats without a header of their own, and where in the third byte of a frame they tell
 the sample rate (ISO/IEC 13818-7, 6.2, and 11172-3, 2.4.1.3)."""
+_HEADERLESS = re.compile(
+    r"[suf](8|16|24|32|64)([bl]e)?|[am]u?law|vidc|aptx(_hd)?|g72[0-9](_1|le)?|gsm|sln|codec2raw"
+    r"|dfpwm|m?sbc|bit|daud"
+)
+"""Formats that FFmpeg knows by the end of a file's name: it decodes whatever is in it."""
 _NOT_AUDIO = "not audio that can be decoded"
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -328,6 +333,8 @@ class _Opened:
             raise self._file.error or AudioError(what) from error
 
     def _first_audio_stream(self) -> AudioStream:
+        if _HEADERLESS.fullmatch(self.container.format.name):
+            raise AudioError(_NOT_AUDIO)
         if not self.container.streams.audio:
             raise AudioError("no audio in it")
         stream = self.container.streams.audio[0]
