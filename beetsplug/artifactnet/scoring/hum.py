@@ -86,19 +86,25 @@ def mains_of(samples: Samples, sample_rate: int, *, is_thorough: bool = False) -
         samples: float32 (n_samples,) in [-1, 1].
         sample_rate: Hz. Where a period of 50 or 60 Hz is no whole number of samples, that
             frequency is not looked for.
-        is_thorough: Whether to look beyond 2 kHz too, which takes four times as long.
+        is_thorough: Whether to do so where a quick look below 2 kHz finds none, too.
     """
-    if not is_thorough:
-        lengths = math.gcd(*(_block(mains_hz, sample_rate)[1] for mains_hz in _MAINS_HZ))
-        most = max(1, sample_rate // _SEARCHED_HZ)
-        factor = max(n for n in range(1, most + 1) if lengths % n == 0 == sample_rate % n)
-        samples = samples[: len(samples) // factor * factor].reshape(-1, factor).mean(1)
-        sample_rate //= factor
+    if not is_thorough and not _may_hum(samples, sample_rate):
+        return None
     for mains_hz in _MAINS_HZ:
-        blocks = _Blocks.of(samples, sample_rate, mains_hz, None if is_thorough else _N_LOW)
+        blocks = _Blocks.of(samples, sample_rate, mains_hz)
         if blocks is not None and blocks.search().is_there():
             return mains_hz
     return None
+
+
+def _may_hum(samples: Samples, sample_rate: int) -> bool:
+    """Tell whether hum may stand out below 2 kHz, from every few samples' mean."""
+    lengths = math.gcd(*(_block(mains_hz, sample_rate)[1] for mains_hz in _MAINS_HZ))
+    most = max(1, sample_rate // _SEARCHED_HZ)
+    factor = max(n for n in range(1, most + 1) if lengths % n == 0 == sample_rate % n)
+    means = samples[: len(samples) // factor * factor].reshape(-1, factor).mean(1)
+    series = (_Blocks.of(means, sample_rate // factor, hz, _N_LOW) for hz in _MAINS_HZ)
+    return any(blocks.search().is_there(is_expected=True) for blocks in series if blocks)
 
 
 def without_hum(samples: Samples, sample_rate: int, mains_hz: int) -> Samples:
