@@ -16,6 +16,8 @@ import soundfile
 from beets.exceptions import UserError
 from beets.library import Item
 
+from beetsplug.artifactnet.commands.output import JSON_FIELDS
+from beetsplug.artifactnet.report.tracks import COLUMNS
 from tests.support.audio_files import encode, tone
 from tests.support.beets_library import LABEL, ArtifactNetHelper
 from tests.support.onnx_models import LEVELS, write_model, write_song_model
@@ -52,6 +54,11 @@ class ReportHelper(ArtifactNetHelper):
         for number, verdict in enumerate(verdicts, 1):
             self.add_track(f"Track {number}", verdict)
         self.run_command("ai", "-q")
+
+
+def test_no_field_is_forgotten() -> None:
+    """CSV and JSON have all that ``beet ai --json`` has of a stored track."""
+    assert set(JSON_FIELDS) <= set(COLUMNS)
 
 
 def details(page: str) -> list[str]:

@@ -25,7 +25,7 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
 from beetsplug.artifactnet.library.explanation import timeline
 from beetsplug.artifactnet.report.files import unwritable, write_whole
-from beetsplug.artifactnet.report.tracks import CSV_START, JSON_START, Sentence, Track
+from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Sentence, Track
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
 
@@ -238,7 +238,9 @@ def _read_tracks(
 
 
 def _track(row: Row, names: Names, explanation: library.Explanation) -> Track:
-    values: dict[str, Any] = {key: row.get(name) for key, name in JSON_FIELDS.items()}
+    values: dict[str, Any] = {
+        key: row.get(name) for key, name in JSON_FIELDS.items() if key in COLUMNS
+    }
     return Track(
         path=row.file,
         id=row.id,

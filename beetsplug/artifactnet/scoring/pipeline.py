@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.audio import AudioReader, Mix, open_audio
 from beetsplug.artifactnet.errors import (
     ArtifactNetError,
     AudioError,
@@ -27,6 +27,7 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Comb, Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.comb import find_comb
@@ -43,6 +44,11 @@ log = logging.getLogger("beetsplug.artifactnet")
 _DETAIL_CHARS = 200
 _LEVELS_OF_AN_ALBUM = 2
 """Artist and album: an empty folder may be all that is left of either."""
+
+_MIXES: dict[Mix, str] = {
+    "mean": "mean of channels",
+    "aligned": "mean of channels turned to one polarity",
+}
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -146,9 +152,9 @@ def _results(
         if isinstance(attempted, MissingFileError):
             check_disk(path, music_folder)
         return [_failed(path, attempted)] * len(detectors)
-    segments, duration_s = attempted
+    segments, duration_s, reading = attempted
     return [
-        _aggregated(path, detector.card, found, duration_s)
+        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
         for detector, found in zip(detectors, segments, strict=True)
     ]
 
@@ -183,7 +189,7 @@ def file_lines(job: LinesJob) -> Lines | str:
     attempted = _attempted(job.path, [job.detector], job.count)
     if isinstance(attempted, FileError):
         return str(attempted)
-    (found,), _ = attempted
+    (found,), *_ = attempted
     if not found.songs or found.songs[0].lines is None:
         return "no segment of it can be judged"
     lines, bin_hz = found.songs[0].lines, found.songs[0].lines_hz
@@ -192,10 +198,14 @@ def file_lines(job: LinesJob) -> Lines | str:
 
 def _attempted(
     path: Path, detectors: Sequence[Detector], count: SegmentCount
-) -> tuple[list[_Segments], float] | FileError:
+) -> tuple[list[_Segments], float, str] | FileError:
     """Return what :func:`_score_segments` does, or what is wrong with the file."""
     try:
         return _score_segments(path, detectors, count)
+    except AudioError as error:
+        if not isinstance(error, MissingFileError):
+            refuse_without_memory(error)
+        return error
     except FileError as error:
         return error
     except ArtifactNetError:
@@ -204,13 +214,14 @@ def _attempted(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
+        refuse_without_memory(error)
         return AudioError(f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS])
 
 
 def _score_segments(
     path: Path, detectors: Sequence[Detector], count: SegmentCount
-) -> tuple[list[_Segments], float]:
-    """Return the segments as each model scores them, and the track's length in seconds."""
+) -> tuple[list[_Segments], float, str]:
+    """Return each model's segments, the track's length in seconds and how it was read."""
     segments = [_Segments() for _ in detectors]
     silent = True
     with open_audio(path, detectors[0].card.down_mix) as reader:
@@ -218,10 +229,16 @@ def _score_segments(
             silent = silent and batch.is_silent
             for found, detector in zip(segments, detectors, strict=True):
                 found.add(batch, detector)
-        duration_s = reader.duration_s
+        duration_s, reading = reader.duration_s, _reading(reader)
     if silent:
         raise SilentError
-    return segments, duration_s
+    return segments, duration_s, reading
+
+
+def _reading(reader: AudioReader) -> str:
+    """Return which library decoded a track, and what was made of its channels."""
+    mixes = " and ".join(_MIXES[mix] for mix in sorted(reader.mixes, reverse=True))
+    return f"{reader.decoder}, {mixes}"
 
 
 def _aggregated(
@@ -253,7 +270,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The model is opened before the first file, so a broken one stops the run at once. A
+    The model is run once before the first file, so a broken one stops the run at once. A
     file that crashes its worker twice, or that takes too long, is unreadable; one that
     cannot be read while others can is unavailable. Closing the generator ends what runs
     and drops what waits; no more than two files a worker do either.
@@ -263,11 +280,12 @@ def score_files(  # noqa: PLR0913 - options with defaults
         MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    open_detectors([detector], workers)
+    open_detectors([detector], workers, is_cancelled)
     results = run_each(
         partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
         workers,
+        prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
@@ -277,6 +295,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
                 yield place, lost_result(path, result)
             else:
                 check_sight(result, workers)
+                if result.reading:
+                    log.debug("%s: %s", result.path, result.reading)
                 yield place, result
 
 
@@ -325,17 +345,35 @@ def lost_result(path: Path, lost: Lost) -> TrackResult:
     return TrackResult(path, outcome, detail=str(lost))
 
 
-def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
-    """Open each model in a worker, and say which execution providers it does without.
+def open_all(detectors: Iterable[Detector]) -> None:
+    """Open each model in this process.
+
+    Raises:
+        ModelError: One is broken.
+    """
+    for detector in detectors:
+        detector.open()
+
+
+def open_detectors(
+    detectors: Iterable[Detector],
+    workers: Workers,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
     opened = run_each(
-        Detector.provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S
+        Detector.try_out,
+        detectors,
+        workers,
+        time_limit_s=OPENING_LIMIT_S,
+        is_cancelled=is_cancelled,
     )
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
         if notice:
             log.warning("providers: %s", notice)
