@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,12 +116,12 @@ def read_thresholds(path: Path, model: str) -> Thresholds | None:
 
 @dataclass(frozen=True)
 class FalsePositives:
-    """Share of human-made tracks that reach a threshold, with its 95 % interval."""
+    """Share of human-made tracks that reach a threshold."""
 
     rate: float
-    """In [0, 1], as are the ends."""
-    low: float
-    high: float
+    """In [0, 1], as measured."""
+    at_most: float
+    """The rate on other music, with 95 % confidence; in [0, 1]."""
     tracks: str
     """What it was measured on, for a reader."""
 
@@ -157,22 +157,22 @@ def false_positives(
 def _of_saved(values: Mapping[str, Any], name: str) -> FalsePositives:
     flagged = values["flagged"][name]
     tracks = f"{int(values['n_tracks'])} tracks of your own"
-    return _rate([flagged["rate"], *flagged["interval"]], tracks)
+    return _rate(flagged["rate"], flagged["at_most"], tracks)
 
 
 def _of_card(values: Mapping[str, Any], name: str) -> FalsePositives:
     """Return a rate of ``{"songs": {"human": {"ai": {"rate": [rate, low, high]}}}}``."""
     human = values["songs"]["human"]
-    measured = human["ai" if name == "ai" else "unsure or ai"]
+    rate, _, high = human["ai" if name == "ai" else "unsure or ai"]["rate"]
     tracks = f"{int(human['tracks'])} tracks of {int(human['sources'])} sources"
-    return _rate(measured["rate"], tracks)
+    return _rate(rate, high, tracks)
 
 
-def _rate(values: Sequence[Any], tracks: str) -> FalsePositives:
-    rate, low, high = map(_number, values)
-    if not 0 <= low <= rate <= high <= 1:
-        raise ValueError(f"{values} is no rate between the ends of its interval")
-    return FalsePositives(rate, low, high, tracks)
+def _rate(rate: object, at_most: object, tracks: str) -> FalsePositives:
+    found = FalsePositives(_number(rate), _number(at_most), tracks)
+    if not 0 <= found.rate <= found.at_most <= 1:
+        raise ValueError(f"{rate} and {at_most} are no rate and its limit")
+    return found
 
 
 def save_thresholds(path: Path, models: Mapping[str, Mapping[str, Any]]) -> None:

@@ -235,9 +235,12 @@ class TestAccusations(ReportHelper):
         self.add_scored(*["ai"] * 4, *["unsure"] * 6, *["real"] * 10)
         page = self.report()
         assert "Of 20 tracks that the score decides, 4 are ai." in page
-        assert "about 0.2 would be flagged by mistake, and up to 1.0 at the upper end" in page
+        assert (
+            "about 0.2 would be flagged by mistake, and at most 1.0 with 95 % confidence"
+            in page
+        )
         assert "Of 20 tracks that the score decides, 10 are ai or unsure." in page
-        assert "up to 4.0 at the upper end" in page
+        assert "at most 4.0 with 95 % confidence" in page
         assert "628 tracks of 136 sources" in page
 
     def test_ones_own_calibration(self) -> None:

@@ -42,11 +42,11 @@ def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
             "How many false accusations are among them is not known: nobody has measured this "
             "threshold. beet aicalibrate does, on music of your own."
         )
-    mistaken, at_most = (_count(n_tracks * value) for value in (rate.rate, rate.high))
+    mistaken, at_most = (_count(n_tracks * share) for share in (rate.rate, rate.at_most))
     return (
-        f"If all were human-made, about {mistaken} would be flagged by mistake, and up to "
-        f"{at_most} at the upper end of the 95 % interval ({rate.rate:.2%}, {rate.low:.2%} to "
-        f"{rate.high:.2%}; {rate.tracks})."
+        f"If all were human-made, about {mistaken} would be flagged by mistake, and at most "
+        f"{at_most} with 95 % confidence ({rate.rate:.2%}, at most {rate.at_most:.2%}, "
+        f"measured on {rate.tracks})."
     )
 
 
