@@ -163,7 +163,7 @@ class TestOutput(ArtifactNetHelper):
         text = self.io.getoutput()
         assert "artifactnet [options] [QUERY... | PATH...]" in text.splitlines()[0]
         assert "Score how likely tracks are AI-generated." in text
-        assert text.count("\n  beet ai ") == 2
+        assert text.count("\n  beet ai ") == 3
         assert "beet aimodel" in text
         assert "beet aibench" in text
 
@@ -233,7 +233,15 @@ class TestChoices(ArtifactNetHelper):
         self.run_command("artifactnet", "--outdated")
 
         assert reported == ["nothing to score: 1 track has a score, 1 outdated (--outdated)"]
-        assert (kept, self.get("One").ai_model) == (MODEL, "loudness-2.0+2")
+        assert (kept, self.get("One").ai_model) == (MODEL, "loudness-2.0+3")
+
+    def test_how_files_are_read(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With ``-v`` each file has a line: its decoder, and what was made of its channels."""
+        self.add_track("One")
+        with caplog.at_level("DEBUG", "beets.artifactnet"):
+            self.run_command("artifactnet")
+        (line,) = [r.getMessage() for r in caplog.records if "One.flac" in r.getMessage()]
+        assert line.endswith("One.flac: libsndfile, mean of channels")
 
     def test_failures_are_not_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
         """A failure is warned of, remembered, and tried again with ``--retry-failed``."""
