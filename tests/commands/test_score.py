@@ -163,7 +163,7 @@ class TestOutput(ArtifactNetHelper):
         text = self.io.getoutput()
         assert "artifactnet [options] [QUERY... | PATH...]" in text.splitlines()[0]
         assert "Score how likely tracks are AI-generated." in text
-        assert text.count("\n  beet ai ") == 2
+        assert text.count("\n  beet ai ") == 3
         assert "beet aimodel" in text
         assert "beet aibench" in text
 
@@ -468,7 +468,7 @@ class TestFailures(ArtifactNetHelper):
         """The run ends with its summary and an error that gives the number."""
         self.add_file(write_broken(self.lib_path / "broken.flac"))
 
-        with pytest.raises(UserError, match="none of 1 file could be scored"):
+        with pytest.raises(UserError, match="the file could not be scored"):
             self.run_command("artifactnet")
 
         assert len(said(caplog)) == 1
@@ -734,7 +734,8 @@ class TestVerdicts(ArtifactNetHelper):
         score = self.get("Track 2").ai_score
         assert lines == [
             f"ai     {score:.4f}  Artist - Album - Track 2  (was unsure)",
-            "nothing to score: 3 tracks have a score, 1 changed verdict",
+            "nothing to score: 3 tracks have a score, 1 changed verdict, "
+            "thresholds: ai 0.35 (config), unsure 0.3 (model card)",
         ]
         assert (self.verdicts(), self.n_flagged()) == (["ai", "ai", "real"], 2)
         assert [item.ai_score for item in self.lib.items()] == before
@@ -783,7 +784,7 @@ class TestProcess(ArtifactNetHelper):
 
         assert failed.returncode == refused.returncode == 1
         assert failed.stderr.splitlines()[-1] == (
-            "error: artifactnet: none of 1 file could be scored"
+            "error: artifactnet: the file could not be scored"
         )
         assert summary(failed.stdout.strip()) == (0, 0, 0, 0, 1)
         assert refused.stderr == ("error: artifactnet: --threads is -1, it must be 0 or more\n")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.card import ModelCard
+from beetsplug.artifactnet.results import Unjudged
 from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
 from beetsplug.artifactnet.scoring.hum import mains_of, without_hum
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
@@ -48,6 +49,8 @@ class Votes:
     """Where each of these segments begins, seconds."""
     song: Findings | None = None
     """What a model found that is called once a song."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Segments without a vote, in time order."""
 
 
 def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
@@ -68,8 +71,10 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
             found = model.findings(_leveled(batch, card))
     if card.evidence == "needed":
         batch, found = _with_evidence(model, batch, found)
-    starts_s = batch.starts_s.tolist()
-    return Votes(found.probabilities.tolist(), starts_s, found if card.call == "song" else None)
+    probabilities, starts_s = found.probabilities.tolist(), batch.starts_s.tolist()
+    if card.call == "song":
+        return Votes(probabilities, starts_s, found, batch.unjudged)
+    return Votes(probabilities, starts_s[: len(probabilities)], unjudged=batch.unjudged)
 
 
 def _mains_of(segments: Samples, card: ModelCard, *, is_thorough: bool = False) -> int | None:
