@@ -22,6 +22,7 @@ from beetsplug.artifactnet.commands import (
     artifactnet_command,
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
+from beetsplug.artifactnet.commands.import_action import ImportAction
 from beetsplug.artifactnet.commands.imports import ImportScoring
 from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import make_engine
@@ -50,12 +51,14 @@ class ArtifactNetPlugin(BeetsPlugin):
         self.config.add(DEFAULTS)
         self.import_stages = [self.score_import]
         self._import = ImportScoring(self.settings, self._log)
+        self._import_action = ImportAction(self._import, self.settings, self._log)
         self._album_overrides = library.AlbumOverrides()
         self._show_fields()
         # What the core has to say goes where the plugin's own lines go.
         logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
-            ("import_task_created", self.read_declarations),
+            ("import_task_created", self.before_task),
+            ("import_task_start", self.before_choice),
             ("write", self.before_write),
             ("database_change", self.follow_override),
             ("item_removed", self.after_removal),
@@ -124,7 +127,16 @@ class ArtifactNetPlugin(BeetsPlugin):
                 field_type.parse(value)
         library.Refusal.ends_the_command = False
 
-    def read_declarations(self, task: ImportTask, **_: object) -> None:
+    def before_task(self, session: ImportSession, task: ImportTask, **_: object) -> None:
+        """Read what a task's files say, and decide before its choice what is imported."""
+        self._read_declarations(task)
+        self._import_action.watch(session, task)
+
+    def before_choice(self, task: ImportTask, **_: object) -> None:
+        """Score what a decision will be asked for, while beets asks about other tasks."""
+        self._import_action.score_early(task)
+
+    def _read_declarations(self, task: ImportTask) -> None:
         """Read what an import task's files say of themselves, before anything writes.
 
         As soon as the task is there: a tag writer spoils a manifest, and `convert` leaves
@@ -144,6 +156,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         """Say what a quiet import found."""
         library.Refusal.ends_the_command = True
         self._import.finish(lib)
+        self._import_action.forget()
 
     # Tags.
 

@@ -29,9 +29,13 @@ DEFAULTS: dict[str, Any] = {
     "write": False,
     "declared": True,
     "keep_signed": True,
+    "import_action": "report",
     "providers": ["CPUExecutionProvider"],
 }
 """Every option of the section ``artifactnet`` with its default."""
+
+IMPORT_ACTIONS = ("report", "ask", "skip")
+"""What an import may do about flagged tracks."""
 
 _MAX_SEGMENTS = 10_000
 _MAX_THREADS = 512
@@ -66,6 +70,8 @@ class Settings:
     """Whether a strong declaration in a file decides its verdict."""
     keep_signed: bool
     """Whether files that carry a C2PA manifest are kept free of the plugin's tags."""
+    import_action: str
+    """What an import does about flagged tracks, one of :data:`IMPORT_ACTIONS`."""
     providers: tuple[str, ...]
     """onnxruntime's execution providers, in order of preference."""
     model_folders: tuple[Path, ...]
@@ -115,6 +121,7 @@ def read_settings(
         write=_flag(config, "write"),
         declared=_flag(config, "declared"),
         keep_signed=_flag(config, "keep_signed"),
+        import_action=_import_action(config),
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
@@ -172,6 +179,13 @@ def _executor(config: confuse.ConfigView) -> str:
     value = config["executor"].get()
     if not is_executor(value):
         raise _bad("executor", value, "local, or a Dask scheduler's dask://HOST:PORT")
+    return str(value)
+
+
+def _import_action(config: confuse.ConfigView) -> str:
+    value = config["import_action"].get()
+    if value not in IMPORT_ACTIONS:
+        raise _bad("import_action", value, "report, ask or skip")
     return str(value)
 
 
