@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from beets import importer
-from beets.importer import ImportSession, ImportTask
-from beets.library import Item
-from beets.plugins import BeetsPlugin
 from beets.test.helper import AutotagImportHelper
-from beetsplug.badfiles import BadFiles
 
 from tests.support.beets_library import (
     ROUNDING,
     SCORES,
     ArtifactNetHelper,
     said,
-    write_broken,
     write_track,
 )
 

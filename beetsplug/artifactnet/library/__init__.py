@@ -14,7 +14,7 @@ from beetsplug.artifactnet.library.fields import (
     put,
 )
 from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
-from beetsplug.artifactnet.library.overrides import AlbumOverrides, give_word
+from beetsplug.artifactnet.library.overrides import AlbumOverrides
 from beetsplug.artifactnet.library.rows import (
     find_ids,
     find_unscored,
@@ -71,7 +71,6 @@ __all__ = [
     "find_unscored",
     "forget_claims",
     "format_timeline",
-    "give_word",
     "has_score_tags",
     "is_declared",
     "item_path",

@@ -38,8 +38,6 @@ class Field:
     ERROR = "ai_error"
     OVERRIDE = "ai_override"
     OVERRIDE_FROM = "ai_override_from"
-    OVERRIDE_NOTE = "ai_override_note"
-    OVERRIDE_DATE = "ai_override_date"
     PROVENANCE = "ai_provenance"
     DECLARED = "ai_declared"
     REASON = "ai_reason"
@@ -65,8 +63,6 @@ ITEM_TYPES: dict[str, types.Type] = {
     Field.ERROR: Text(),
     Field.OVERRIDE: OverrideWord(),
     Field.OVERRIDE_FROM: Text(),
-    Field.OVERRIDE_NOTE: Text(),
-    Field.OVERRIDE_DATE: Date(),
     Field.PROVENANCE: Text(),
     Field.DECLARED: Flag(),
     Field.REASON: Text(),

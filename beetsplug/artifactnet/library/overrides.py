@@ -7,28 +7,12 @@ so that taking the album's word back takes back exactly those.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from beets.library import Album, Item
 
 from beetsplug.artifactnet.library.fields import Field, own, put
 from beetsplug.artifactnet.library.storing import store_album
-from beetsplug.artifactnet.results import Verdict
-
-
-def give_word(item: Item, word: Verdict, note: str = "") -> None:
-    """Put the user's word on a track, with today's date, without storing it.
-
-    Args:
-        item: The track.
-        word: The verdict that it is to have, whatever its score.
-        note: Why, in the user's words.
-    """
-    put(item, Field.OVERRIDE, word.value)
-    put(item, Field.OVERRIDE_FROM, None)
-    put(item, Field.OVERRIDE_NOTE, note or None)
-    put(item, Field.OVERRIDE_DATE, time.time())
 
 
 @dataclass
