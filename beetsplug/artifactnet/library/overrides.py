@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from beets.library import Album, Item
 
 from beetsplug.artifactnet.library.fields import Field, own, put
-from beetsplug.artifactnet.library.storing import store_album
+from beetsplug.artifactnet.library.storing import store, store_album
+from beetsplug.artifactnet.library.verdicts import redecide
+from beetsplug.artifactnet.results import Verdict
+from beetsplug.artifactnet.thresholds import Judge
 
 
 @dataclass
@@ -69,6 +72,24 @@ class AlbumOverrides:
             return ""
         del self._running[album_id]
         return f"{running.n_changed} changed, {running.n_kept} keep their own word"
+
+
+def set_override(item: Item, word: Verdict | None, note: str | None, judge: Judge) -> None:
+    """Set the user's word on a track, with a note, or take both back; and store it.
+
+    Args:
+        item: The track.
+        word: ``ai`` or ``real``; None: no word.
+        note: Why, in the user's words; None or empty: no note.
+        judge: What decides where there is no word.
+
+    Raises:
+        LibraryError: Another program keeps the database locked.
+    """
+    put(item, Field.OVERRIDE, word and word.value)
+    put(item, Field.OVERRIDE_NOTE, note or None)
+    redecide(item, judge)
+    store(item)
 
 
 def _mark(item: Item) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beets.library import Item
 
+from beetsplug.artifactnet.library.evidence import format_evidence
 from beetsplug.artifactnet.library.fields import (
     Field,
     Row,
@@ -68,12 +69,16 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
+    put(item, Field.EVIDENCE, format_evidence(score) or None)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
-_DECIDED = (Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE)
+_DECIDED = (
+    *(Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE),
+    *(Field.OVERRIDE_DATE, Field.OVERRIDE_NOTE),
+)
 """Fields that follow from others, and that :func:`redecide` keeps in line."""
 
 
@@ -85,6 +90,7 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     declaration hold whatever the model.
     """
     before = [own(item, name) for name in _DECIDED]
+    _date_override(item)
     put(item, Field.DECLARED, is_declared(item) or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
@@ -95,6 +101,18 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     put(item, Field.VERDICT, verdict)
     put(item, Field.REASON, reason)
     return [own(item, name) for name in _DECIDED] != before
+
+
+def _date_override(item: Item | Row) -> None:
+    """Date the user's word where it is new; drop date and note where it is taken back."""
+    word = override(item)
+    if word is None:
+        was_followed = own(item, Field.REASON) == Reason.OVERRIDE
+        if put(item, Field.OVERRIDE_DATE, None) or was_followed:
+            put(item, Field.OVERRIDE_NOTE, None)
+    elif (own(item, Field.VERDICT), own(item, Field.REASON)) != (word, Reason.OVERRIDE):
+        # Whatever set it, the verdict does not follow it yet.
+        put(item, Field.OVERRIDE_DATE, time.time())
 
 
 def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:
