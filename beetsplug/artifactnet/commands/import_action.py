@@ -108,23 +108,21 @@ class ImportAction:
             UserError: There is nobody to ask.
         """
         self.scoring.score_early(items)
-        suspects = [_Suspect(item, *found) for item, found in self._previews(items)]
+        if self.scoring.is_broken:
+            return set()
+        judge = self.scoring.judge()
+        suspects = [_suspect(item, self.scoring.early_result(item), judge) for item in items]
         flagged = [one for one in suspects if one.verdict == Verdict.AI.value]
         if not flagged:
             return set()
-        answer = self._answer(task, flagged)
+        answer = self._answer(task, flagged, judge)
         for one in suspects:
             self._answers[one.item.path] = (one.result, answer)
         if answer is Answer.HUMAN:
-            self._mark_human(suspects)
+            _mark_human(suspects, judge)
         if answer is Answer.LEAVE:
             return {item.path for item in task.items}
         return {one.item.path for one in flagged} if answer is Answer.LEAVE_FLAGGED else set()
-
-    def _previews(
-        self, items: Sequence[Item]
-    ) -> Iterable[tuple[Item, tuple[Item, TrackResult | None]]]:
-        return zip(items, self.scoring.previews(items), strict=True)
 
     def _kind(self) -> str:
         """Return what is to be done; a broken section is told of when scoring begins."""
@@ -135,7 +133,9 @@ class ImportAction:
         is_quiet = beets.config["import"]["quiet"].get(bool)
         return "report" if kind == "ask" and is_quiet else kind
 
-    def _answer(self, task: ImportTask, flagged: Sequence[_Suspect]) -> Answer:
+    def _answer(
+        self, task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge
+    ) -> Answer:
         if self._kind() == "skip":
             self.log.warning("{}", _left_line(task, flagged))
             return Answer.LEAVE_FLAGGED
@@ -143,26 +143,38 @@ class ImportAction:
         self.scoring.told.update(one.item.path for one in flagged)
         # Tracks of an album that the user has imported as tracks, or grouped otherwise.
         known = before.pop() if len(before) == 1 else None
-        return known or _ask(task, flagged)
+        return known or _ask(task, flagged, judge)
 
     def _answer_before(self, suspect: _Suspect) -> Answer | None:
         result, answer = self._answers.get(suspect.item.path, (None, None))
         return answer if result is suspect.result else None
 
-    def _mark_human(self, suspects: Iterable[_Suspect]) -> None:
-        """Put the user's word on the items themselves: they are stored when they are added."""
-        marked = [one for one in suspects if one.verdict in _SUSPICIOUS]
-        for one in marked:
-            score = library.own(one.preview, Field.SCORE)
-            told = f", score {score:.4f}" if isinstance(score, float) else ""
-            library.give_word(one.item, Verdict.REAL, f"decided at import{told}")
-        say(f"marked as human: {count_of(len(marked), 'track')}")
+
+def _suspect(item: Item, result: TrackResult | None, judge: library.Judge) -> _Suspect:
+    preview = item.copy()
+    if result is None:
+        library.redecide(preview, judge)
+    else:
+        library.apply_result(preview, result, judge)
+    return _Suspect(item, preview, result)
+
+
+def _mark_human(suspects: Iterable[_Suspect], judge: library.Judge) -> None:
+    """Put the user's word on the items themselves: they are stored when they are added."""
+    marked = [one for one in suspects if one.verdict in _SUSPICIOUS]
+    for one in marked:
+        score = library.own(one.preview, Field.SCORE)
+        told = f", score {score:.4f}" if isinstance(score, float) else ""
+        library.put(one.item, Field.OVERRIDE, Verdict.REAL.value)
+        library.put(one.item, Field.OVERRIDE_NOTE, f"decided at import{told}")
+        library.redecide(one.item, judge)
+    say(f"marked as human: {count_of(len(marked), 'track')}")
 
 
 _SUSPICIOUS = (Verdict.AI.value, Verdict.UNSURE.value)
 
 
-def _ask(task: ImportTask, flagged: Sequence[_Suspect]) -> Answer:
+def _ask(task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge) -> Answer:
     """Show what is flagged and why, and ask what is to be done.
 
     Raises:
@@ -174,7 +186,7 @@ def _ask(task: ImportTask, flagged: Sequence[_Suspect]) -> Answer:
     say(f"Flagged as AI-generated: {_flagged_of(task, flagged)}")
     for one in flagged[:_MAX_SHOWN]:
         ui.print_(f"  {verdict_line(one.preview)}")
-        for line in evidence_lines(one.preview):
+        for line in evidence_lines(one.preview, judge):
             say(f"    {line}")
     if len(flagged) > _MAX_SHOWN:
         say(f"  and {count_of(len(flagged) - _MAX_SHOWN, 'more track')}")

@@ -148,22 +148,23 @@ class ImportScoring:
             for item, result in self._results(due, engine):
                 self._early[item.path] = result
 
-    def previews(self, items: Iterable[Item]) -> list[tuple[Item, TrackResult | None]]:
-        """Return copies of items as they would be stored now, and their early results.
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing more is scored in this import."""
+        return self._is_broken
+
+    def judge(self) -> library.Judge:
+        """Return what decides in this import: scores and declarations, or these alone.
 
         Raises:
             ArtifactNetError: The setup is broken.
         """
         settings = self.settings()
-        found = []
-        for item in items:
-            preview, result = item.copy(), self._early.get(item.path)
-            if result is None:
-                library.redecide(preview, _judge_of_declarations(settings))
-            else:
-                library.apply_result(preview, result, make_engine(settings).judge)
-            found.append((preview, result))
-        return found
+        return make_engine(settings).judge if settings.auto else _declared_judge(settings)
+
+    def early_result(self, item: Item) -> TrackResult | None:
+        """Return what :meth:`score_early` found of an item."""
+        return self._early.get(item.path)
 
     def _follow_declarations(self, task: ImportTask, settings: Settings) -> int:
         """Let declarations decide, whether or not the items are scored, and tell of them.
@@ -171,7 +172,7 @@ class ImportScoring:
         Returns:
             How many items declare themselves generated.
         """
-        judge = _judge_of_declarations(settings)
+        judge = _declared_judge(settings)
         declared = [item for item in task.imported_items() if library.is_declared(item)]
         for item in declared:
             if library.redecide(item, judge):
@@ -275,7 +276,7 @@ def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
     return printable(f"{task.album.albumartist} - {task.album.album}")
 
 
-def _judge_of_declarations(settings: Settings) -> library.Judge:
+def _declared_judge(settings: Settings) -> library.Judge:
     """Return what decides where there is no score."""
     return library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
 
