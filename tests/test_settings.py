@@ -37,10 +37,12 @@ def test_defaults() -> None:
         write=False,
         declared=True,
         keep_signed=True,
+        import_action="report",
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
+        review_file=Path("/config/artifactnet/review.jsonl"),
     )
 
 
@@ -87,6 +89,7 @@ def test_every_option_is_read() -> None:
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
+        review_file=Path("/config/artifactnet/review.jsonl"),
     )
     assert isinstance(settings.ai_threshold, float)
 

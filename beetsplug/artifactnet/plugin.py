@@ -19,6 +19,7 @@ from beetsplug.artifactnet.commands import (
     aibench_command,
     aicalibrate_command,
     aimodel_command,
+    aireview_command,
     artifactnet_command,
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
@@ -86,12 +87,13 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.sort_unscored_last(model, [*field_types])
 
     def commands(self) -> list[Subcommand]:
-        """Return the commands: ``artifactnet``, ``aibench``, ``aicalibrate``, ``aimodel``."""
+        """Return the commands: ``artifactnet``, ``aibench``, and so on."""
         return [
             artifactnet_command(self.settings, self._log),
             aibench_command(self.settings),
             aicalibrate_command(self.settings),
             aimodel_command(self),
+            aireview_command(self.settings, self._log),
         ]
 
     @property

@@ -80,6 +80,8 @@ class Settings:
     """Where calibrated thresholds are saved."""
     forced_run_file: Path
     """Where a run that scores everything again is noted while it lasts."""
+    review_file: Path
+    """Where the last review is noted, so that it can be taken back."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
 
@@ -125,6 +127,7 @@ def read_settings(
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
+        review_file=config_folder / "artifactnet" / "review.jsonl",
         music_folder=music_folder,
         forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
