@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pexpect
 
-_LIMIT_S = 60
-_STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+_LIMIT_S = 30
+_STYLE = r"(?:\x1b\[[0-9;?]*[a-zA-Z])"
 
 
 class Terminal:
@@ -39,11 +39,11 @@ class Terminal:
     @property
     def seen(self) -> str:
         """All that was shown so far, what was typed included, without colours."""
-        return _STYLES.sub("", self._seen.getvalue()).replace("\r\n", "\n")
+        return re.sub(_STYLE, "", self._seen.getvalue()).replace("\r\n", "\n")
 
     def wait_for(self, text: str) -> None:
-        """Wait until a text is shown that was not waited for before; none of it is coloured."""
-        self._beet.expect_exact(text)
+        """Wait until a text is shown that was not waited for before, in whatever colours."""
+        self._beet.expect(f"{_STYLE}*".join(map(re.escape, text)))
 
     def send(self, keys: str) -> None:
         """Type keys."""

@@ -22,14 +22,23 @@ def evidence_lines(item: Item, judge: library.Judge) -> list[str]:
     return [printable(f"{one.speaks or '':<5}  {one.text}") for one in sentences]
 
 
-def wrapped(text: str) -> str:
-    """Return a text in lines that are safe to print, for the terminal as wide as it is now."""
-    columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
-    # A path that is copied from here keeps its hyphens together.
-    wrapper = textwrap.TextWrapper(columns, subsequent_indent=_INDENT, break_on_hyphens=False)
-    lines = wrapper.wrap(printable(text))
-    return "\n".join(lines)
+def wrapped(text: str, indent: int = 0) -> str:
+    """Return a text in lines that are safe to print, for the terminal as wide as it is now.
+
+    Args:
+        text: One paragraph.
+        indent: Columns that are left free before it.
+    """
+    wrapper = textwrap.TextWrapper(
+        max(_LEAST_COLUMNS, shutil.get_terminal_size().columns),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + _HANGING),
+        # A path that is copied from here keeps its hyphens together.
+        break_on_hyphens=False,
+    )
+    return "\n".join(wrapper.wrap(printable(text)))
 
 
-_LEAST_COLUMNS = 20
-_INDENT = " " * 7
+_LEAST_COLUMNS = 24
+_HANGING = 7
+"""A sentence goes on below its beginning, and not below for whom it speaks."""

@@ -19,8 +19,8 @@ from beets.importer import Action, ImportAbortError
 from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.evidence import evidence_lines
-from beetsplug.artifactnet.commands.imports import ImportScoring
+from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
+from beetsplug.artifactnet.commands.imports import ImportScoring, import_was_aborted
 from beetsplug.artifactnet.commands.terminal import count_of, printable, say, verdict_line
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
@@ -187,7 +187,7 @@ def _ask(task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge) ->
     for one in flagged[:_MAX_SHOWN]:
         ui.print_(f"  {verdict_line(one.preview)}")
         for line in evidence_lines(one.preview, judge):
-            say(f"    {line}")
+            ui.print_(wrapped(line, indent=4))
     if len(flagged) > _MAX_SHOWN:
         say(f"  and {count_of(len(flagged) - _MAX_SHOWN, 'more track')}")
     if beets.config["import"]["bell"].get(bool):
@@ -195,7 +195,8 @@ def _ask(task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge) ->
     is_part = len(flagged) < len(task.items)
     words = ("Import as it is", "Skip", *(["leave Flagged tracks"] if is_part else []))
     selection = ui.input_options((*words, "mark Human and import", "aBort"))
-    if selection == _ABORT:
+    if selection == _ABORT or import_was_aborted():
+        # With threads beets' prompts do not hear Ctrl-C; they return with the next Enter.
         raise ImportAbortError
     return Answer(selection)
 

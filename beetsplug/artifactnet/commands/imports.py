@@ -210,7 +210,7 @@ class ImportScoring:
         if not rest:
             return
         paths = [library.item_path(item) for item in rest]
-        with self._workers, closing(engine.score(paths, None, _import_was_aborted)) as results:
+        with self._workers, closing(engine.score(paths, None, import_was_aborted)) as results:
             try:
                 for place, result in results:
                     yield rest[place], result
@@ -291,7 +291,7 @@ def _is_quiet(settings: Settings) -> bool:
     return settings.quiet or beets.config["import"]["quiet"].get(bool)
 
 
-def _import_was_aborted() -> bool:
+def import_was_aborted() -> bool:
     """Tell whether beets has told this import stage's thread to end.
 
     beets joins a stage's thread on Ctrl-C, and waits for the stage to return.

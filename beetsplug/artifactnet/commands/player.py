@@ -24,6 +24,7 @@ LEAD_S = 3.0
 """How much earlier than the segment in question it begins, seconds."""
 _SAMPLE_RATE = 48_000
 _WAV = Encoding("wav", ".wav", "pcm_s16le", "s16")
+_HINT = "`play: command:` in beets' configuration names your player"
 _PLAYLIST, _ARGS = "$playlist", "$args"
 
 
@@ -113,12 +114,9 @@ class Player:
             with interrupts.left_to_others():
                 status = subprocess.call(command)  # noqa: S603 - the user's own command
         except (OSError, ValueError) as error:
-            raise PlayError(
-                f"the player {command[0]} does not start ({error}); set `play: command:` in "
-                f"beets' configuration"
-            ) from error
+            raise PlayError(f"{command[0]} does not start: {error}; {_HINT}") from error
         if status > 0:
-            raise PlayError(f"the player {command[0]} ended with status {status}")
+            raise PlayError(f"{command[0]} ended with status {status}; {_HINT}")
 
     def _target(self) -> Path:
         if self._folder is None:

@@ -46,8 +46,11 @@ Examples:
   beet aireview --all ai_override::.   decide again on what was decided
   beet aireview --undo              take the last review back, all of it
 """
-_KEYS = (
-    "h human, a AI, A whole album, s skip, n note, p play the loudest segment, u undo, q quit"
+_PROMPT = "h human, a ai, A album, s skip, n note, p play, u undo, q quit?"
+_HELP = (
+    "Type a letter and Enter. h: made by humans. a: AI-generated. A: one word for the whole "
+    "album. s: decide another time. n: note why. p: play the segment that speaks loudest. "
+    "u: back to the track before, and take its decision back. q: enough for now."
 )
 _SUSPICIOUS = (Verdict.AI.value, Verdict.UNSURE.value)
 _WORDS = {"h": Verdict.REAL, "a": Verdict.AI}
@@ -79,13 +82,9 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
         if opts.undo:
             _take_back_last(lib, engine, args)
             return
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise UserError(
-                "artifactnet: aireview asks on a terminal, and here is none; "
-                "`beet modify ai_override=human QUERY` decides without asking"
-            )
         ids = _to_review(lib, args, is_all=opts.all)
         if ids:
+            _check_terminal(ids)
             with closing(Player(engine)) as player:
                 _Review(lib, engine, log, player, ids, is_all=opts.all).run()
 
@@ -120,6 +119,14 @@ def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:
         hint = "; --all walks through them all the same" if args else ""
         say(f"nothing to review: no suspects among {count_of(len(ids), 'track')}{hint}")
     return [item_id for item_id in ids if item_id in suspects]
+
+
+def _check_terminal(ids: Sequence[int]) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            f"artifactnet: {count_of(len(ids), 'track')} to review, and no terminal to ask on; "
+            f"`beet modify ai_override=human QUERY` decides without asking"
+        )
 
 
 def _is_suspect(item: Item | Row) -> bool:
@@ -224,11 +231,10 @@ class _Review:
                 say("a track was removed or decided on meanwhile; it is passed over")
             self._place += 1
             return
-        self._note = None
         self._show(item)
         place, n_steps = self._place, len(self._steps)
         while (place, n_steps) == (self._place, len(self._steps)):
-            if not self._obey(_read(_KEYS + "?"), item):
+            if not self._obey(_read(_PROMPT), item):
                 return
 
     def _decided(self) -> set[int]:
@@ -243,7 +249,8 @@ class _Review:
         path = library.item_path(item)
         gone = "" if path.is_file() else "  (no such file)"
         lines = (f"album  {_album_text(item)}", f"file   {path}{gone}")
-        for line in (*lines, *evidence_lines(item, self._judge)):
+        note = [f"note   {self._note}"] if self._note else []
+        for line in (*lines, *evidence_lines(item, self._judge), *note):
             ui.print_(wrapped(line))
 
     def _obey(self, key: str, item: Item) -> bool:
@@ -263,7 +270,7 @@ class _Review:
         elif key == "q":
             raise _Quit
         else:
-            say("one of these letters, and Enter")
+            ui.print_(wrapped(_HELP))
         return True
 
     def _play(self, item: Item) -> None:
@@ -290,8 +297,9 @@ class _Review:
             say("the track belongs to no album")
             return True
         tracks = [one for one in album.items() if one.id == item.id or _is_undecided(one)]
-        say(f"{count_of(len(tracks), 'track')} of {_album_text(item)} without a word of yours")
-        word = _WORDS.get(key or _read("h all human, a all AI, c cancel?"))
+        n_tracks = count_of(len(tracks), "track")
+        say(f"{n_tracks} without a word of yours on {album.albumartist} - {album.album}")
+        word = _WORDS.get(key or _read("h all human, a all ai, c cancel?"))
         return word is None or self._decide(tracks, word, item)
 
     def _decide(self, items: Sequence[Item], word: Verdict, shown: Item) -> bool:
@@ -318,6 +326,7 @@ class _Review:
     def _advance(self, step: _Step) -> None:
         self._steps.append(step)
         self._place += 1
+        self._note = None
 
     def _undo(self) -> bool:
         """Take the last step back, and return to its track; tell whether there was one."""
@@ -328,6 +337,7 @@ class _Review:
         self._place = step.place
         if not step.changes:
             return True
+        self._note = step.changes[0].after.note
         n_done = library.take_back(self._lib, step.changes, self._judge)
         self._write_down(self._notes.drop_last)
         n_left = len(step.changes) - n_done
