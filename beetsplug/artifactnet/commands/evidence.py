@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import sys
 import textwrap
 
 from beets.library import Item
@@ -30,7 +31,7 @@ def wrapped(text: str, indent: int = 0) -> str:
         indent: Columns that are left free before it.
     """
     wrapper = textwrap.TextWrapper(
-        max(_LEAST_COLUMNS, shutil.get_terminal_size().columns),
+        max(_LEAST_COLUMNS, _columns()),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + _HANGING),
         # A path that is copied from here keeps its hyphens together.
@@ -39,6 +40,16 @@ def wrapped(text: str, indent: int = 0) -> str:
     return "\n".join(wrapper.wrap(printable(text)))
 
 
+def _columns() -> int:
+    """Return the terminal's width now; an exported COLUMNS is of another time."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
+
+
+_COLUMNS = 80
+"""Where the width is not known."""
 _LEAST_COLUMNS = 24
 _HANGING = 7
 """A sentence goes on below its beginning, and not below for whom it speaks."""

@@ -12,8 +12,6 @@ import beets
 import confuse
 from beets.util import open_anything
 
-from beetsplug.artifactnet.audio import open_audio
-from beetsplug.artifactnet.audio.encode import Encoding, encode
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.errors import ArtifactNetError, FileError
@@ -23,7 +21,6 @@ EXCERPT_S = 10.0
 LEAD_S = 3.0
 """How much earlier than the segment in question it begins, seconds."""
 _SAMPLE_RATE = 48_000
-_WAV = Encoding("wav", ".wav", "pcm_s16le", "s16")
 _HINT = "`play: command:` in beets' configuration names your player"
 _PLAYLIST, _ARGS = "$playlist", "$args"
 
@@ -52,6 +49,10 @@ def cut_excerpt(place: Place) -> float | str:
     Raises:
         OSError, MemoryError: The machine is in trouble.
     """
+    # In a worker: `beet` itself loads no decoder.
+    from beetsplug.artifactnet.audio import open_audio
+    from beetsplug.artifactnet.audio.encode import Encoding, encode
+
     try:
         with open_audio(place.path) as reader:
             n_samples = reader.n_samples(_SAMPLE_RATE)
@@ -61,7 +62,12 @@ def cut_excerpt(place: Place) -> float | str:
             samples = next(reader.spans([start], length, _SAMPLE_RATE))
     except FileError as error:
         return str(error)
-    encode(place.target, samples[:, None], _SAMPLE_RATE, _WAV)
+    encode(
+        place.target,
+        samples[:, None],
+        _SAMPLE_RATE,
+        Encoding("wav", ".wav", "pcm_s16le", "s16"),
+    )
     return start / _SAMPLE_RATE
 
 
