@@ -438,7 +438,7 @@ def test_outputs_of_segments_and_evidence() -> None:
         (
             TELLING | {"branches": ["a"]},
             {"call": "segment"},
-            "call is 'segment', it must be 'song' where output names segments or evidence",
+            "call is 'segment', it must be 'song' where output names segments, evidence or lines",
         ),
     ],
 )
