@@ -434,7 +434,7 @@ class TestOnATerminal(ActionHelper):
             assert terminal.end() == 0
         seen = terminal.seen
         assert "Flagged as AI-generated: 1 of 2 tracks of Tag Artist - Tag Bad" in seen
-        assert "ai     the score 0.80 reaches the threshold 0.5" in seen
+        assert "for ai: the score 0.80 reaches the threshold 0.5" in seen
         assert "marked as human: 1 track" in seen
         assert "\\x1b[2J" in seen
         assert not {"\x1b", "\u202e"} & set(seen)

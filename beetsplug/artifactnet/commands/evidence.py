@@ -11,6 +11,13 @@ from beets.library import Item
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.terminal import printable
 
+_SIDES = {"ai": "for ai: ", "human": "for a human: ", None: ""}
+
+
+def sentence_line(sentence: library.Sentence) -> str:
+    """Return a sentence with the side that it speaks for: ``for ai: a comb of lines ...``."""
+    return f"{_SIDES[sentence.speaks]}{sentence.text}"
+
 
 def evidence_lines(item: Item, judge: library.Judge) -> list[str]:
     """Return what speaks for and against a track's verdict, a sentence a line.
@@ -19,8 +26,7 @@ def evidence_lines(item: Item, judge: library.Judge) -> list[str]:
         item: The track, or a copy of it with what would be stored.
         judge: The model and the thresholds in force.
     """
-    sentences = library.explain(item, judge).sentences
-    return [printable(f"{one.speaks or '':<5}  {one.text}") for one in sentences]
+    return [sentence_line(sentence) for sentence in library.explain(item, judge).sentences]
 
 
 def wrapped(text: str, indent: int = 0) -> str:
@@ -51,5 +57,4 @@ def _columns() -> int:
 _COLUMNS = 80
 """Where the width is not known."""
 _LEAST_COLUMNS = 24
-_HANGING = 7
-"""A sentence goes on below its beginning, and not below for whom it speaks."""
+_HANGING = 4

@@ -248,8 +248,8 @@ class _Review:
         ui.print_(f"[{self._place + 1}/{len(self._ids)}] {verdict_line(item)}")
         path = library.item_path(item)
         gone = "" if path.is_file() else "  (no such file)"
-        lines = (f"album  {_album_text(item)}", f"file   {path}{gone}")
-        note = [f"note   {self._note}"] if self._note else []
+        lines = (f"album: {_album_text(item)}", f"file: {path}{gone}")
+        note = [f"note: {self._note}"] if self._note else []
         for line in (*lines, *evidence_lines(item, self._judge), *note):
             ui.print_(wrapped(line))
 
