@@ -40,11 +40,11 @@ class Place:
     """The WAV file to write."""
 
 
-def cut_excerpt(place: Place) -> float | str:
+def cut_excerpt(place: Place) -> tuple[float, float] | str:
     """Write some seconds around a segment as WAV, which any player plays.
 
     Returns:
-        Where they begin, seconds; or why there are none.
+        Where they begin and end, seconds; or why there are none.
 
     Raises:
         OSError, MemoryError: The machine is in trouble.
@@ -68,7 +68,7 @@ def cut_excerpt(place: Place) -> float | str:
         _SAMPLE_RATE,
         Encoding("wav", ".wav", "pcm_s16le", "s16"),
     )
-    return start / _SAMPLE_RATE
+    return start / _SAMPLE_RATE, (start + length) / _SAMPLE_RATE
 
 
 class Player:
@@ -88,8 +88,8 @@ class Player:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def cut(self, path: Path, start_s: float) -> tuple[Path, float]:
-        """Return a WAV file of a segment's surroundings, and where they begin in the track.
+    def cut(self, path: Path, start_s: float) -> tuple[Path, tuple[float, float]]:
+        """Return a WAV file of a segment's surroundings, and where they begin and end.
 
         Raises:
             PlayError: The file cannot be read there.
@@ -105,7 +105,7 @@ class Player:
             time_limit_s=self._engine.settings.time_limit_s,
         )
         ((_, _, result),) = found
-        if not isinstance(result, float):
+        if not isinstance(result, tuple):
             raise PlayError(f"nothing to play: {result}")
         return place.target, result
 

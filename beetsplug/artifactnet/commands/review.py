@@ -17,7 +17,7 @@ from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
-from beetsplug.artifactnet.commands.player import EXCERPT_S, Player, PlayError
+from beetsplug.artifactnet.commands.player import Player, PlayError
 from beetsplug.artifactnet.commands.terminal import (
     HelpfulParser,
     count_of,
@@ -280,9 +280,11 @@ class _Review:
             return
         loudest = max(segments, key=lambda segment: segment.probability)
         try:
-            excerpt, start_s = self._player.cut(library.item_path(item), loudest.start_s)
+            excerpt, (start_s, end_s) = self._player.cut(
+                library.item_path(item), loudest.start_s
+            )
             say(
-                f"playing {clock(start_s)} to {clock(start_s + EXCERPT_S)}, around the segment "
+                f"playing {clock(start_s)} to {clock(end_s)}, around the segment "
                 f"at {clock(loudest.start_s)} ({loudest.probability:.2f}); Ctrl-C ends it"
             )
             self._player.play(excerpt)
