@@ -459,3 +459,28 @@ class TestOnATerminal(ActionHelper):
         assert terminal.seen.count(PROMPT) == 1
         assert "Traceback" not in terminal.seen
         assert self.imported() == set()
+
+
+class TestQuarantine(ActionHelper):
+    """The recipe: flagged tracks under a path of their own, and `beet move` afterwards."""
+
+    def test_paths_follow_the_verdict(self) -> None:
+        """A flagged track is put apart at import, and comes back when it is human after all."""
+        self.configure(import_action="report")
+        self.config["paths"].set({"ai_verdict:=ai": "Quarantine/$title", "default": "$title"})
+        # beets reads them once for a library.
+        vars(self.lib).pop("path_formats", None)
+        self.write_album("Bad", "ai", "real")
+        self.beet_import()
+        assert self.files() == {"Quarantine/Bad 1.flac", "Bad 2.flac"}
+
+        self.run_command("modify", "-y", "ai_override=human", "title:=Bad 1")
+        self.run_command("move", "ai_verdict:=real")
+        assert self.files() == {"Bad 1.flac", "Bad 2.flac"}
+
+        self.run_command("modify", "-y", "ai_override=ai", "title:=Bad 2")
+        self.run_command("move", "ai_verdict:=ai")
+        assert self.files() == {"Bad 1.flac", "Quarantine/Bad 2.flac"}
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.lib_path)) for path in self.lib_path.rglob("*.flac")}
