@@ -17,6 +17,7 @@ from beets.library import Album, Item
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.library import Judge, Word
 from beetsplug.artifactnet.results import (
+    Claim,
     Outcome,
     SegmentScore,
     Thresholds,
@@ -50,6 +51,15 @@ class ReviewHelper(ArtifactNetHelper):
         segments = tuple(SegmentScore(10.0 * n, p) for n, p in enumerate(probabilities))
         score = TrackScore(float(np.median(probabilities)), segments, 60.0, MODEL)
         library.store_result(item, TrackResult(path, Outcome.SCORED, score), JUDGE)
+        return item
+
+    def add_unscored(self, title: str, path: Path) -> Item:
+        """Add a track that declares itself generated, and has no score."""
+        item = Item(path=os.fsencode(path), title=title, artist="Artist", album="Album")
+        item.add(self.lib)
+        library.add_claims(item, [Claim("suno", "url")])
+        library.redecide(item, JUDGE)
+        library.store(item)
         return item
 
     def add_scored_album(self, n_ai: int, n_real: int = 0) -> Album:
@@ -188,12 +198,18 @@ class TestPlaying(ReviewHelper):
         soundfile.write(path, np.concatenate([quiet, loud, quiet]), 8000)
         self.add_scored("Song", 0.6, 0.7, 0.95, 0.8, path=path)
         self.add_scored("Gone", 0.9)
+        self.add_unscored("Declared", path)
         copied = self.folder / "played.wav"
-        script = f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})"
+        # The first excerpt is kept.
+        script = (
+            f"import os, shutil, sys; "
+            f"os.path.exists({str(copied)!r}) or shutil.copy(sys.argv[1], {str(copied)!r})"
+        )
         self.play_with(f'{sys.executable} -c "{script}" $args $playlist')
 
-        seen = self.review("p", "s", "p", "q")
+        seen = self.review("p", "s", "p", "s", "p", "q")
 
+        assert "playing 0:00 to 0:10; Ctrl-C ends it" in seen
         assert "playing 0:17 to 0:27, around the segment at 0:20 (0.95)" in seen
         assert "nothing to play: no such file" in seen
         samples, rate = soundfile.read(copied)

@@ -87,7 +87,8 @@ class ImportAction:
         """Score a watched task's tracks while the user is asked about those before it."""
         watch = getattr(task, _WATCH, None)
         if watch is not None:
-            self.scoring.score_early(watch.new_items())
+            with self.scoring.survives():
+                self.scoring.score_early(watch.new_items())
 
     def forget(self) -> None:
         """Begin anew, with the next import."""
@@ -238,12 +239,12 @@ class _Watch:
     def new_items(self) -> list[Item]:
         """Return the task's tracks that the library does not have."""
         if self._new_items is None:
-            self._new_items = [
-                item
-                for item in self._task.items
-                if self._session.lib.items(PathQuery("path", item.path)).get() is None
-            ]
+            self._new_items = library.patiently(self._find_new)
         return self._new_items
+
+    def _find_new(self) -> list[Item]:
+        lib = self._session.lib
+        return [i for i in self._task.items if not lib.items(PathQuery("path", i.path)).get()]
 
     def choose_match(self, session: ImportSession) -> None:
         """Decide, and let beets ask for the tags of what is imported."""

@@ -17,7 +17,7 @@ from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
-from beetsplug.artifactnet.commands.player import Player, PlayError
+from beetsplug.artifactnet.commands.player import Player
 from beetsplug.artifactnet.commands.terminal import (
     HelpfulParser,
     count_of,
@@ -27,6 +27,7 @@ from beetsplug.artifactnet.commands.terminal import (
     verdict_line,
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
+from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Row, Word, WordChange
 from beetsplug.artifactnet.library.explanation import clock, day, timeline
 from beetsplug.artifactnet.results import Verdict
@@ -56,6 +57,8 @@ _SUSPICIOUS = (Verdict.AI.value, Verdict.UNSURE.value)
 _WORDS = {"h": Verdict.REAL, "a": Verdict.AI}
 _NAMES = {Verdict.REAL: "human", Verdict.AI: "ai"}
 _NOTE_CHARS = 500
+_LONGEST_S = 7 * 86_400.0
+"""No track is longer, whatever its timeline says."""
 
 
 class Options(Protocol):
@@ -274,21 +277,16 @@ class _Review:
         return True
 
     def _play(self, item: Item) -> None:
-        segments = timeline(item)
-        if not segments:
-            say("nothing to play: the track has no scored segments")
-            return
-        loudest = max(segments, key=lambda segment: segment.probability)
+        """Play the loudest segment; of a track that has none, its start."""
+        loudest = max(timeline(item), key=lambda one: one.probability, default=None)
+        start_s = min(loudest.start_s, _LONGEST_S) if loudest else 0.0
         try:
-            excerpt, (start_s, end_s) = self._player.cut(
-                library.item_path(item), loudest.start_s
-            )
-            say(
-                f"playing {clock(start_s)} to {clock(end_s)}, around the segment "
-                f"at {clock(loudest.start_s)} ({loudest.probability:.2f}); Ctrl-C ends it"
-            )
+            excerpt, (first_s, last_s) = self._player.cut(library.item_path(item), start_s)
+            told = f", around the segment at {clock(start_s)}" if loudest else ""
+            told += f" ({loudest.probability:.2f})" if loudest else ""
+            say(f"playing {clock(first_s)} to {clock(last_s)}{told}; Ctrl-C ends it")
             self._player.play(excerpt)
-        except PlayError as error:
+        except ArtifactNetError as error:
             say(str(error))
 
     # Decisions.
