@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ from beetsplug.artifactnet.results import (
     TrackScore,
 )
 from tests.support.audio_files import tone
-from tests.support.beets_library import MODEL, ArtifactNetHelper
+from tests.support.beets_library import MODEL, ArtifactNetHelper, write_track
 from tests.support.terminal import Terminal, beet_in_terminal
 
 PROMPT = "q quit?"
@@ -167,6 +168,19 @@ class TestAReview(ReviewHelper):
         item = self.get("Song")
         assert (item.ai_override, item.ai_override_note) == ("real", "an older note")
         assert item.ai_override_date == pytest.approx(date, abs=0.01)
+
+    def test_in_the_order_of_the_query(self) -> None:
+        """The most likely first, and with ``--all`` what was never scored last."""
+        self.add_file(write_track(self.folder / "new.flac"), title="New", artist="Artist")
+        self.add_scored("Low", 0.6)
+        self.add_scored("High", 0.9)
+        seen = self.review("s", "s", "s", args=("--all", "ai_score-"))
+        assert re.findall(r"\[\d/3\] (.*\S)", seen) == [
+            "ai     0.9000  Artist - Album - High",
+            "ai     0.6000  Artist - Album - Low",
+            "-              Artist -  - New",
+        ]
+        assert "it is not scored yet" in seen
 
     def test_names_steer_nothing(self) -> None:
         """Whatever tags, paths and notes hold, on a terminal that gets narrower."""

@@ -42,10 +42,10 @@ _DESCRIPTION = (
 )
 _EXAMPLES = """\
 Examples:
-  beet aireview                     all suspects
-  beet aireview artist:'Somebody'   those of an artist
+  beet aireview                        all suspects
+  beet aireview ai_score-              the most likely first
   beet aireview --all ai_override::.   decide again on what was decided
-  beet aireview --undo              take the last review back, all of it
+  beet aireview --undo                 take the last review back, all of it
 """
 _PROMPT = "h human, a ai, A album, s skip, n note, p play, u undo, q quit?"
 _HELP = (
