@@ -201,7 +201,7 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
         return album
 
     def rows(self, item: Item | Album) -> dict[str, tuple[str, object]]:
-        """Return the model's fields of ours as SQLite has them, history aside: (type, value)."""
+        """Return our fields but the history as SQLite has them: (type, value)."""
         table = "album_attributes" if isinstance(item, Album) else "item_attributes"
         with closing(sqlite3.connect(os.fsdecode(self.lib.path))) as connection:
             rows = connection.execute(

@@ -31,6 +31,8 @@ class Options(Protocol):
     declared_only: bool
     explain: bool
     force: bool
+    forget_provenance: bool
+    lists: str | None
     numbers: bool
     outdated: bool
     pretend: bool
@@ -46,9 +48,14 @@ def check_options(opts: Options) -> None:
     """
     if opts.numbers and not opts.explain:
         raise UserError("artifactnet: --numbers goes with --explain")
-    others = (opts.force, opts.outdated, opts.retry_failed, opts.pretend, opts.write)
+    others = (
+        *(opts.force, opts.outdated, opts.retry_failed, opts.pretend, opts.write),
+        *(opts.declared_only, opts.forget_provenance, opts.lists),
+    )
     if opts.explain and any(others):
-        raise UserError("artifactnet: --explain goes without scoring, --pretend and --write")
+        raise UserError(
+            "artifactnet: --explain goes with -a, -q, -t, --json and --numbers alone"
+        )
 
 
 def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) -> None:

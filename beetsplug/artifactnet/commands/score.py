@@ -95,6 +95,7 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
 
     @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
+        check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
         if opts.declared_only or opts.forget_provenance:
@@ -171,7 +172,6 @@ class ScoreRun:
 
     def run(self, args: list[str]) -> None:
         """Score what the arguments name: files, or tracks of the library."""
-        check_options(self.opts)
         paths = [] if self.opts.album else named_paths(args)
         if self.opts.lists is not None and not (paths or self.opts.json):
             raise UserError("artifactnet: --lists goes with files and folders, or with --json")

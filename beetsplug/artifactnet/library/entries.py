@@ -94,18 +94,19 @@ def _entry(match: re.Match[str]) -> Entry | None:
 
 
 def note_change(item: Item) -> None:
-    """Put an item's state on its history where the last entry has another; nothing is stored.
+    """Note on an item's history what it will be when it is stored, where that is new.
 
-    It is read from the database, and not from the item: another program may have added to
-    it since the item was loaded. The history of a track that was scored before there was
-    one begins with what the database has.
+    Of the item its changes alone count, the rest is read from the database: another program
+    may have stored the same track since the item was loaded. The history of a track that was
+    scored before there was one begins with what the database has. Nothing is stored.
     """
     stored = _read(item)
     entries = parse_entries(str(stored.get(Field.HISTORY) or ""))
     scored = stored.get(Field.SCORED)
     if not entries and isinstance(scored, float):
         entries = (Entry(scored, _decision(stored)),)
-    now = _decision({name: own(item, name) for name in _DECIDING})
+    changed = item._dirty.intersection(_DECIDING)  # noqa: SLF001 - beets has no name for it
+    now = _decision({**stored, **{name: own(item, name) for name in changed}})
     last = entries[-1].decision if entries else Decision()
     if now != last:
         entries = (*entries, Entry(time.time(), now))[-MOST_ENTRIES:]

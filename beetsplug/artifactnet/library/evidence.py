@@ -18,8 +18,8 @@ _MOST_CHARS = 4_000
 _MOST_UNJUDGED = 64
 """A track that is scored end to end may have hundreds."""
 _NO_COMB = "no comb"
-_NAME_CHARS = " !#$&'()*+,-./:<=>?@[]^_`{|}~"
-"""Of a branch's name, what stands as it is; ``;`` parts one finding from the next."""
+_NAME_CHARS = "!#$&'()*+,-./:<=>?@[]^_`{|}~"
+"""Of a branch's name, what stands as it is: no space, and no ``;`` as between findings."""
 _LARGEST = 999_999.99
 
 
@@ -96,5 +96,5 @@ _SHAPES: tuple[tuple[re.Pattern[str], _Adder], ...] = (
     (re.compile(rf"comb ({_NUMBER}) Hz ([0-9]{{1,5}})/([0-9]{{1,5}}) ({_NUMBER})"), _add_comb),
     (re.compile(_NO_COMB), _add_no_comb),
     (re.compile(rf"({'|'.join(map(re.escape, Lack))}) at ({_NUMBER})"), _add_unjudged),
-    (re.compile(rf"([^;]{{1,600}}) (-?{_NUMBER})"), _add_branch),
+    (re.compile(rf"([^;\s]{{1,600}}) (-?{_NUMBER})"), _add_branch),
 )

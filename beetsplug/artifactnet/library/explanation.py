@@ -119,18 +119,19 @@ def _of_override(item: Item | Row) -> Iterator[Sentence]:
 
 
 def day(seconds: float) -> str:
-    """Return a time as its local day: ``2026-11-28``."""
-    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d}"
+    """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
+    try:
+        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d}"
+    except (OSError, OverflowError, ValueError):
+        return "?"
 
 
 def _of_claims(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
     for claim in claims(item):
         where = f"{generator_name(claim)} ({_PLACES.get(claim.source, claim.source)})"
         if claim.strength is Strength.STRONG:
-            no_decision = (
-                "" if judge.follows_declarations else "; by your settings not decisive"
-            )
-            yield Sentence(f"the file declares: {where}{no_decision}", "ai")
+            ignored = "" if judge.follows_declarations else " (not followed: declared is no)"
+            yield Sentence(f"the file declares: {where}{ignored}", "ai")
         elif claim.strength is Strength.WEAK:
             yield Sentence(f"the file names AI, which does not decide: {where}", "ai")
         else:
@@ -204,11 +205,13 @@ def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> 
     if len(values) < _LEAST_FOR_SHARE:
         return ""
     reached = values[math.ceil(len(values) * 2 / 3) - 1]
-    n_above = sum(value >= thresholds.ai for value in values)
-    text = f"; two thirds of the segments reach {reached:.2f}"
-    if 0 < n_above < len(values):
-        text += f", and {n_above} of {len(values)} the threshold"
-    return text
+    above = [one.start_s for one in segments if one.probability >= thresholds.ai]
+    if not 0 < len(above) < len(values):
+        return f"; two thirds of the segments reach {reached:.2f}"
+    text = f"; two thirds of the segments reach {reached:.2f}, the threshold "
+    if len(above) > _MOST_PLACES:
+        return f"{text}{len(above)} of {len(values)}"
+    return f"{text}those at {', '.join(map(clock, above))} ({len(above)} of {len(values)})"
 
 
 _LEAST_FOR_SHARE = 3
@@ -242,7 +245,7 @@ def _of_release(release: ReleaseTags) -> Iterator[Sentence]:
 
 
 def _of_failure(item: Item | Row) -> Iterator[Sentence]:
-    error, has_score = str(own(item, Field.ERROR) or ""), own(item, Field.SCORE) is not None
+    error, has_score = str(own(item, Field.ERROR) or ""), _has_score(item)
     if error:
         outcome, _, detail = error.partition(":")
         says = f"{outcome.replace('_', ' ')}{f' ({d})' if (d := detail.strip()) else ''}"
@@ -251,6 +254,10 @@ def _of_failure(item: Item | Row) -> Iterator[Sentence]:
     elif not has_score:
         where = f"id:{item.id}" if item.id else "with its path"
         yield Sentence(f"it is not scored yet (beet ai {where})")
+
+
+def _has_score(item: Item | Row) -> bool:
+    return isinstance(own(item, Field.SCORE), float)
 
 
 def _numbers(item: Item | Row, judge: Judge, evidence: Evidence) -> Iterator[str]:
