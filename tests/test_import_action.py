@@ -158,9 +158,19 @@ class TestPartOfAnAlbum(ActionHelper):
         assert f"skip {self.sources[0]}" in log.read_text()
 
     def test_a_whole_album_is_skipped(self) -> None:
-        """Beets' own word: nothing of it is imported."""
-        self.beet_import(answers="S")
+        """Beets' own word: nothing of it is imported, and beets' log of the import says so."""
+        log = self.folder / "import.log"
+        self.beet_import(answers="S", log=str(log))
         assert self.imported() == set()
+        assert f"skip {self.sources[0].parent}\n" in log.read_text()
+
+    def test_of_many_tracks_some_are_shown(self) -> None:
+        """An album of many flagged tracks does not fill the terminal."""
+        self.write_album("Another", *["ai"] * 7)
+        seen = self.beet_import(answers="SS")
+        assert "Flagged as AI-generated: 7 of 7 tracks of Tag Artist - Tag Another" in seen
+        assert seen.count("the score 0.80 reaches the threshold 0.5") == 5 + 1
+        assert "  and 2 more tracks\n" in seen
 
     def test_human_is_said_of_every_suspect(self) -> None:
         """What is unsure about the album is human as well, and what is real needs no word."""
