@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,9 @@ class ArtifactNetPlugin(BeetsPlugin):
 
         # A sentinel and an archive have none.
         for item in task.items or ():
-            library.add_claims(item, read_claims(library.item_path(item)))
+            # What cannot be read now is read when it is scored.
+            with suppress(OSError, MemoryError):
+                library.add_claims(item, read_claims(library.item_path(item)))
 
     def score_import(self, _session: ImportSession, task: ImportTask) -> None:
         """Score the items of an import task."""

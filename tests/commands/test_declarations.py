@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from beets.exceptions import UserError
 from beets.library import Item
 
 from tests.support.beets_library import ArtifactNetHelper, our_tags, said
+from tests.support.faults import failing, needs_faults
 from tests.support.signed_files import sign, write_signed
 from tests.support.tagged_files import MUREKA, add_artist, add_tag
 
@@ -93,6 +97,23 @@ class TestDeclaredOnly(DeclarationHelper):
         *_, last = self.run_lines("artifactnet", "--declared-only")
         assert summary(last) == (1, 1, 0, 1)
         assert "ai_error" not in self.rows(self.get("Gone"))
+
+    @needs_faults
+    @pytest.mark.parametrize("at", ["open", "read"])
+    def test_what_cannot_be_read_is_kept(self, at: str) -> None:
+        """A claim whose file is on a bad sector is not forgotten."""
+        self.add_declared()
+        self.write_config()
+        words = [sys.executable, "-m", "beets", "ai", "--forget-provenance", "title:Declared"]
+        subprocess.run(words, check=True, capture_output=True, timeout=100)
+        before = self.rows(self.get("Declared"))
+        assert "ai_provenance" in before
+        environment = failing(self.folder, "Declared", errno.EIO, at=at)
+        done = subprocess.run(
+            words, env=environment, check=True, capture_output=True, text=True, timeout=100
+        )
+        assert summary(done.stdout.splitlines()[-1]) == (0, 0, 0, 1)
+        assert self.rows(self.get("Declared")) == before
 
     def test_many_files(self) -> None:
         """More files than one task holds are each read once."""

@@ -163,7 +163,7 @@ class TestOutput(ArtifactNetHelper):
         text = self.io.getoutput()
         assert "artifactnet [options] [QUERY... | PATH...]" in text.splitlines()[0]
         assert "Score how likely tracks are AI-generated." in text
-        assert text.count("\n  beet ai ") == 2
+        assert text.count("\n  beet ai ") == 3
         assert "beet aimodel" in text
         assert "beet aibench" in text
 

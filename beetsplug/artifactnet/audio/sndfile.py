@@ -34,6 +34,7 @@ from beetsplug.artifactnet.audio.source import (
     TRUNCATION_TOLERANCE,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import DownMix
 
 if TYPE_CHECKING:
@@ -175,12 +176,14 @@ def _soundfile() -> ModuleType | None:
     """Return soundfile, None where it or libsndfile is not installed: FFmpeg reads all."""
     try:
         import soundfile
-    except ImportError:
+    except ImportError as error:
+        refuse_without_memory(error)
         return None
     except OSError as error:
         # The pure wheel, for musl among others, comes without the library and says so.
         if error.errno is not None:
             raise
+        refuse_without_memory(error)
         return None
     return soundfile
 

@@ -61,18 +61,32 @@ def guarded(run: Run) -> Run:
             except BrokenPipeError:
                 # Who reads has enough, as `head` does: beets ends without a word.
                 raise
-            except OSError as error:
-                # Standard output lies on a full disk.
-                raise UserError(f"artifactnet: {printable(str(error))}") from error
+            except (OSError, ImportError, MemoryError, RuntimeError) as error:
+                _end_in_one_line(error)
             except KeyboardInterrupt as error:
                 sys.exit(getattr(error, "exit_status", INTERRUPTED))
-            except ImportError as error:
-                # Ctrl-C while a module written in C was being loaded.
-                if not isinstance(error.__cause__, KeyboardInterrupt):
-                    raise
-                sys.exit(INTERRUPTED)
 
     return guarded_run
+
+
+def _end_in_one_line(error: Exception) -> NoReturn:
+    """End a command whose own process met trouble of the machine.
+
+    Raises:
+        UserError: It did.
+        SystemExit: It was interrupted.
+        Exception: The error itself, where it is none of these.
+    """
+    from beetsplug.artifactnet.workers import trouble_of
+
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        # Ctrl-C while a module written in C was being loaded.
+        sys.exit(INTERRUPTED)
+    # Of other errors of the system, one is that standard output lies on a full disk.
+    trouble = error if isinstance(error, OSError) else trouble_of(error)
+    if trouble is None:
+        raise error
+    raise UserError(f"artifactnet: {printable(str(trouble))}") from error
 
 
 class HelpfulParser(ui.CommonOptionsParser):

@@ -75,10 +75,7 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
-_DECIDED = (
-    *(Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE),
-    *(Field.OVERRIDE_DATE, Field.OVERRIDE_NOTE),
-)
+_DECIDED = (Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE)
 """Fields that follow from others, and that :func:`redecide` keeps in line."""
 
 
@@ -90,7 +87,7 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     declaration hold whatever the model.
     """
     before = [own(item, name) for name in _DECIDED]
-    _date_override(item)
+    is_dated = _date_override(item)
     put(item, Field.DECLARED, is_declared(item) or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
@@ -100,19 +97,23 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     verdict, reason = _verdict(item, judge, is_ours=is_ours)
     put(item, Field.VERDICT, verdict)
     put(item, Field.REASON, reason)
-    return [own(item, name) for name in _DECIDED] != before
+    return is_dated or [own(item, name) for name in _DECIDED] != before
 
 
-def _date_override(item: Item | Row) -> None:
-    """Date the user's word where it is new; drop date and note where it is taken back."""
-    word = override(item)
-    if word is None:
-        was_followed = own(item, Field.REASON) == Reason.OVERRIDE
-        if put(item, Field.OVERRIDE_DATE, None) or was_followed:
-            put(item, Field.OVERRIDE_NOTE, None)
-    elif (own(item, Field.VERDICT), own(item, Field.REASON)) != (word, Reason.OVERRIDE):
+def _date_override(item: Item | Row) -> bool:
+    """Date the user's word where it is new; drop date and note where it is taken back.
+
+    Returns:
+        Whether anything changed.
+    """
+    word, reason = override(item), own(item, Field.REASON)
+    if word is not None:
         # Whatever set it, the verdict does not follow it yet.
-        put(item, Field.OVERRIDE_DATE, time.time())
+        is_new = (own(item, Field.VERDICT), reason) != (word, Reason.OVERRIDE)
+        return is_new and put(item, Field.OVERRIDE_DATE, time.time())
+    was_dated = put(item, Field.OVERRIDE_DATE, None)
+    is_taken_back = was_dated or reason == Reason.OVERRIDE
+    return (is_taken_back and put(item, Field.OVERRIDE_NOTE, None)) or was_dated
 
 
 def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:

@@ -27,6 +27,7 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
@@ -145,6 +146,8 @@ def _results(
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
+        elif isinstance(error, AudioError):
+            refuse_without_memory(error)
         return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
@@ -152,6 +155,7 @@ def _results(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
+        refuse_without_memory(error)
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
@@ -206,7 +210,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The model is opened before the first file, so a broken one stops the run at once. A
+    The model is run once before the first file, so a broken one stops the run at once. A
     file that crashes its worker twice, or that takes too long, is unreadable; one that
     cannot be read while others can is unavailable. Closing the generator ends what runs
     and drops what waits; no more than two files a worker do either.
@@ -216,11 +220,12 @@ def score_files(  # noqa: PLR0913 - options with defaults
         MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    open_detectors([detector], workers)
+    open_detectors([detector], workers, is_cancelled)
     results = run_each(
         partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
         workers,
+        prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
@@ -278,17 +283,35 @@ def lost_result(path: Path, lost: Lost) -> TrackResult:
     return TrackResult(path, outcome, detail=str(lost))
 
 
-def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
-    """Open each model in a worker, and say which execution providers it does without.
+def open_all(detectors: Iterable[Detector]) -> None:
+    """Open each model in this process.
+
+    Raises:
+        ModelError: One is broken.
+    """
+    for detector in detectors:
+        detector.open()
+
+
+def open_detectors(
+    detectors: Iterable[Detector],
+    workers: Workers,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
     opened = run_each(
-        Detector.provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S
+        Detector.try_out,
+        detectors,
+        workers,
+        time_limit_s=OPENING_LIMIT_S,
+        is_cancelled=is_cancelled,
     )
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
         if notice:
             log.warning("providers: %s", notice)
