@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from beetsplug.artifactnet.commands import (
     artifactnet_command,
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
-from beetsplug.artifactnet.commands.import_action import ImportAction
 from beetsplug.artifactnet.commands.imports import ImportScoring
 from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import make_engine
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from beets.logging import BeetsLogger
     from beets.ui import Subcommand
 
+    from beetsplug.artifactnet.commands.import_action import ImportAction
+
 
 class ArtifactNetPlugin(BeetsPlugin):
     """Scores tracks at import and on command, and keeps what is stored consistent."""
@@ -53,7 +55,6 @@ class ArtifactNetPlugin(BeetsPlugin):
         self.config.add(DEFAULTS)
         self.import_stages = [self.score_import]
         self._import = ImportScoring(self.settings, self._log)
-        self._import_action = ImportAction(self._import, self.settings, self._log)
         self._album_overrides = library.AlbumOverrides()
         self._show_fields()
         # What the core has to say goes where the plugin's own lines go.
@@ -130,6 +131,13 @@ class ArtifactNetPlugin(BeetsPlugin):
             if field_type is not None and not set(value) & {"$", "%"}:
                 field_type.parse(value)
         library.Refusal.ends_the_command = False
+
+    @cached_property
+    def _import_action(self) -> ImportAction:
+        # beets' importer comes with it, and NumPy with that: no other command needs them.
+        from beetsplug.artifactnet.commands.import_action import ImportAction
+
+        return ImportAction(self._import, self.settings, self._log)
 
     def before_task(self, session: ImportSession, task: ImportTask, **_: object) -> None:
         """Read what a task's files say, and decide before its choice what is imported."""

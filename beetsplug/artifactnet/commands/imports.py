@@ -12,7 +12,6 @@ import beets
 from beets import ui
 from beets.dbcore.query import ParsingError
 from beets.exceptions import UserError
-from beets.importer import ImportAbortError
 from beets.library import Item, parse_query_string
 
 from beetsplug.artifactnet import library
@@ -131,10 +130,10 @@ class ImportScoring:
                     "nothing is scored in this import: {}", printable(str(error))
                 )
             self._is_broken = True
-        except (ImportAbortError, UserError):
-            # At a prompt: the user ends the import, or there is nobody to ask.
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
+        except Exception as error:
+            # Whatever it is, the import goes on.
+            if _is_of_a_prompt(error):
+                raise
             self.log.error("not scored: {!r}", error)  # noqa: TRY400
 
     def score_early(self, items: Iterable[Item]) -> None:
@@ -279,6 +278,13 @@ def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
 def _declared_judge(settings: Settings) -> library.Judge:
     """Return what decides where there is no score."""
     return library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
+
+
+def _is_of_a_prompt(error: Exception) -> bool:
+    """Tell whether the user ends the import at a prompt, or nobody is there to answer."""
+    from beets.importer import ImportAbortError
+
+    return isinstance(error, (ImportAbortError, UserError))
 
 
 def _is_of_the_same_audio(result: TrackResult) -> bool:
