@@ -26,7 +26,7 @@ from beetsplug.artifactnet.commands import (
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
 from beetsplug.artifactnet.commands.imports import ImportScoring
-from beetsplug.artifactnet.commands.terminal import printable
+from beetsplug.artifactnet.commands.terminal import album_title
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
@@ -222,7 +222,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.store(item)
         if done:
             album = item.get_album()
-            name = "" if album is None else printable(str(album.album))
+            name = "" if album is None else album_title(album, item)
             self._log.info("ai_override of {}: tracks: {}", name, done)
 
     def _redecide(self, item: Item) -> bool:

@@ -27,6 +27,8 @@ class TestTrouble(ArtifactNetHelper):
         super().setup_beets()
         for number in range(N_TRACKS):
             self.add_track(f"Track {number}", "ai" if number % 2 else "real")
+        # Trouble begins with two workers, and may end with one.
+        self.configure(threads=2)
         self.write_config()
 
     def run_beet(
@@ -68,6 +70,14 @@ class TestTrouble(ArtifactNetHelper):
             )
         assert done.returncode == 1
         assert done.stderr == "error: artifactnet: [Errno 28] No space left on device\n"
+
+    @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the outputs")
+    def test_closed_outputs(self) -> None:
+        """Nobody is told, and everything is scored."""
+        beet = [sys.executable, "-m", "beets", "ai"]
+        shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *beet]
+        assert subprocess.run(shell, timeout=100, check=False).returncode == 0
+        assert self.n_scored() == N_TRACKS
 
     @needs_faults
     @pytest.mark.parametrize(

@@ -13,12 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from beetsplug.artifactnet.audio.down_mix import Mix, Range, Samples
-from beetsplug.artifactnet.audio.headers import (
-    ogg_links,
-    refuse_cut_asf,
-    refuse_cut_caf,
-    refuse_wavpack_correction,
-)
+from beetsplug.artifactnet.audio.headers import check_header
+from beetsplug.artifactnet.audio.parts import parts_of
 from beetsplug.artifactnet.audio.pyav import PyavSource
 from beetsplug.artifactnet.audio.sndfile import SndfileSource, UndecidedError
 from beetsplug.artifactnet.audio.source import Joined, Resampled, Source, is_truncated
@@ -220,12 +216,10 @@ def _told_apart() -> Iterator[None]:
 
 
 def _open_source(path: Path, down_mix: DownMix) -> Source:
-    refuse_cut_caf(path)
-    refuse_cut_asf(path)
-    refuse_wavpack_correction(path)
-    links = ogg_links(path)
-    if len(links) > 1:
-        return Joined([PyavSource(path, down_mix, link) for link in links])
+    check_header(path)
+    parts = parts_of(path)
+    if len(parts) > 1:
+        return Joined([PyavSource(path, down_mix, part) for part in parts])
     try:
         return _WithFallback(path, SndfileSource(path, down_mix), down_mix)
     except UndecidedError:

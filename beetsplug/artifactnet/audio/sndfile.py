@@ -76,8 +76,9 @@ class SndfileSource:
         down_mix: From channels to one.
 
     Raises:
-        UndecidedError: libsndfile is not installed, does not read it, does not know its
-            length, or finds less audio than that.
+        UndecidedError: libsndfile is not installed, does not read it, takes it by its name
+            alone for samples without a header, does not know its length, or finds less
+            audio than that.
         TruncatedError: The file ends before the audio that its header announces.
         AudioError: It is mostly something else than audio.
     """
@@ -115,7 +116,7 @@ class SndfileSource:
         self._file.close()
 
     def _check(self, path: Path) -> None:
-        if not 0 < self.n_frames < _MOST_FRAMES:
+        if not 0 < self.n_frames < _MOST_FRAMES or self._file.format == "RAW":
             raise UndecidedError
         if self._is_mp3 and not _knows_mp3_length(path):
             raise UndecidedError

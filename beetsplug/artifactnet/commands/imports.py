@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from beetsplug.artifactnet.commands.declarations import declaration_line
 from beetsplug.artifactnet.commands.output import declared_words
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
+    album_title,
     count_of,
     printable,
     title,
@@ -191,7 +192,7 @@ class ImportScoring:
             self._early.pop(item.path, None)
             self._count(item, result, settings, counts)
         if items and task.is_album and not _is_quiet(settings):
-            self.log.warning("{}: {}", _album_name(task, items), counts)
+            self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
 
     def _results(
         self, items: Iterable[Item], engine: Engine
@@ -266,13 +267,6 @@ class ImportScoring:
             ui.print_(line)
         if line := total.line():
             ui.print_(line)
-
-
-def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
-    """Return artist and album, the folder's name where there is no album tag."""
-    if not task.album.album:
-        return printable(items[0].filepath.parent.name)
-    return printable(f"{task.album.albumartist} - {task.album.album}")
 
 
 def _declared_judge(settings: Settings) -> library.Judge:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from beets import ui
 from beets.exceptions import UserError
-from beets.library import Album, Item, Library
+from beets.library import Item, Library
 from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
@@ -20,6 +20,7 @@ from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
 from beetsplug.artifactnet.commands.player import Player
 from beetsplug.artifactnet.commands.terminal import (
     HelpfulParser,
+    album_title,
     count_of,
     guarded,
     printable,
@@ -298,7 +299,7 @@ class _Review:
             return True
         tracks = [one for one in album.items() if one.id == item.id or _is_undecided(one)]
         n_tracks = count_of(len(tracks), "track")
-        say(f"{n_tracks} without a word of yours on {_album_name(album, item)}")
+        say(f"{n_tracks} without a word of yours on {album_title(album, item)}")
         word = _WORDS.get(key or _read("h all human, a all ai, c cancel?"))
         return word is None or self._decide(tracks, word, item)
 
@@ -388,8 +389,4 @@ def _album_text(item: Item) -> str:
     year = f" ({album.year})" if album.year else ""
     n_flagged = album.get(Field.ALBUM_FLAGGED) or 0
     flagged = f", {n_flagged} of {count_of(len(album.items()), 'track')} flagged"
-    return f"{_album_name(album, item)}{year}{flagged}"
-
-
-def _album_name(album: Album, item: Item) -> str:
-    return f"{album.albumartist or item.artist} - {album.album}"
+    return f"{album_title(album, item)}{year}{flagged}"

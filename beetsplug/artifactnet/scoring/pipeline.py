@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.audio import AudioReader, Mix, open_audio
 from beetsplug.artifactnet.errors import (
     ArtifactNetError,
     AudioError,
@@ -43,6 +43,11 @@ log = logging.getLogger("beetsplug.artifactnet")
 _DETAIL_CHARS = 200
 _LEVELS_OF_AN_ALBUM = 2
 """Artist and album: an empty folder may be all that is left of either."""
+
+_MIXES: dict[Mix, str] = {
+    "mean": "mean of channels",
+    "aligned": "mean of channels turned to one polarity",
+}
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -142,7 +147,7 @@ def _results(
     music_folder: Path | None,
 ) -> list[TrackResult]:
     try:
-        segments, duration_s = _score_segments(path, detectors, count)
+        segments, duration_s, reading = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
@@ -159,15 +164,15 @@ def _results(
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
-        _aggregated(path, detector.card, found, duration_s)
+        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
         for detector, found in zip(detectors, segments, strict=True)
     ]
 
 
 def _score_segments(
     path: Path, detectors: Sequence[Detector], count: SegmentCount
-) -> tuple[list[_Segments], float]:
-    """Return the segments as each model scores them, and the track's length in seconds."""
+) -> tuple[list[_Segments], float, str]:
+    """Return each model's segments, the track's length in seconds and how it was read."""
     segments = [_Segments() for _ in detectors]
     silent = True
     with open_audio(path, detectors[0].card.down_mix) as reader:
@@ -175,10 +180,16 @@ def _score_segments(
             silent = silent and batch.is_silent
             for found, detector in zip(segments, detectors, strict=True):
                 found.add(batch, detector)
-        duration_s = reader.duration_s
+        duration_s, reading = reader.duration_s, _reading(reader)
     if silent:
         raise SilentError
-    return segments, duration_s
+    return segments, duration_s, reading
+
+
+def _reading(reader: AudioReader) -> str:
+    """Return which library decoded a track, and what was made of its channels."""
+    mixes = " and ".join(_MIXES[mix] for mix in sorted(reader.mixes, reverse=True))
+    return f"{reader.decoder}, {mixes}"
 
 
 def _aggregated(
@@ -235,6 +246,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
                 yield place, lost_result(path, result)
             else:
                 check_sight(result, workers)
+                if result.reading:
+                    log.debug("%s: %s", result.path, result.reading)
                 yield place, result
 
 
