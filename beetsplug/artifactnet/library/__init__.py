@@ -26,6 +26,15 @@ from beetsplug.artifactnet.library.history import (
     summary_lines,
 )
 from beetsplug.artifactnet.library.overrides import AlbumOverrides, set_override
+from beetsplug.artifactnet.library.reviews import (
+    ReviewLog,
+    Word,
+    WordChange,
+    put_word,
+    read_review,
+    take_back,
+    word_of,
+)
 from beetsplug.artifactnet.library.rows import (
     Names,
     find_ids,
@@ -81,9 +90,12 @@ __all__ = [
     "Names",
     "Reason",
     "Refusal",
+    "ReviewLog",
     "Row",
     "Sentence",
     "State",
+    "Word",
+    "WordChange",
     "add_claims",
     "album_verdict",
     "apply_result",
@@ -106,9 +118,11 @@ __all__ = [
     "parse_timeline",
     "patiently",
     "put",
+    "put_word",
     "read_histories",
     "read_names",
     "read_releases",
+    "read_review",
     "read_row",
     "read_rows",
     "redecide",
@@ -124,10 +138,12 @@ __all__ = [
     "stored_value",
     "sum_up_large_albums",
     "summary_lines",
+    "take_back",
     "take_back_album_values",
     "update_album",
     "update_album_of",
     "was_missing",
     "was_stored_since",
+    "word_of",
     "writing",
 ]
