@@ -394,7 +394,7 @@ def test_opening_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         file.truncate(1 << 30)  # no block of it is on the disk, but hashing takes its time
     sha256 = checksums(folder, "model.onnx")
     change_card(folder, files={**sha256, "weights.bin": "0" * 64})
-    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.05)
+    monkeypatch.setattr(files, "OPENING_LIMIT_S", 0.05)
     workers = shared_workers(LOCAL, threads=1)
     with pytest.raises(ModelError, match=r"^model loudness-1\.0 cannot be opened: .*limit"):
         pipeline.open_detectors([Detector(load_model(folder))], workers)

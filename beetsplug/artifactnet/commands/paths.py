@@ -147,6 +147,7 @@ def _score_tracks(run: ScoreRun, ids: dict[Path, int]) -> None:
 
 
 def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
+    run.engine.prepare(len(paths), run.opts.threads)
     # First, and all together: between the songs they would wait for one to be scored.
     beside = {} if run.is_silent else run.describer.of_files(paths)
     tally = Tally()
