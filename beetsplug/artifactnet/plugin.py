@@ -132,6 +132,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         """
         from beetsplug.artifactnet.scoring.provenance import read_claims
 
+        self._import.prepare(task)
         # A sentinel and an archive have none.
         for item in task.items or ():
             library.add_claims(item, read_claims(library.item_path(item)))

@@ -166,8 +166,8 @@ class PyavSource:
     def _read_ranges(
         self, ranges: Sequence[Range], polarities: Polarities | None
     ) -> Iterator[Mixed]:
-        n_done = 0
-        if self._seeks:
+        n_done, n_wanted = 0, sum(stop - start for start, stop in ranges)
+        if self._seeks and n_wanted < self.n_frames:
             try:
                 for mixed in self._read_by_seeking(ranges, polarities):
                     yield mixed
