@@ -40,6 +40,7 @@ def test_defaults() -> None:
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
+        cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
     )
 
@@ -84,6 +85,7 @@ def test_every_option_is_read() -> None:
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
+        cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
     )
     assert isinstance(settings.ai_threshold, float)

@@ -15,7 +15,8 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.results import Outcome, SegmentScore, TrackResult, TrackScore
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
-from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
+from beetsplug.artifactnet.scoring.files import score_files
+from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.scoring.segments import SegmentCount, cut_segments, segment_starts
 from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.workers import Cancelled
