@@ -59,7 +59,7 @@ class TestLazyImports(ArtifactNetHelper):
             timeout=100,
             check=False,
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         found: dict[str, set[str]] = {"main": set(), "worker": set()}
         for line in notes.read_text(encoding="utf-8").splitlines():
             who, name = line.split()
@@ -83,4 +83,14 @@ class TestLazyImports(ArtifactNetHelper):
         self.configure(model="default")
         found = self.modules("artifactnet")
         assert found["main"] & {*SCORING, "distributed"} == set()
+        assert found["worker"] == set()
+
+    def test_an_import_that_only_looks(self) -> None:
+        """No worker starts for ``beet import --pretend``."""
+        path = self.folder / "new" / "One.flac"
+        path.parent.mkdir()
+        encode(path, music(8.0), 44_100)
+        self.configure(model="default")
+        found = self.modules("import", "-A", "--pretend", str(path.parent))
+        assert found["main"] & SCORING == set()
         assert found["worker"] == set()
