@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import resource
 import shutil
@@ -60,7 +61,7 @@ KINDS = [
 N_FILES = 4 * len(KINDS)
 NAIVE = {".mp3", ".flac", ".ogg"}
 """What libsndfile reads well, and so the naive loop: 24 of the files."""
-N_MIXED, N_IMPORTED = 240, 12
+N_IMPORTED = 12
 N_SEGMENTS = 7
 LONG_S, SHORT_S = 3 * 3_600, 240
 MEMORY_EVERY_S = 0.1
@@ -357,6 +358,7 @@ class Setup:
     this: Version
     other: Version
     n_pairs: int
+    n_mixed: int
     folder: Path
     """For libraries; it goes at the end."""
 
@@ -400,8 +402,9 @@ def compare_models(setup: Setup) -> None:
 
 
 def compare_mixed(setup: Setup) -> None:
-    """``beet artifactnet`` over 240 files of all kinds, process start included."""
-    paths = [setup.paths[number % len(setup.paths)] for number in range(N_MIXED)]
+    """``beet artifactnet`` over many files of all kinds, process start included."""
+    n_files = setup.n_mixed
+    paths = [setup.paths[number % len(setup.paths)] for number in range(n_files)]
     other = setup.command("other-mixed", paths, setup.other)
     this = setup.command("this-mixed", paths, setup.this)
     pairs = []
@@ -411,8 +414,8 @@ def compare_mixed(setup: Setup) -> None:
         pair = tuple(command.cost("artifactnet", "-q") for command in (other, this))
         if number:  # the first warms the disk's cache and compiles modules
             pairs.append((pair[0], pair[1]))
-    print_ratios(f"{N_MIXED} mixed files", pairs)
-    per_minute = statistics.median(60 * N_MIXED / this.wall_s for _, this in pairs)
+    print_ratios(f"{n_files} mixed files", pairs)
+    per_minute = statistics.median(60 * n_files / this.wall_s for _, this in pairs)
     line("songs a minute now", f"{per_minute:.0f}")
 
 
@@ -581,14 +584,16 @@ def main() -> None:
     parser.add_argument("--other", default=sys.executable, help="Python of the other version")
     parser.add_argument("--model", default="default", help="this version's option `model`")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--mixed", type=int, default=240, help="files of the row `mixed`")
     parser.add_argument("--only", choices=ROWS, action="append", help="a row; several times")
     parser.add_argument("--long", action="store_true", help="write files of three hours, too")
     parser.add_argument("--many", type=int, default=0, help="memory over so many tracks, too")
     options = parser.parse_args()
+    logging.getLogger("beets").setLevel(logging.ERROR)  # it tells of each new library
     paths = write_files(options.folder)
     this, other = Version(sys.executable, options.model), Version(options.other)
     with tempfile.TemporaryDirectory() as folder:
-        setup = Setup(paths, this, other, options.pairs, Path(folder))
+        setup = Setup(paths, this, other, options.pairs, options.mixed, Path(folder))
         for name in options.only or ROWS:
             ROWS[name](setup)
         if options.many:
