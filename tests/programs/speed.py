@@ -14,8 +14,8 @@ the memory of a run over so many tracks.
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import logging
 import os
 import resource
 import shutil
@@ -28,7 +28,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import (
+    closing,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -67,9 +73,9 @@ LONG_S, SHORT_S = 3 * 3_600, 240
 MEMORY_EVERY_S = 0.1
 N_PARTS = 10
 POLL_S = 0.005
-FIND_GRAPH = (
-    "from beetsplug.artifactnet.models.store import find_model\n"
-    "print(find_model('default', ()).graph)"
+FIND_PACKAGE = (
+    "from importlib.util import find_spec\n"
+    "print(find_spec('beetsplug.artifactnet').submodule_search_locations[0])"
 )
 
 
@@ -213,9 +219,9 @@ class Version:
     def graph(self) -> Path:
         """Its bundled model's ONNX file."""
         found = subprocess.run(
-            [self.python, "-P", "-c", FIND_GRAPH], capture_output=True, text=True, check=True
+            [self.python, "-P", "-c", FIND_PACKAGE], capture_output=True, text=True, check=True
         )
-        return Path(found.stdout.strip())
+        return Path(found.stdout.strip()) / "models" / "finecomb" / "model.onnx"
 
 
 class Command:
@@ -233,7 +239,8 @@ class Command:
     ) -> None:
         folder.mkdir()
         self.folder, self._version, self._database = folder, version, folder / "library.db"
-        self.library = Library(str(self._database), str(folder / "music"))
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            self.library = Library(str(self._database), str(folder / "music"))
         for path in paths:
             Item.from_path(os.fsencode(path)).add(self.library)
         options = {
@@ -589,7 +596,6 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="write files of three hours, too")
     parser.add_argument("--many", type=int, default=0, help="memory over so many tracks, too")
     options = parser.parse_args()
-    logging.getLogger("beets").setLevel(logging.ERROR)  # it tells of each new library
     paths = write_files(options.folder)
     this, other = Version(sys.executable, options.model), Version(options.other)
     with tempfile.TemporaryDirectory() as folder:
