@@ -23,6 +23,20 @@ def samples() -> Samples:
     return music(DURATION_S, RATE)
 
 
+def write_aac(path: Path, samples: Samples, starts_at: int = 0, **options: str) -> Path:
+    """Write AAC in MP4 with time stamps from a sample on; ``aac_pns``: noise is left out."""
+    with av.open(path, "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=RATE, options=options)
+        assert isinstance(stream, AudioStream)
+        for start in range(0, len(samples), 1 << 14):
+            block = np.ascontiguousarray(samples[start : start + (1 << 14)]).reshape(1, -1)
+            frame = AudioFrame.from_ndarray(block, "flt", "stereo")
+            frame.sample_rate, frame.pts = RATE, starts_at + start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def spans_of(path: Path, starts: list[int], n_samples: int = RATE) -> list[Samples]:
     with open_audio(path) as reader:
         return list(reader.spans(starts, n_samples, RATE))
@@ -63,7 +77,7 @@ def test_only_the_spans_are_read(samples: Samples, tmp_path: Path) -> None:
 
 def test_noise_is_as_loud(samples: Samples, tmp_path: Path) -> None:
     """What the encoder left out as noise is other noise after a seek, at the same level."""
-    path = encode(tmp_path / "a.m4a", samples, RATE, "m4a_noise")
+    path = write_aac(tmp_path / "a.m4a", samples, aac_pns="1")
     whole = read_waveform(path, RATE).samples
     starts = [5 * RATE + 77, 12 * RATE]
     for start, span in zip(starts, spans_of(path, starts), strict=True):
@@ -87,16 +101,7 @@ def test_damage_within_a_span(samples: Samples, tmp_path: Path) -> None:
 
 def test_a_track_that_starts_late(samples: Samples, tmp_path: Path) -> None:
     """Where the first packet is not at zero the file is decoded from its start."""
-    path = tmp_path / "late.mp4"
-    with av.open(path, "w", format="mp4") as out:
-        stream = out.add_stream("aac", rate=RATE, options={"aac_pns": "0"})
-        assert isinstance(stream, AudioStream)
-        for start in range(0, len(samples), 1 << 14):
-            block = np.ascontiguousarray(samples[start : start + (1 << 14)]).reshape(1, -1)
-            frame = AudioFrame.from_ndarray(block, "flt", "stereo")
-            frame.sample_rate, frame.pts = RATE, 2 * RATE + start
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
+    path = write_aac(tmp_path / "late.m4a", samples, starts_at=2 * RATE, aac_pns="0")
     whole = read_waveform(path, RATE).samples
     starts = some_starts(path)
     for start, span in zip(starts, spans_of(path, starts), strict=True):

@@ -494,8 +494,10 @@ def compare_import(setup: Setup) -> None:
         return
     album = setup.folder / "album"
     album.mkdir()
-    for path in setup.paths[:N_IMPORTED]:
-        shutil.copy(path, album)
+    # Of one kind: replaygain measures no album of several.
+    kind = [path for path in setup.paths if path.suffix == ".mp3"]
+    for number in range(N_IMPORTED):
+        shutil.copy(kind[number % len(kind)], album / f"{number:02}.mp3")
     config = {
         "import": {"copy": False, "write": False},
         "replaygain": {"backend": "ffmpeg", "auto": True},

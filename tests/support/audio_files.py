@@ -64,7 +64,6 @@ CONTAINERS: dict[str, _Sndfile | _Pyav] = {
     "mp3_cbr_no_xing": _Pyav("mp3", "libmp3lame", 192_000, container_options=_NO_XING),
     "mp3_vbr_no_xing": _Pyav("mp3", "libmp3lame", None, _VARIABLE_BIT_RATE, _NO_XING),
     "m4a": _Pyav("ipod", "aac", 192_000, _SAME_NOISE),
-    "m4a_noise": _Pyav("ipod", "aac", 96_000),
     "m4a_faststart": _Pyav(
         "ipod", "aac", 192_000, _SAME_NOISE, container_options={"movflags": "+faststart"}
     ),
