@@ -261,6 +261,7 @@ class Command:
 
     def forget(self) -> None:
         """Make the library what it was at first."""
+        self._database.with_name("library.db-journal").unlink(missing_ok=True)
         self._database.write_bytes(self._unscored)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -305,7 +306,8 @@ class Command:
         while process.poll() is None and not self._has_score():
             time.sleep(POLL_S)
         passed_s = time.perf_counter() - started
-        process.communicate()
+        process.terminate()  # a first score is all that is wanted
+        process.wait()
         return passed_s
 
     def _has_score(self) -> bool:

@@ -26,6 +26,7 @@ _MAX_BYTES = 32 << 20
 """Of one file; larger models are not kept."""
 _MAX_FILES = 4
 _ABANDONED_AFTER_S = 3_600.0
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _CPU_INFO = Path("/proc/cpuinfo")
 _CPU_LINES = (
     b"vendor_id",
@@ -57,7 +58,7 @@ class GraphCache:
         try:
             if not _is_ours(os.lstat(self._folder), stat.S_ISDIR):
                 return None
-            descriptor = os.open(self._file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            descriptor = os.open(self._file, _READ_FLAGS)
             with os.fdopen(descriptor, "rb") as file:
                 if not _is_ours(os.fstat(descriptor), stat.S_ISREG):
                     return None
