@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from beetsplug.artifactnet.commands import (
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
 from beetsplug.artifactnet.commands.imports import ImportScoring
-from beetsplug.artifactnet.commands.terminal import printable
+from beetsplug.artifactnet.commands.terminal import album_title
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
@@ -75,9 +76,10 @@ class ArtifactNetPlugin(BeetsPlugin):
             (Album, library.ALBUM_TYPES, self.album_template_fields),
         )
         for model, field_types, template_fields in fields:
-            # Not the user's own word: beets takes an album's fields from its tracks again
+            # Not the user's own words: beets takes an album's fields from its tracks again
             # where the album loses them, and fails at a computed one.
-            names = [name for name in field_types if name != Field.OVERRIDE]
+            words = {Field.OVERRIDE, Field.OVERRIDE_NOTE}
+            names = [name for name in field_types if name not in words]
             template_fields.update({name: library.stored_value(name) for name in names})
             library.sort_unscored_last(model, [*field_types])
 
@@ -135,7 +137,9 @@ class ArtifactNetPlugin(BeetsPlugin):
         self._import.prepare(task)
         # A sentinel and an archive have none.
         for item in task.items or ():
-            library.add_claims(item, read_claims(library.item_path(item)))
+            # What cannot be read now is read when it is scored.
+            with suppress(OSError, MemoryError):
+                library.add_claims(item, read_claims(library.item_path(item)))
 
     def score_import(self, _session: ImportSession, task: ImportTask) -> None:
         """Score the items of an import task."""
@@ -182,7 +186,10 @@ class ArtifactNetPlugin(BeetsPlugin):
             self._album_overrides.album_stored(model)
 
     def _follow_item(self, item: Item) -> None:
-        fields = (Field.OVERRIDE, Field.OVERRIDE_FROM, Field.VERDICT, Field.PROVENANCE)
+        fields = (
+            *(Field.OVERRIDE, Field.OVERRIDE_FROM, Field.OVERRIDE_DATE, Field.OVERRIDE_NOTE),
+            *(Field.VERDICT, Field.PROVENANCE),
+        )
         is_handed_down = self._album_overrides.is_running(item.album_id)
         if not is_handed_down and not any(library.own(item, name) for name in fields):
             return
@@ -193,7 +200,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.store(item)
         if done:
             album = item.get_album()
-            name = "" if album is None else printable(str(album.album))
+            name = "" if album is None else album_title(album, item)
             self._log.info("ai_override of {}: tracks: {}", name, done)
 
     def _redecide(self, item: Item) -> bool:

@@ -497,9 +497,9 @@ def compare_import(setup: Setup) -> None:
     album = setup.folder / "album"
     album.mkdir()
     # Of one kind: replaygain measures no album of several.
-    kind = [path for path in setup.paths if path.suffix == ".mp3"]
+    of_a_kind = [path for path in setup.paths if path.suffix == ".mp3"]
     for number in range(N_IMPORTED):
-        shutil.copy(kind[number % len(kind)], album / f"{number:02}.mp3")
+        shutil.copy(of_a_kind[number % len(of_a_kind)], album / f"{number:02}.mp3")
     config = {
         "import": {"copy": False, "write": False},
         "replaygain": {"backend": "ffmpeg", "auto": True},

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from beets import ui
+from beets.exceptions import UserError
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.interrupts import interrupts
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
         ListedArtist,
     )
 
+T = TypeVar("T")
+
 _INDENT = " " * 4
-_ROWS_AT_ONCE = 512
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Describer:
         Raises:
             MachineError: The machine is in trouble.
         """
-        for some in _parts(rows):
+        for some in parts(rows):
             releases = library.read_releases(lib, [row.id for row in some])
             found = dict(self._describe([row.filepath for row in some]))
             for row in some:
@@ -150,17 +153,44 @@ def read_list(text: str | None) -> ArtistList | None:
     return read_artists(path_of(text))
 
 
+class ListOptions(Protocol):
+    """The options that a list of artists depends on."""
+
+    json: bool
+    lists: str | None
+    pretend: bool
+
+
+def check_lists(opts: ListOptions, paths: Sequence[Path], *, is_silent: bool) -> None:
+    """Check that a list of artists has lines that it can add to.
+
+    Args:
+        opts: The command's options.
+        paths: The files and folders that are named.
+        is_silent: Whether no track has a line.
+
+    Raises:
+        UserError: It has none.
+    """
+    has_lines = paths and not opts.pretend and not is_silent
+    if opts.lists is not None and not (opts.json or has_lines):
+        raise UserError(
+            "artifactnet: --lists goes with files and folders that are scored, or with --json"
+        )
+
+
 def print_beside(beside: Beside | None) -> None:
     """Print what there is beside a verdict, each on a line of its own."""
     for line in beside.lines() if beside else ():
         ui.print_(line)
 
 
-def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    part: list[Row] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == _ROWS_AT_ONCE:
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield values some hundred at a time."""
+    part: list[T] = []
+    for value in values:
+        part.append(value)
+        if len(part) == _AT_ONCE:
             yield part
             part = []
     if part:

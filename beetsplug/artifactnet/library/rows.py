@@ -18,7 +18,8 @@ from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, sto
 from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
-_NAMES = tuple(sorted(ITEM_TYPES))
+_NAMES = tuple(sorted(ITEM_TYPES.keys() - {Field.HISTORY}))
+"""The history grows where a track is stored, and nothing here reads it."""
 _ROWS_SQL = (
     "SELECT items.id, items.path, ("
     "  SELECT json_group_object(key, CAST(value AS TEXT)) FROM item_attributes"
@@ -90,6 +91,15 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
         part = json.dumps(wanted[start : start + _ROWS_AT_ONCE])
         for item_id, path, values in patiently(partial(_query, library, part)):
             yield Row(item_id, file_of(path), _read_values(values))
+
+
+def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
+    """Yield what the database has of these tracks, in the order given."""
+    if list(ids) == sorted(ids):
+        yield from read_rows(library, ids)
+        return
+    rows = {row.id: row for row in read_rows(library, ids)}
+    yield from (rows[item_id] for item_id in ids if item_id in rows)
 
 
 def _query(library: Library, ids: str) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beets.library import Item
 
+from beetsplug.artifactnet.library.evidence import format_evidence
 from beetsplug.artifactnet.library.fields import (
     Field,
     Row,
@@ -68,13 +69,10 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
+    put(item, Field.EVIDENCE, format_evidence(score) or None)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
-
-
-_DECIDED = (Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE)
-"""Fields that follow from others, and that :func:`redecide` keeps in line."""
 
 
 def redecide(item: Item | Row, judge: Judge) -> bool:
@@ -84,37 +82,60 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     another model keeps its verdict: these thresholds are not its own. Override and
     declaration hold whatever the model.
     """
-    before = [own(item, name) for name in _DECIDED]
-    put(item, Field.DECLARED, is_declared(item) or None)
+    changed = _date_override(item)
+    declared = is_declared(item)
+    changed |= put(item, Field.DECLARED, declared or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
     if share is not None:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
-        put(item, Field.SHARE, round(share, 4))
-    verdict, reason = _verdict(item, judge, is_ours=is_ours)
-    put(item, Field.VERDICT, verdict)
-    put(item, Field.REASON, reason)
-    return [own(item, name) for name in _DECIDED] != before
+        changed |= put(item, Field.SHARE, round(share, 4))
+    decides = declared and judge.follows_declarations
+    verdict, reason = _verdict(item, judge, is_ours=is_ours, is_declared=decides)
+    changed |= put(item, Field.REASON, reason)
+    return put(item, Field.VERDICT, verdict) or changed
 
 
-def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:
+def _date_override(item: Item | Row) -> bool:
+    """Date the user's word where it is new; drop date and note where it is taken back.
+
+    Returns:
+        Whether anything changed.
+    """
+    word, reason = override(item), own(item, Field.REASON)
+    if word is not None:
+        # Whatever set it, the verdict does not follow it yet.
+        is_new = (own(item, Field.VERDICT), reason) != (word, Reason.OVERRIDE)
+        return is_new and put(item, Field.OVERRIDE_DATE, time.time())
+    was_dated = put(item, Field.OVERRIDE_DATE, None)
+    is_taken_back = was_dated or reason == Reason.OVERRIDE
+    return (is_taken_back and put(item, Field.OVERRIDE_NOTE, None)) or was_dated
+
+
+_SCORE = Reason.SCORE.value
+
+
+def _verdict(
+    item: Item | Row, judge: Judge, *, is_ours: bool, is_declared: bool
+) -> tuple[str | None, str | None]:
     """Return the verdict and what it follows, both None where nothing decides."""
     word, score, before = override(item), own(item, Field.SCORE), own(item, Field.VERDICT)
     if word is not None:
         return word.value, Reason.OVERRIDE.value
-    if judge.follows_declarations and is_declared(item):
+    if is_declared:
         return Verdict.AI.value, Reason.DECLARED.value
     if not isinstance(score, float):
         return None, None
-    follows_score = own(item, Field.REASON) in {None, Reason.SCORE.value}
+    follows_score = own(item, Field.REASON) in {None, _SCORE}
     if is_ours or before is None or not follows_score:
         before = decide(score, judge.thresholds).value
-    return str(before), Reason.SCORE.value
+    return str(before), _SCORE
 
 
 def claims(item: Item | Row) -> tuple[Claim, ...]:
     """Return what the item's file said of itself when it was read."""
-    return parse_claims(str(own(item, Field.PROVENANCE) or ""))
+    words = own(item, Field.PROVENANCE)
+    return parse_claims(str(words)) if words else ()
 
 
 def is_declared(item: Item | Row) -> bool:
@@ -156,7 +177,8 @@ def _share(item: Item | Row, thresholds: Thresholds) -> float | None:
 
 def override(item: Item | Row) -> Verdict | None:
     """Return the user's own word on an item; what is none of :data:`WORDS` is no word."""
-    return WORDS.get(str(own(item, Field.OVERRIDE) or "").strip().lower())
+    word = own(item, Field.OVERRIDE)
+    return WORDS.get(str(word).strip().lower()) if word else None
 
 
 def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:

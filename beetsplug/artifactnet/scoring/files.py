@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ from beetsplug.artifactnet.errors import MachineError, ModelError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.results import Outcome, TrackResult
-from beetsplug.artifactnet.workers import Lost, Workers, run_each
+from beetsplug.artifactnet.workers import PREPARING_LIMIT_S, Lost, Workers, run_each
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Detector
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("beetsplug.artifactnet")
 
-OPENING_LIMIT_S = 120.0
-"""The longest that a model may take to be hashed and loaded, seconds."""
+OPENING_LIMIT_S = PREPARING_LIMIT_S
+"""The longest that a model may take to be hashed, loaded and run once, seconds."""
 
 
 class HasCard(Protocol):
@@ -87,7 +88,7 @@ def prepare(detector: HasCard, workers: Workers, n_files: int) -> None:
     What goes wrong there goes wrong once more in :func:`score_files`, which tells of it.
     """
     for _ in range(min(n_files, workers.n_workers)):
-        workers.submit(OPENING_LIMIT_S, _provider_notice, detector)
+        workers.submit(OPENING_LIMIT_S, open_all, (detector,))
 
 
 def score_files(  # noqa: PLR0913 - options with defaults
@@ -102,7 +103,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The model is opened before the first file, so a broken one stops the run at once. A
+    The model is run once before the first file, so a broken one stops the run at once. A
     file that crashes its worker twice, or that takes too long, is unreadable; one that
     cannot be read while others can is unavailable. Closing the generator ends what runs
     and drops what waits; no more than two files a worker do either.
@@ -112,11 +113,12 @@ def score_files(  # noqa: PLR0913 - options with defaults
         MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    open_detectors([detector], workers)
+    open_detectors([detector], workers, is_cancelled)
     results = run_each(
         _ScoreFile(detector, count, music_folder),
         paths,
         workers,
+        prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
@@ -126,6 +128,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
                 yield place, lost_result(path, result)
             else:
                 check_sight(result, workers)
+                if result.reading:
+                    log.debug("%s: %s", result.path, result.reading)
                 yield place, result
 
 
@@ -148,19 +152,39 @@ def lost_result(path: Path, lost: Lost) -> TrackResult:
     return TrackResult(path, outcome, detail=str(lost))
 
 
-def open_detectors(detectors: Iterable[HasCard], workers: Workers) -> None:
-    """Open each model in a worker, and say which execution providers it does without.
+def open_all(detectors: Iterable[Any]) -> None:
+    """Open each model in this process.
+
+    Raises:
+        ModelError: One is broken.
+    """
+    for detector in detectors:
+        detector.open()
+
+
+def open_detectors(
+    detectors: Iterable[HasCard],
+    workers: Workers,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
-    opened = run_each(_provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S)
+    opened = run_each(
+        _try_out,
+        detectors,
+        workers,
+        time_limit_s=OPENING_LIMIT_S,
+        is_cancelled=is_cancelled,
+    )
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
         if notice:
             log.warning("providers: %s", notice)
 
 
-def _provider_notice(detector: Any) -> str:
-    return detector.provider_notice()
+def _try_out(detector: Any) -> str:
+    return detector.try_out()

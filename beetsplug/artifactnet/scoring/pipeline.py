@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.audio import AudioReader, Mix, open_audio
 from beetsplug.artifactnet.errors import (
     ArtifactNetError,
     AudioError,
@@ -22,8 +22,9 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
+from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.detector import Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
@@ -35,6 +36,11 @@ from beetsplug.artifactnet.workers import trouble_of
 _DETAIL_CHARS = 200
 _LEVELS_OF_AN_ALBUM = 2
 """Artist and album: an empty folder may be all that is left of either."""
+
+_MIXES: dict[Mix, str] = {
+    "mean": "mean of channels",
+    "aligned": "mean of channels turned to one polarity",
+}
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -54,15 +60,21 @@ class _Segments:
     starts_s: list[float] = field(default_factory=list)
     songs: list[Findings] = field(default_factory=list)
     """Of a model that is called once a song: the one call's findings."""
+    unjudged: list[Unjudged] = field(default_factory=list)
 
     def add(self, batch: SegmentBatch, detector: Detector) -> None:
         votes = detector.votes(batch)
         self.probabilities.extend(votes.probabilities)
         self.starts_s.extend(votes.starts_s)
+        self.unjudged.extend(votes.unjudged)
         if votes.song is not None:
             self.songs.append(votes.song)
 
     def score(self, card: ModelCard, duration_s: float) -> TrackScore:
+        unjudged = tuple(sorted(self.unjudged, key=lambda one: one.start_s))
+        return replace(self._score(card, duration_s), unjudged=unjudged)
+
+    def _score(self, card: ModelCard, duration_s: float) -> TrackScore:
         model = scored_by(card.label)
         if self.songs:
             (song,) = self.songs
@@ -128,10 +140,12 @@ def _results(
     music_folder: Path | None,
 ) -> list[TrackResult]:
     try:
-        segments, duration_s = _score_segments(path, detectors, count)
+        segments, duration_s, reading = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
+        elif isinstance(error, AudioError):
+            refuse_without_memory(error)
         return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
@@ -139,18 +153,19 @@ def _results(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
+        refuse_without_memory(error)
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
-        _aggregated(path, detector.card, found, duration_s)
+        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
         for detector, found in zip(detectors, segments, strict=True)
     ]
 
 
 def _score_segments(
     path: Path, detectors: Sequence[Detector], count: SegmentCount
-) -> tuple[list[_Segments], float]:
-    """Return the segments as each model scores them, and the track's length in seconds."""
+) -> tuple[list[_Segments], float, str]:
+    """Return each model's segments, the track's length in seconds and how it was read."""
     segments = [_Segments() for _ in detectors]
     silent = True
     with open_audio(path, detectors[0].card.down_mix) as reader:
@@ -158,10 +173,16 @@ def _score_segments(
             silent = silent and batch.is_silent
             for found, detector in zip(segments, detectors, strict=True):
                 found.add(batch, detector)
-        duration_s = reader.duration_s
+        duration_s, reading = reader.duration_s, _reading(reader)
     if silent:
         raise SilentError
-    return segments, duration_s
+    return segments, duration_s, reading
+
+
+def _reading(reader: AudioReader) -> str:
+    """Return which library decoded a track, and what was made of its channels."""
+    mixes = " and ".join(_MIXES[mix] for mix in sorted(reader.mixes, reverse=True))
+    return f"{reader.decoder}, {mixes}"
 
 
 def _aggregated(
