@@ -233,11 +233,11 @@ def colored(verdict: str, text: str) -> str:
 
 
 def verdict_line(item: Item) -> str:
-    """Return the line of a scored track: verdict, score, and what it is."""
+    """Return a track's line: verdict and score, if it has them, and what it is."""
     verdict, score = own(item, Field.VERDICT), own(item, Field.SCORE)
     is_declared = own(item, Field.REASON) == Reason.DECLARED.value
     claims = f"  (declared by {own(item, Field.PROVENANCE)})" if is_declared else ""
-    return f"{verdict_words(verdict, score)}  {title(item)}{printable(claims)}"
+    return f"{verdict_words(verdict or '-', score)}  {title(item)}{printable(claims)}"
 
 
 def verdict_words(verdict: object, score: object) -> str:

@@ -26,6 +26,15 @@ from beetsplug.artifactnet.library.history import (
     summary_lines,
 )
 from beetsplug.artifactnet.library.overrides import AlbumOverrides, set_override
+from beetsplug.artifactnet.library.reviews import (
+    ReviewLog,
+    Word,
+    WordChange,
+    put_word,
+    read_review,
+    take_back,
+    word_of,
+)
 from beetsplug.artifactnet.library.rows import (
     find_ids,
     find_unscored,
@@ -78,9 +87,12 @@ __all__ = [
     "Judge",
     "Reason",
     "Refusal",
+    "ReviewLog",
     "Row",
     "Sentence",
     "State",
+    "Word",
+    "WordChange",
     "add_claims",
     "album_verdict",
     "apply_result",
@@ -103,8 +115,10 @@ __all__ = [
     "parse_timeline",
     "patiently",
     "put",
+    "put_word",
     "read_histories",
     "read_releases",
+    "read_review",
     "read_row",
     "read_rows",
     "redecide",
@@ -120,10 +134,12 @@ __all__ = [
     "stored_value",
     "sum_up_large_albums",
     "summary_lines",
+    "take_back",
     "take_back_album_values",
     "update_album",
     "update_album_of",
     "was_missing",
     "was_stored_since",
+    "word_of",
     "writing",
 ]
