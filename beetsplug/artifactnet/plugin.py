@@ -21,6 +21,7 @@ from beetsplug.artifactnet.commands import (
     aibench_command,
     aicalibrate_command,
     aimodel_command,
+    aireport_command,
     aireview_command,
     artifactnet_command,
 )
@@ -89,12 +90,13 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.sort_unscored_last(model, [*field_types])
 
     def commands(self) -> list[Subcommand]:
-        """Return the commands: ``artifactnet``, ``aibench``, and so on."""
+        """Return the commands."""
         return [
             artifactnet_command(self.settings, self._log),
             aibench_command(self.settings),
             aicalibrate_command(self.settings),
             aimodel_command(self),
+            aireport_command(self.settings),
             aireview_command(self.settings, self._log),
         ]
 

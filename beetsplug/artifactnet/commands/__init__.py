@@ -3,6 +3,7 @@
 from beetsplug.artifactnet.commands.bench import aibench_command
 from beetsplug.artifactnet.commands.calibrate import aicalibrate_command
 from beetsplug.artifactnet.commands.model import aimodel_command
+from beetsplug.artifactnet.commands.report import aireport_command
 from beetsplug.artifactnet.commands.review import aireview_command
 from beetsplug.artifactnet.commands.score import artifactnet_command
 
@@ -10,6 +11,7 @@ __all__ = [
     "aibench_command",
     "aicalibrate_command",
     "aimodel_command",
+    "aireport_command",
     "aireview_command",
     "artifactnet_command",
 ]

@@ -36,8 +36,10 @@ from beetsplug.artifactnet.library.reviews import (
     word_of,
 )
 from beetsplug.artifactnet.library.rows import (
+    Names,
     find_ids,
     find_unscored,
+    read_names,
     read_releases,
     read_row,
     read_rows,
@@ -85,6 +87,7 @@ __all__ = [
     "Explanation",
     "Field",
     "Judge",
+    "Names",
     "Reason",
     "Refusal",
     "ReviewLog",
@@ -117,6 +120,7 @@ __all__ = [
     "put",
     "put_word",
     "read_histories",
+    "read_names",
     "read_releases",
     "read_review",
     "read_row",
