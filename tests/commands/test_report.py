@@ -282,7 +282,8 @@ class TestChanges(ReportHelper):
 
     def test_no_date(self) -> None:
         self.add_track("New")
-        assert "--since is 'yesterday', it must be a date" in self.fails("--since", "yesterday")
+        for word in ("yesterday", "-99999999y", "-999999d", "0001"):
+            assert f"--since is '{word}', it must be a date" in self.fails("--since", word)
 
 
 class TestFiles(ReportHelper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,16 +165,14 @@ def _seconds_of(text: str) -> float:
     Raises:
         ConfigError: It is none.
     """
-    try:
+    # beets counts back to before the first year with an OverflowError.
+    with suppress(InvalidQueryArgumentValueError, OverflowError, ValueError):
         period = Period.parse(text)
-    except InvalidQueryArgumentValueError:
-        period = None
-    if period is None:
-        raise ConfigError(
-            f"--since is {text!r}, it must be a date: 2026-11-28, 2026-11, or -2w for two "
-            f"weeks ago"
-        )
-    return period.date.timestamp()
+        if period is not None:
+            return period.date.timestamp()
+    raise ConfigError(
+        f"--since is {text!r}, it must be a date: 2026-11-28, 2026-11, or -2w for two weeks ago"
+    )
 
 
 # Where it goes.
