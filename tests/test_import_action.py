@@ -403,7 +403,7 @@ class TestAsBeetsUsersKnowIt(ActionHelper):
         old = self.get("Mixed 1")
         self.configure(import_action=action)
         self.beet_import(answers="SF" if action == "ask" else "", duplicate_action="remove")
-        now = self.lib.get_item(old.id)
+        now = self.lib.get_item(int(old.id or 0))
         assert now is not None
         assert now.ai_override == "real"
         assert now.filepath.is_file()
