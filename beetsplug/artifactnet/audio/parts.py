@@ -141,8 +141,8 @@ def _refuse_cut_page(file: BinaryIO, n_bytes: int) -> None:
 def _is_one_flac(file: BinaryIO, start: int) -> bool:
     """Tell whether a FLAC file certainly has one part, without reading all of it.
 
-    Its frames are numbered (RFC 9639, section 9.1): numbers that fall on the way through
-    it, or that end elsewhere than its STREAMINFO says, are those of another part. A few
+    Its frames are numbered (RFC 9639, section 9.1). Numbers that fall on the way through it are
+    those of another part. So are numbers that end elsewhere than its STREAMINFO says. A few
     places are looked at, and where no frame is found all of the file is to be.
     """
     file.seek(start + 8)

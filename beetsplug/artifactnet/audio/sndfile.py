@@ -1,9 +1,8 @@
 """Decoding with libsndfile: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3 and kin.
 
-Its seek is exact to the sample, but for Vorbis, where it may land 20 ms off; so only the
-wanted ranges are decoded. It is the fast way and never the last word: whatever makes its
-length doubtful is left to FFmpeg when the file is opened, and so is the rest of a file
-that it stops in.
+Its seek is exact to the sample, but for Vorbis, where it may land 20 ms off; so only the wanted
+ranges are decoded. It is the fast way and never the last word. A file whose length is doubtful
+is left to FFmpeg when it is opened. So is the rest of a file that it stops in.
 """
 
 from __future__ import annotations

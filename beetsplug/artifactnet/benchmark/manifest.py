@@ -122,7 +122,7 @@ def read_labelled(path: Path, audio_root: Path | None = None) -> Manifest:
 def judged_split(tracks: Iterable[LabelledTrack]) -> str:
     """Return the split that metrics are taken from.
 
-    That is ``test``; where no track is in it, the tracks without a split; and a list
+    That is ``test``. Where no track is in it, the tracks without a split are judged. A list
     that has nothing but training tracks is judged on those.
     """
     found = {track.split for track in tracks}

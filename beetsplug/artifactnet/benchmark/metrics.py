@@ -1,8 +1,8 @@
 """What is measured of one detector on labelled tracks, through scikit-learn.
 
-An ``ai`` track is a positive, and a track is flagged at or above a threshold. A track
-that was not scored is in no metric: it is counted by :class:`Coverage`, and
-:attr:`Judgement.with_failures` says what the metrics were had each failure been an error.
+An ``ai`` track is a positive, and a track is flagged at or above a threshold. A track that was
+not scored is in no metric, and :class:`Coverage` counts it. The attribute
+:attr:`Judgement.with_failures` has the metrics as they were had each failure been an error.
 """
 
 from __future__ import annotations

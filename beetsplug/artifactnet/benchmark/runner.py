@@ -1,7 +1,7 @@
 """Scoring every track with every model, by the pipeline of ``beet artifactnet``.
 
-What a model makes of a file goes into a log as soon as it is known, so a run that was
-interrupted goes on where it stopped and ends with the same report.
+A model's answer for a file goes into a log as soon as it is known. So a run that was
+interrupted goes on where it stopped, and ends with the same report.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The option ``import_action``: what an import does about flagged tracks before it takes them.
 
 beets asks plugins before the choice of an album's tags, but neither of singletons nor with
-``-A``, and it ends the import where two plugins answer. So a task's own two methods that make
-the choice are wrapped: they are called whatever the way of the import.
+``-A``. It ends the import where two plugins answer. So a task's own two methods that make the
+choice are wrapped: they are called whatever the way of the import.
 """
 
 from __future__ import annotations

@@ -96,9 +96,9 @@ def _entry(match: re.Match[str]) -> Entry | None:
 def note_change(item: Item) -> None:
     """Note on an item's history what it will be when it is stored, where that is new.
 
-    Of the item its changes alone count, the rest is read from the database: another program
-    may have stored the same track since the item was loaded. The history of a track that was
-    scored before there was one begins with what the database has. Nothing is stored.
+    Only the item's changes count, and the rest is read from the database. Another program may
+    have stored the same track since the item was loaded. The history of a track that was scored
+    before there was one begins with what the database has. Nothing is stored.
     """
     stored = _read(item)
     entries = parse_entries(str(stored.get(Field.HISTORY) or ""))

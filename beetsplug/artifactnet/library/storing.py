@@ -175,8 +175,8 @@ def update_album_of(item: Item) -> None:
 def writing(library: Library) -> Iterator[None]:
     """Make changes to the database in one transaction: all of them, or none.
 
-    By itself beets commits what there is of a change when an error, as of a full disk,
-    ends it half way; and where the very commit fails it never gives its lock back.
+    When an error such as a full disk ends a change half way, beets by itself commits the half.
+    Where the very commit fails it never gives its lock back.
 
     Raises:
         LibraryError: Another program keeps the database locked.

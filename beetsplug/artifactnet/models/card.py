@@ -1,7 +1,7 @@
 """A model's card: everything that the engine must know of a model.
 
-Nothing about a model is assumed anywhere else: rate, length and place of its segments,
-how it is called, what its output means and where its thresholds lie all stand here.
+Nothing about a model is assumed anywhere else. Rate, length and place of its segments stand
+here, and so do its way of being called, the meaning of its output, and its thresholds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an ONNX file needs and gives, read without loading it into an engine.
 
-ONNX keeps large tensors in *external data* files, by a path in the graph. onnxruntime
-before 1.24 follows that path wherever it leads, so it is read here first. tract does not
-keep the names of outputs, so inputs and outputs are read here too.
+ONNX keeps large tensors in *external data* files, by a path in the graph. Versions of
+onnxruntime before 1.24 follow that path wherever it leads, so it is read here first. The engine
+tract does not keep the names of outputs, so inputs and outputs are read here too.
 """
 
 from __future__ import annotations

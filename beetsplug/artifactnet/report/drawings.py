@@ -1,7 +1,7 @@
 """Where the parts of a timeline and of a spectrum are drawn, in per cent and pixels.
 
-Widths are per cent and heights are pixels, so that a drawing is as wide as its page and its
-labels stay legible on a phone.
+Widths are per cent and heights are pixels. So a drawing is as wide as its page, and its labels
+stay legible on a phone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Mains hum: told from music by its steadiness, and taken out of a segment.
 
-Hum is a sum of harmonics of one frequency near 50 or 60 Hz, whose amplitudes and phases
-stay the same whatever the music does. Each harmonic is therefore measured where the music
-around it is quietest: blocks of 80 ms, weighted by one over the power beside the harmonic.
-A decoder's comb, which may have the same spacing, rises and falls with the music, and
-hardly shows in a mean that is weighted like this.
+Hum is a sum of harmonics of one frequency near 50 or 60 Hz, whose amplitudes and phases stay
+the same whatever the music does. Each harmonic is therefore measured where the music around it
+is quietest: blocks of 80 ms, weighted by one over the power beside the harmonic. A decoder's
+comb may have the same spacing. But it rises and falls with the music, and hardly shows in a
+mean that is weighted like this.
 
 Since the music has little weight in that mean, taking the hum out leaves no gap in it.
 """

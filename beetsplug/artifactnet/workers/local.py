@@ -1,8 +1,8 @@
 """Processes of this machine that score files; one that ends is replaced.
 
-Not the standard library's pools nor those built on it: they start Python with the current
-folder first on its module path, need shared memory and sockets in a temporary folder, and
-take the time that a laptop slept for time that a task ran.
+The standard library's pools, and those built on it, do not serve here. They start Python with
+the current folder first on its module path, and need shared memory and sockets in a temporary
+folder. They count the time that a laptop slept as time that a task ran.
 """
 
 from __future__ import annotations
