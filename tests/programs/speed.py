@@ -1,6 +1,6 @@
 """Measure how fast tracks are scored, beside another version and beside a naive loop.
 
-    python -m tests.programs.speed --folder /tmp/speed --other VENV/bin/python --pairs 5
+    python -m tests.programs.speed --folder FOLDER --other VENV/bin/python --pairs 5
 
 Writes music of three to five minutes as MP3, FLAC, Ogg Vorbis, M4A and Opus, 44.1 and 48 kHz,
 into the folder, once. Then the version that runs this program and the one installed beside the

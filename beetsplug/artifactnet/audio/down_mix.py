@@ -43,7 +43,7 @@ class Levels:
 
     @property
     def cancels(self) -> bool:
-        """Whether the mean keeps too little of what the channels hold."""
+        """Whether the mean keeps too little of the channels' content."""
         return self.mean < CANCELLING * self.expected
 
     def __iadd__(self, other: Levels) -> Levels:

@@ -41,7 +41,7 @@ _WAVPACK_ID, _WAVPACK_LARGE = 0x3F, 0x80
 
 @dataclass(frozen=True)
 class Mp3Tag:
-    """What the tag in the first frame of an MP3 tells: Xing, Info or VBRI."""
+    """The tag in the first frame of an MP3: Xing, Info or VBRI."""
 
     name: bytes
     n_frames: int

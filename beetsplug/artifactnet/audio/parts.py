@@ -56,7 +56,7 @@ _PROBES = (0.17, 0.36, 0.57, 0.78)
 _PROBE_BYTES = 1 << 17
 """Looked at where the longest frame is unknown."""
 _TAGS_BYTES = 1 << 13
-"""What may stand behind the last frame."""
+"""Tags that may stand behind the last frame."""
 
 
 def parts_of(path: Path) -> list[Window]:

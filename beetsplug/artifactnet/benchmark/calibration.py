@@ -49,7 +49,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a pair of thresholds flags."""
+    """How many tracks a pair of thresholds flags."""
 
     ai: Rate
     unsure: Rate

@@ -27,7 +27,7 @@ AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".mp3", ".mp4", ".mpc"}
     | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
 )
-"""What counts as audio in a folder, in lower case."""
+"""Suffixes that count as audio in a folder, in lower case."""
 
 ARTIFACTBENCH_V1 = "ArtifactBench v1"
 ARTIFACTBENCH_V1_1 = "ArtifactBench v1.1"

@@ -34,7 +34,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model made of a file."""
+    """A model's answer for a file."""
 
     probability: float | None
     """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
@@ -63,7 +63,7 @@ _NO_AUDIO = failed(Path(), Outcome.MISSING, "there is no audio of it")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a model was asked: the same question has the same answer."""
+    """A question to a model: the same question has the same answer."""
 
     model: str
     sha256: str

@@ -247,7 +247,7 @@ class _Watch:
         return [i for i in self._task.items if not lib.items(PathQuery("path", i.path)).get()]
 
     def choose_match(self, session: ImportSession) -> None:
-        """Decide, and let beets ask for the tags of what is imported."""
+        """Decide, and let beets ask for the tags of the tracks to import."""
         if not self._is_all_left():
             self._choose_match(session)
             return

@@ -25,7 +25,7 @@ _LARGEST = 999_999.99
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known beside a score; nothing for a model that does not tell."""
+    """Evidence beside a score; empty for a model that gives none."""
 
     combs: tuple[Comb, ...] | None = None
     """As :attr:`TrackScore.combs`, to 0.01 Hz and 0.1 dB."""

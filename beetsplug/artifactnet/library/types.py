@@ -89,7 +89,7 @@ class _SetByScoring:
         """Refuse what somebody typed.
 
         Raises:
-            UserError: Always, but within an import, and for what was formatted before.
+            UserError: Always, but within an import, and for values that were formatted before.
         """
         if string in self._formatted:
             return self._formatted[string]

@@ -1,4 +1,4 @@
-"""The one place that loads onnxruntime, with what it would report switched off, and tract."""
+"""The one place that loads onnxruntime, with its telemetry switched off, and tract."""
 
 from __future__ import annotations
 

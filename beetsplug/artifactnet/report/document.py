@@ -44,7 +44,7 @@ class Chart:
     name: str
     """File name without its suffix."""
     title: str
-    """What there is to see, in one sentence."""
+    """The content of the chart, in one sentence."""
     svg: bytes
     """Without a background."""
     png: bytes

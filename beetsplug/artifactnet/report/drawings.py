@@ -68,7 +68,7 @@ class Timeline:
 
     @property
     def summary(self) -> str:
-        """Return what there is to see, in a sentence."""
+        """Return the content of the drawing, in a sentence."""
         n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         reached = "".join(

@@ -29,7 +29,7 @@ _TOP_HZ = 13_500.0
 _MOST_DRIFT_HZ = 0.04
 """How far a mains' frequency may lie from 50 or 60 Hz."""
 _DRIFT_STEPS_HZ = (0.001, 0.0005)
-"""Of the search, and of what follows it."""
+"""Steps of the search, and of the refinement after it."""
 _N_TURNS = 256
 _SEARCHED_HZ = 6_000
 """Least sample rate at which hum is searched for at little cost: up to 2 kHz."""

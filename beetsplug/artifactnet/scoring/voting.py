@@ -48,7 +48,7 @@ class Votes:
     starts_s: list[float]
     """Where each of these segments begins, seconds."""
     song: Findings | None = None
-    """What a model found that is called once a song."""
+    """The findings of a model that is called once a song."""
     unjudged: tuple[Unjudged, ...] = ()
     """Segments without a vote, in time order."""
 

@@ -241,7 +241,7 @@ class _Run(Generic[Item, T]):
         return self._done_before is None and self._in_a_row >= _FROM_THE_START
 
     def _probe(self) -> None:
-        """Do again what could be done before, where many in a row could not."""
+        """Try an item again that could be done before, after many in a row that could not."""
         if self._done_before is not None and self._in_a_row % _IN_A_ROW == 0:
             self._again.append(self._done_before)
 
