@@ -56,7 +56,7 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
     """
     if model.card.call == "song":
         return _song_votes(model, batch)
-    found = model.probabilities(_leveled(batch, model.card))
+    found = model.probabilities(leveled(batch, model.card))
     suspicious = found >= model.card.thresholds.unsure
     if suspicious.any() and _looks_twice(model.card):
         batch, found = _again(model, batch, found, suspicious)
@@ -74,22 +74,28 @@ def _again(
     clean, kept, changed = _examined(batch, model.card, suspicious)
     if changed.any():
         found = found.copy()
-        found[changed] = model.probabilities(_leveled(clean.only(changed), model.card))
+        found[changed] = model.probabilities(leveled(clean.only(changed), model.card))
     return batch.only(kept), found[kept]
 
 
 def _song_votes(model: Model, batch: SegmentBatch) -> Votes:
     """Return the vote of a song, after a second look at all segments of a suspicious one."""
     card = model.card
-    found = model.findings(_leveled(batch, card))
+    found = model.findings(leveled(batch, card))
     if (found.probabilities >= card.thresholds.unsure).any() and _looks_twice(card):
-        clean, kept, changed = _examined(batch, card, np.ones(len(batch.starts_s), bool))
-        if not kept.any():
+        examined = second_look(batch, card)
+        if not len(examined.starts_s):
             return Votes([], [])
-        if changed.any() or not kept.all():
-            batch = clean.only(kept)
-            found = model.findings(_leveled(batch, card))
+        if examined is not batch:
+            batch = examined
+            found = model.findings(leveled(batch, card))
     return Votes(found.probabilities.tolist(), batch.starts_s.tolist(), found)
+
+
+def second_look(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
+    """Return the segments without hum that hold enough to be judged; all, if all do."""
+    clean, kept, changed = _examined(batch, card, np.ones(len(batch.starts_s), bool))
+    return clean.only(kept) if changed.any() or not kept.all() else batch
 
 
 def _examined(
@@ -110,7 +116,7 @@ def _examined(
     return replace(batch, samples=samples), kept, changed & kept
 
 
-def _leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
+def leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
     """Return the segments at the level that the card asks for."""
     if card.level == "kept":
         return batch

@@ -111,7 +111,7 @@ def seven_channels(
 
 
 class ResidualCNN(nn.Module):
-    """The CNN over the seven channels: one logit from what the mean spectrum lacks."""
+    """The CNN over the seven channels: features that the mean spectrum lacks."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -128,19 +128,13 @@ class ResidualCNN(nn.Module):
             n_in = n_out
         self.blocks = nn.Sequential(*blocks)
         self.band_bins = config.n_bins // patch[1] // 2 ** len(rest) // config.n_pooled_bands
-        self.drop = nn.Dropout(config.dropout)
-        self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
+        self.n_features = n_in * (config.n_pooled_bands + 1)
 
-    def features(self, channels: Tensor) -> Tensor:
-        """Return (batch, n_features), what the last layer weighs."""
+    def forward(self, channels: Tensor) -> Tensor:
+        """Return (batch, n_features) of (batch, 7, n_frames, n_bins)."""
         features = self.blocks(self.stem(channels)).mean(2)
         bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
         return torch.cat([bands.flatten(1), features.amax(2)], 1)
-
-    def forward(self, channels: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
-        logits: Tensor = self.out(self.drop(self.features(channels)))[:, 0]
-        return logits
 
 
 class Spectra(NamedTuple):

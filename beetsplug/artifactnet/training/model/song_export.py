@@ -14,7 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training.choices import SAMPLE_RATE, SEGMENT_SAMPLES, SONG_BRANCHES
+from beetsplug.artifactnet.training.choices import (
+    N_FFT,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+    SONG_BRANCHES,
+)
 from beetsplug.artifactnet.training.model.export import MAX_DIFFERENCE, odd_segments
 from beetsplug.artifactnet.training.model.song_network import SongNetwork, SongOutput
 
@@ -75,25 +80,36 @@ def write_graph(network: SongNetwork, path: Path) -> None:
         str(path),
         input_names=["audio"],
         output_names=list(SongOutput._fields),
-        dynamic_axes={"audio": {0: "segments"}, "segment_probabilities": {0: "segments"}},
+        dynamic_axes={
+            "audio": {0: "segments"},
+            "segment_probabilities": {0: "segments"},
+            "lines": {0: "segments + 1"},
+        },
         opset_version=_OPSET,
         dynamo=False,
     )
     graph = onnx.load(str(path))
+    n_bins = network.config.stages.n_bins
+    sizes = {"probability": 1, "evidence": len(SONG_BRANCHES), "lines": n_bins}
     for output in graph.graph.output:
-        # The exporter does not see that these two are of one length, whatever the song's.
-        n_values = {"probability": 1, "evidence": len(SONG_BRANCHES)}.get(output.name)
-        if n_values:
-            output.type.tensor_type.shape.dim[0].Clear()
-            output.type.tensor_type.shape.dim[0].dim_value = n_values
+        # The exporter does not see which sizes are the same whatever the song.
+        *_, last = output.type.tensor_type.shape.dim
+        if output.name in sizes:
+            last.Clear()
+            last.dim_value = sizes[output.name]
     onnx.save(graph, str(path))
 
 
 def _contract() -> dict[str, Any]:
-    probability, segments, evidence = SongOutput._fields
+    probability, segments, evidence, lines = SongOutput._fields
     return {
         "call": "song",
         "max_segments": MAX_SEGMENTS,
+        "placement": "audible",
+        "down_mix": "audible",
+        "level": "raised",
+        "hum": "removed",
+        "evidence": "needed",
         "input": {
             "name": "audio",
             "sample_rate": SAMPLE_RATE,
@@ -105,6 +121,8 @@ def _contract() -> dict[str, Any]:
             "segments": segments,
             "evidence": evidence,
             "branches": list(SONG_BRANCHES),
+            "lines": lines,
+            "lines_hz": SAMPLE_RATE / N_FFT,
         },
     }
 

@@ -46,21 +46,24 @@ class SongOutput(NamedTuple):
     """(n_segments,), P(AI) of each segment, judged as a song of its own."""
     evidence: Tensor
     """(n_branches,), the song's logit of each branch, in the order of ``SONG_BRANCHES``."""
+    lines: Tensor
+    """(1 + n_segments, n_bins), decibels, 0 to ``SONG_CLIP_DB``, by which each bin stands out
+    of its neighbours: of the mean over the song's audible frames, then of each segment's."""
 
 
-class Branches(NamedTuple):
-    """What the branches find: (1 + n_segments,) each, the song first, then its segments."""
+class Features(NamedTuple):
+    """What the branches read: the song first, then its segments."""
 
-    standing: Tensor
-    """Logits."""
+    lines: Tensor
+    """(1 + n_segments, n_bins), decibels, as in :class:`SongOutput`."""
     cnn: Tensor
-    """Logits; of the song the mean over its audible segments."""
+    """(1 + n_segments, n_features), of the CNN; of the song the mean over its audible frames."""
     share: Tensor
-    """One over the number of segments averaged."""
+    """(1 + n_segments,), one over the number of segments averaged."""
     frames: Tensor
-    """Audible ones."""
+    """(1 + n_segments,), audible ones."""
     empty: Tensor
-    """Share of bins, 0 to 1, that hold no more than the power floor."""
+    """(1 + n_segments,), share of bins, 0 to 1, that hold no more than the power floor."""
 
 
 class LineHead(nn.Module):
@@ -112,8 +115,9 @@ class SongNetwork(nn.Module):
         self.mask = MaskUNet(stages.mask_channels, stages.patch)
         self.hpss = HarmonicPercussive(stages.time_taps, stages.frequency_taps)
         self.cnn = ResidualCNN(stages)
-        self._band = band(stages.n_fft)
-        self.standing = LineHead(self._band.stop - self._band.start)
+        self.of_cnn = nn.Linear(self.cnn.n_features, 1)
+        self.band = band(stages.n_fft)
+        self.standing = LineHead(self.band.stop - self.band.start)
         self.register_buffer("cnn_weight", torch.zeros(1))
         self.register_buffer("thresholds", torch.zeros(2))
         self.register_buffer("slope", torch.ones(1))
@@ -122,8 +126,8 @@ class SongNetwork(nn.Module):
     def set(self, fitted: SongWeights) -> None:
         """Take over fitted heads, their weights in the sum, and the thresholds."""
         self.standing.set(fitted.standing)
-        self.cnn.out.weight.copy_(torch.from_numpy(fitted.cnn.weights)[None])
-        self.cnn.out.bias.fill_(fitted.cnn.bias)
+        self.of_cnn.weight.copy_(torch.from_numpy(fitted.cnn.weights)[None])
+        self.of_cnn.bias.fill_(fitted.cnn.bias)
         self.cnn_weight.fill_(fitted.cnn_weight)
         self.thresholds.copy_(torch.tensor([fitted.song_threshold, fitted.clip_threshold]))
         self.slope.fill_(fitted.slope)
@@ -150,8 +154,8 @@ class SongNetwork(nn.Module):
         parts = self.hpss(pooled)
         return seven_channels(pooled, *parts, whitening_bins=stages.whitening_bins)
 
-    def branches(self, audio: Tensor) -> Branches:
-        """Return what the branches find in a song and in each of its segments.
+    def features(self, audio: Tensor) -> Features:
+        """Return what the branches read of a song and of each of its segments.
 
         Args:
             audio: (n_segments, 176400).
@@ -164,13 +168,11 @@ class SongNetwork(nn.Module):
         share = frames.shape[1] / heard.clamp(min=1.0)
         levels = self.levels(magnitude)
         lines = standing_lines(mean_frames(standing(levels), frames))
-        means = mean_frames(levels, frames)[:, self._band]
-        # Of less than one segment the bias is not known: it was fitted to whole ones.
-        of_lines = self.standing(lines[:, self._band], share.clamp(max=1.0))
-        of_cnn = self.cnn(self.channels(magnitude))
-        mean = (of_cnn * counts).sum(0, keepdim=True) / total.clamp(min=1.0)
+        means = mean_frames(levels, frames)[:, self.band]
+        each = self.cnn(self.channels(magnitude))
+        mean = (each * counts[:, None]).sum(0, keepdim=True) / total.clamp(min=1.0)
         empty = empty_share(means, SONG_POWER_FLOOR)
-        return Branches(of_lines, torch.cat([mean, of_cnn]), share, heard, empty)
+        return Features(lines, torch.cat([mean, each]), share, heard, empty)
 
     def threshold(self, share: Tensor) -> Tensor:
         """Return the sum (batch,) at which a song is called AI.
@@ -189,10 +191,13 @@ class SongNetwork(nn.Module):
 
         Where no frame is audible the probability is 0: silence is no evidence.
         """
-        found = self.branches(audio)
-        total = found.standing + self.cnn_weight * found.cnn.clamp(max=CNN_LIMIT)
+        found = self.features(audio)
+        # Of less than one segment the bias is not known: it was fitted to whole ones.
+        of_lines = self.standing(found.lines[:, self.band], found.share.clamp(max=1.0))
+        of_cnn = self.of_cnn(found.cnn)[:, 0]
+        total = of_lines + self.cnn_weight * of_cnn.clamp(max=CNN_LIMIT)
         total = total - EMPTY_WEIGHT * found.empty
         probabilities = torch.sigmoid((total - self.threshold(found.share)) * self.slope)
         probabilities = probabilities * (found.frames > 0).float()
-        evidence = torch.cat([found.standing[:1], found.cnn[:1]])
-        return SongOutput(probabilities[:1], probabilities[1:], evidence)
+        evidence = torch.cat([of_lines[:1], of_cnn[:1]])
+        return SongOutput(probabilities[:1], probabilities[1:], evidence, found.lines)
