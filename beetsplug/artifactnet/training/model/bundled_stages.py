@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.model.network import MaskUNet, ResidualCNN
+from beetsplug.artifactnet.training.model.layers import MaskUNet, ResidualCNN
 
 if TYPE_CHECKING:
     import onnx

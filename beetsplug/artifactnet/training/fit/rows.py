@@ -1,4 +1,4 @@
-"""What the song network's heads learn from: one row for each song, track, clip or signal.
+"""What the heads learn from: one row for each song, track, clip or signal.
 
 Rows come from the spectra of whole songs, of which the corpus holds excerpts alone, from the
 corpus's clips and the packages' tracks, and from hard negatives. Clips and tracks are cut,
@@ -25,6 +25,7 @@ from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, cut_segments, segment_starts
 from beetsplug.artifactnet.scoring.voting import leveled, second_look
 from beetsplug.artifactnet.training.choices import (
+    HOP_LENGTH,
     HUMAN_CLIPS,
     N_FFT,
     N_SEGMENTS,
@@ -35,21 +36,23 @@ from beetsplug.artifactnet.training.choices import (
     RESEARCH_CLIPS,
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
-    SONG_HOP_LENGTH,
 )
 from beetsplug.artifactnet.training.data.augment import library_chain
-from beetsplug.artifactnet.training.data.corpus import DEBIAN_PREFIX, RELATED_FAMILIES, Clip
-from beetsplug.artifactnet.training.data.dataset import clip_key
+from beetsplug.artifactnet.training.data.corpus import (
+    DEBIAN_PREFIX,
+    RELATED_FAMILIES,
+    Clip,
+    clip_key,
+)
 from beetsplug.artifactnet.training.data.hard_negatives import hard_negatives
-from beetsplug.artifactnet.training.model.song_network import Features, SongNetwork
-from beetsplug.artifactnet.training.signal.features import band
-from beetsplug.artifactnet.training.signal.pooled import standing_lines
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Features
+from beetsplug.artifactnet.training.signal.pooled import band, standing_lines
 
 log = logging.getLogger(__name__)
 
 HARD_PREFIX = "hard:"
 """Of the sources that are kinds of hard negatives."""
-N_FRAMES = (SEGMENT_SAMPLES - N_FFT) // SONG_HOP_LENGTH + 1
+N_FRAMES = (SEGMENT_SAMPLES - N_FFT) // HOP_LENGTH + 1
 """Of a segment; all of them audible where none is silent."""
 _MINIMUM_S = 3.3
 """Shorter clips are left out; a track is 20 s and longer."""
@@ -74,6 +77,8 @@ class Row:
     """``spectra``, ``clip``, ``track``, ``module`` or ``hard``."""
     variant: int = 0
     """0 as it is, 1 through a library codec chain."""
+    seconds: float = 0.0
+    """Length of a song of which spectra are known; 0 of all others."""
 
     @property
     def is_hard(self) -> bool:
@@ -87,7 +92,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SongRows:
+class Rows:
     """Rows and their features, in one order."""
 
     rows: tuple[Row, ...]
@@ -95,7 +100,7 @@ class SongRows:
     """(n, n_bins), decibels: what the standing head weighs."""
     cnn: Floats
     """(n, n_features), of the CNN; NaN where only spectra are known."""
-    empty: Floats
+    empty: NDArray[np.floating]
     """(n,), share of empty bins."""
 
     @property
@@ -113,17 +118,14 @@ class SongRows:
         """(n,), whether the CNN's features are known."""
         return np.isfinite(self.cnn[:, 0])
 
-    def where(self, chosen: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the places of the chosen rows."""
-        return np.flatnonzero(np.asarray(chosen))
 
-
-def join(parts: Iterable[SongRows]) -> SongRows:
+def join(parts: Iterable[Rows]) -> Rows:
     """Return the rows of several sets, one after the other."""
     kept = [part for part in parts if part.rows]
     if not kept:
-        return SongRows((), *(np.empty((0, 0)) for _ in range(2)), np.empty(0))
-    return SongRows(
+        none = np.empty((0, 0))
+        return Rows((), none.astype(np.float16), none.astype(np.float32), np.empty(0))
+    return Rows(
         tuple(row for part in kept for row in part.rows),
         np.concatenate([part.lines for part in kept]),
         np.concatenate([part.cnn for part in kept]),
@@ -144,14 +146,6 @@ def chosen_clips(clips: Iterable[Clip]) -> list[Clip]:
     return kept
 
 
-def listed_clips(clips: Iterable[Clip], manifest: Path) -> list[Clip]:
-    """Return the full-band clips that a training manifest lists, in its order of sources."""
-    with manifest.open(newline="", encoding="utf-8") as file:
-        listed = {(row["source"], row["track"]) for row in csv.DictReader(file)}
-    wide = (clip for clip in clips if clip.is_full_band)
-    return sorted((c for c in wide if (c.source, c.track) in listed), key=_group)
-
-
 def _group(clip: Clip) -> tuple[str, str]:
     return clip.source, clip.family
 
@@ -164,7 +158,7 @@ def _cap(clip: Clip) -> int:
     return PLATFORM_CLIPS if clip.family in PLATFORMS else RESEARCH_CLIPS
 
 
-def clip_rows(clips: Sequence[Clip], network: SongNetwork, work: Path) -> SongRows:
+def clip_rows(clips: Sequence[Clip], network: ArtifactNetwork, work: Path) -> Rows:
     """Return the rows of these files: as a whole and, of a track, one segment by itself.
 
     Segments are chosen and prepared as the plugin does it before a song is called ``ai``.
@@ -184,7 +178,7 @@ def clip_rows(clips: Sequence[Clip], network: SongNetwork, work: Path) -> SongRo
     return join(parts)
 
 
-def _kept(clip: Clip, network: SongNetwork, folder: Path) -> SongRows:
+def _kept(clip: Clip, network: ArtifactNetwork, folder: Path) -> Rows:
     path = folder / f"{zlib.crc32(clip_key(clip).encode()):08x}.npz"
     if not path.exists():
         try:
@@ -195,13 +189,11 @@ def _kept(clip: Clip, network: SongNetwork, folder: Path) -> SongRows:
         rows = join(_reduced(clip, batch, network)) if batch else join([])
         partial = path.with_suffix(".partial.npz")
         counts = [(row.n_segments, row.variant) for row in rows.rows]
-        np.savez(
-            partial, counts=counts, lines=rows.lines, cnn=rows.cnn, empty=rows.empty
-        )
+        np.savez(partial, counts=counts, lines=rows.lines, cnn=rows.cnn, empty=rows.empty)
         partial.rename(path)
     with np.load(path) as kept:
-        rows = tuple(_row(clip, int(n), int(variant)) for n, variant in kept["counts"])
-        return SongRows(rows, kept["lines"], kept["cnn"], kept["empty"])
+        made = tuple(_row(clip, int(n), int(variant)) for n, variant in kept["counts"])
+        return Rows(made, kept["lines"], kept["cnn"], kept["empty"])
 
 
 def _segments(clip: Clip) -> SegmentBatch | None:
@@ -220,7 +212,7 @@ def _segments(clip: Clip) -> SegmentBatch | None:
         return SegmentBatch((samples,), np.zeros(1))
 
 
-def _reduced(clip: Clip, batch: SegmentBatch, network: SongNetwork) -> Iterator[SongRows]:
+def _reduced(clip: Clip, batch: SegmentBatch, network: ArtifactNetwork) -> Iterator[Rows]:
     """Yield the rows of a file as it is, and as it is after a library codec chain."""
     (plain,) = batch.samples
     rng = np.random.default_rng(zlib.crc32(clip_key(clip).encode()))
@@ -243,7 +235,7 @@ def _reduced(clip: Clip, batch: SegmentBatch, network: SongNetwork) -> Iterator[
 
 
 @torch.no_grad()
-def song_features(segments: Floats, network: SongNetwork) -> Features:
+def song_features(segments: Floats, network: ArtifactNetwork) -> Features:
     """Return what the network's branches read of segments (n, 176400)."""
     return network.features(torch.from_numpy(np.ascontiguousarray(segments)))
 
@@ -253,10 +245,10 @@ def _row(clip: Clip, n_segments: int, variant: int) -> Row:
     return Row(clip.label, clip.family, clip.source, clip.track, n_segments, kind, variant)
 
 
-def _one(row: Row, found: Features, place: int) -> SongRows:
+def _one(row: Row, found: Features, place: int) -> Rows:
     lines = found.lines[place : place + 1, band(N_FFT)].numpy().astype(np.float16)
     empty = found.empty[place : place + 1].numpy()
-    return SongRows((row,), lines, found.cnn[place : place + 1].numpy(), empty)
+    return Rows((row,), lines, found.cnn[place : place + 1].numpy(), empty)
 
 
 @torch.no_grad()
@@ -267,7 +259,7 @@ def fine_lines(means: Floats) -> NDArray[np.float16]:
     return lines.numpy().astype(np.float16)
 
 
-def spectra_rows(folder: Path, n_features: int, n_bins: int) -> SongRows:
+def spectra_rows(folder: Path, n_features: int, n_bins: int) -> Rows:
     """Return a row of seven segments for each song of the song spectra.
 
     Args:
@@ -285,7 +277,7 @@ def spectra_rows(folder: Path, n_features: int, n_bins: int) -> SongRows:
     means[:, _SPECTRA_FIRST_BIN:last] = stored * np.float32(_SPECTRA_STEP_DB)
     rows = tuple(_spectra_row(place, song) for place, song in enumerate(songs))
     unknown = np.full((len(rows), n_features), np.nan, np.float32)
-    return SongRows(rows, fine_lines(means), unknown, np.zeros(len(rows), np.float32))
+    return Rows(rows, fine_lines(means), unknown, np.zeros(len(rows)))
 
 
 def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
@@ -293,10 +285,12 @@ def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
     family = RELATED_FAMILIES.get(song["family"], song["family"]) if is_ai else ""
     # A source without a slash is a package.
     source = song["source"] if "/" in song["source"] else DEBIAN_PREFIX + song["source"]
-    return Row(int(is_ai), family, source, f"spectra:{place}", N_SEGMENTS, "spectra")
+    seconds = float(song["seconds"])
+    track = f"spectra:{place}"
+    return Row(int(is_ai), family, source, track, N_SEGMENTS, "spectra", seconds=seconds)
 
 
-def hard_rows(network: SongNetwork) -> SongRows:
+def hard_rows(network: ArtifactNetwork) -> Rows:
     """Return a row of three segments for each hard negative that is not silent.
 
     Of those without evidence, too, which the plugin does not judge at all.
