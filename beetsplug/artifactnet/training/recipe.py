@@ -36,6 +36,7 @@ from beetsplug.artifactnet.training.fit.rows import (
     clip_rows,
     hard_rows,
     join,
+    listed_clips,
     spectra_rows,
 )
 from beetsplug.artifactnet.training.model.bundled_stages import load_stages
@@ -57,7 +58,8 @@ def main() -> None:
     packages = arguments.debian or arguments.work / "debian"
     debian.fetch_training_packages(arguments.corpus, packages)
     every = debian.training_clips(arguments.corpus, packages)
-    clips = [clip for clip in chosen_clips(every) if clip.source != DEMO_SOURCE]
+    chosen = listed_clips(every, arguments.clips) if arguments.clips else chosen_clips(every)
+    clips = [clip for clip in chosen if clip.source != DEMO_SOURCE]
     rows = all_rows(clips, network, arguments.spectra, arguments.work)
     log.info("%d rows", len(rows.rows))
     judged = judge_sources_out(rows)
@@ -79,6 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training")
     parser.add_argument("--corpus", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--spectra", type=Path, required=True, help="folder with spectra.npz")
+    parser.add_argument("--clips", type=Path, help="manifest of clips to take alone")
     parser.add_argument("--work", type=Path, required=True, help="caches and results")
     parser.add_argument("--debian", type=Path, help="unpacked packages (default: WORK/debian)")
     bundled = BUNDLED_MODELS / DEFAULT_MODEL

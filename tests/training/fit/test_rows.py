@@ -22,11 +22,12 @@ from beetsplug.artifactnet.training.choices import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
 )
-from beetsplug.artifactnet.training.data.corpus import Clip
+from beetsplug.artifactnet.training.data.corpus import Clip, write_manifest
 from beetsplug.artifactnet.training.fit.rows import (
     chosen_clips,
     clip_rows,
     fine_lines,
+    listed_clips,
     spectra_rows,
 )
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork
@@ -57,16 +58,17 @@ def network() -> ArtifactNetwork:
     return ArtifactNetwork().eval()
 
 
-def _noise(n_samples: int) -> NDArray[np.float32]:
+def _swelling(n_samples: int) -> NDArray[np.float32]:
+    """Return noise and clicks that rise and fall, as music does."""
     rng = np.random.default_rng(0)
     clicks = np.arange(n_samples) % 441 == 0
-    return (rng.normal(0, 0.05, n_samples) + 0.1 * clicks).astype(np.float32)
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.7 * np.arange(n_samples) / SAMPLE_RATE)
+    return (swell * (rng.normal(0, 0.05, n_samples) + 0.1 * clicks)).astype(np.float32)
 
 
 def test_a_clip_gives_what_the_recipe_gives(network: ArtifactNetwork, tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    samples = _noise(SEGMENT_SAMPLES)
-    samples[: SEGMENT_SAMPLES // 2] = 0  # frames that are left out of the mean
+    samples = _swelling(SEGMENT_SAMPLES)
     soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
     rows = clip_rows([_clip(path)], network, tmp_path / "work")
     assert [(row.n_segments, row.variant) for row in rows.rows] == [(1, 0), (1, 1)]
@@ -76,7 +78,7 @@ def test_a_clip_gives_what_the_recipe_gives(network: ArtifactNetwork, tmp_path: 
 
 def test_a_track_gives_itself_and_one_segment(network: ArtifactNetwork, tmp_path: Path) -> None:
     path = tmp_path / "track.wav"
-    soundfile.write(path, _noise(8 * SEGMENT_SAMPLES), SAMPLE_RATE)
+    soundfile.write(path, _swelling(8 * SEGMENT_SAMPLES), SAMPLE_RATE)
     track = _clip(path, source="debian:made")
     rows = clip_rows([track], network, tmp_path)
     assert [row.n_segments for row in rows.rows] == [N_SEGMENTS, 1, N_SEGMENTS, 1]
@@ -85,11 +87,19 @@ def test_a_track_gives_itself_and_one_segment(network: ArtifactNetwork, tmp_path
     np.testing.assert_array_equal(again.lines, rows.lines)
 
 
+def test_a_file_without_evidence_gives_no_row(network: ArtifactNetwork, tmp_path: Path) -> None:
+    """What the plugin does not judge is no example either."""
+    path = tmp_path / "tone.wav"
+    tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
+    soundfile.write(path, tone, SAMPLE_RATE, subtype="FLOAT")
+    assert not [row for row in clip_rows([_clip(path)], network, tmp_path).rows if not row.variant]
+
+
 def test_a_file_that_cannot_be_decoded_is_left_out(
     network: ArtifactNetwork, tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
-    soundfile.write(good, _noise(SEGMENT_SAMPLES), SAMPLE_RATE)
+    soundfile.write(good, _swelling(SEGMENT_SAMPLES), SAMPLE_RATE)
     bad.write_bytes(b"no audio")
     rows = clip_rows([_clip(bad), _clip(good)], network, tmp_path)
     assert {row.track for row in rows.rows} == {"good"}
@@ -109,6 +119,9 @@ def test_no_source_gives_more_than_its_share(tmp_path: Path) -> None:
     sizes = [sum(c.source == s for c in kept) for s in ("debian:game", "a/songs", "b/paper")]
     assert sizes == [PACKAGE_TRACKS, PLATFORM_CLIPS, RESEARCH_CLIPS]
     assert chosen_clips(clips[::-1]) == kept  # whatever the order they come in
+    manifest = tmp_path / "training-manifest.csv"
+    write_manifest(kept, manifest)
+    assert sorted(map(str, listed_clips(clips, manifest))) == sorted(map(str, kept))
 
 
 def _song(label: str, family: str, source: str) -> dict[str, str]:

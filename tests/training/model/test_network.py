@@ -12,7 +12,9 @@ import tract
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training.choices import (
+    CLIP_DB,
     N_SEGMENTS,
+    SAMPLE_RATE,
     SEGMENT_SAMPLES,
     NetworkConfig,
 )
@@ -176,6 +178,19 @@ def test_what_stands_out_by_chance_shrinks_with_the_number_of_segments() -> None
     assert seven < one
 
 
+def test_lines_are_of_the_song_and_of_each_segment(network: ArtifactNetwork) -> None:
+    """The bin of a tone stands out of all of them, by no more than counts."""
+    song, place = _song(2), 300
+    hz = place * SAMPLE_RATE / TINY.n_fft
+    song[1] += 0.05 * np.sin(2 * np.pi * hz * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
+    *_, lines = _found(network, song.astype(np.float32))
+    assert lines.min() >= 0
+    assert lines[0, place] == lines[2, place] == lines.max() == CLIP_DB
+    assert lines[1, place] < 1
+    *_, alone = _found(network, _song(1))
+    np.testing.assert_array_equal(alone[0], alone[1])
+
+
 def test_less_than_a_segment_needs_more(network: ArtifactNetwork) -> None:
     """Where half of a single segment is silent, the threshold lies higher."""
     found = network.threshold(torch.tensor([1.0, 2.0])).numpy()
@@ -189,6 +204,7 @@ def test_stages_of_a_graph_are_those_it_was_made_of(
     assert largest_difference(other, graph, [_song(2)]) > 1e-5
     load_stages(other.mask, other.cnn, graph)
     other.standing.load_state_dict(network.standing.state_dict())
+    other.of_cnn.load_state_dict(network.of_cnn.state_dict())
     assert largest_difference(other, graph, [_song(2)]) < 1e-5
 
 

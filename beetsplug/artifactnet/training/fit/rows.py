@@ -146,6 +146,14 @@ def chosen_clips(clips: Iterable[Clip]) -> list[Clip]:
     return kept
 
 
+def listed_clips(clips: Iterable[Clip], manifest: Path) -> list[Clip]:
+    """Return the full-band clips that a training manifest lists, in its order of sources."""
+    with manifest.open(newline="", encoding="utf-8") as file:
+        listed = {(row["source"], row["track"]) for row in csv.DictReader(file)}
+    wide = (clip for clip in clips if clip.is_full_band)
+    return sorted((c for c in wide if (c.source, c.track) in listed), key=_group)
+
+
 def _group(clip: Clip) -> tuple[str, str]:
     return clip.source, clip.family
 
