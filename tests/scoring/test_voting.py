@@ -35,13 +35,13 @@ def detector() -> Detector:
 
 @pytest.fixture(scope="module")
 def ai() -> Samples:
-    """Return the demo that a decoder made; its score is 0.971."""
+    """Return the demo that a decoder made."""
     return read_waveform(DEMO / "resynthesised.ogg", RATE).samples
 
 
 @pytest.fixture(scope="module")
 def human() -> Samples:
-    """Return the demo that people made; its score is 0.016."""
+    """Return the demo that people made."""
     return read_waveform(DEMO / "human.ogg", RATE).samples
 
 
@@ -55,6 +55,20 @@ def probability(folder: Path, samples: Samples, detector: Detector) -> float:
     result = score(folder, samples, detector)
     assert result.score is not None, result
     return result.score.probability
+
+
+@pytest.fixture(scope="module")
+def of_ai(ai: Samples, detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Return the score of the one demo."""
+    return probability(tmp_path_factory.mktemp("ai"), ai, detector)
+
+
+@pytest.fixture(scope="module")
+def of_human(
+    human: Samples, detector: Detector, tmp_path_factory: pytest.TempPathFactory
+) -> float:
+    """Return the score of the other demo."""
+    return probability(tmp_path_factory.mktemp("human"), human, detector)
 
 
 def gap(kind: str, seconds: int) -> Samples:

@@ -19,6 +19,7 @@ collect_ignore = (
 )
 """What cannot even be imported without torch."""
 
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Keep torch's threads of several test processes from waiting for each other."""

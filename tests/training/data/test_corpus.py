@@ -7,6 +7,7 @@ from pathlib import Path
 from beetsplug.artifactnet.training.data import corpus
 from beetsplug.artifactnet.training.data.corpus import Clip
 
+
 def test_a_manifest_is_read_row_by_row(tmp_path: Path) -> None:
     """Related families become one, real clips have none, paths are joined."""
     (tmp_path / "manifest.csv").write_text(

@@ -92,7 +92,9 @@ def test_a_file_without_evidence_gives_no_row(network: ArtifactNetwork, tmp_path
     path = tmp_path / "tone.wav"
     tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
     soundfile.write(path, tone, SAMPLE_RATE, subtype="FLOAT")
-    assert not [row for row in clip_rows([_clip(path)], network, tmp_path).rows if not row.variant]
+    assert not [
+        row for row in clip_rows([_clip(path)], network, tmp_path).rows if not row.variant
+    ]
 
 
 def test_a_file_that_cannot_be_decoded_is_left_out(
