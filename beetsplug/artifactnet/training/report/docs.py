@@ -1,6 +1,6 @@
 """The tables of the model's page, out of the one results file that a training leaves.
 
-``python -m beetsplug.artifactnet.training.report.docs --results docs/model-results.json`` writes
+``python -m beetsplug.artifactnet.training.report.docs --results FILE`` writes
 each table anew between ``<!-- NAME -->`` and ``<!-- end -->`` in ``docs/model.md``.
 """
 
