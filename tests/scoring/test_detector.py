@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.scoring import pipeline
@@ -599,6 +599,39 @@ def test_reasons_are_short(tmp_path: Path) -> None:
     what, _, reason = refuse(folder).partition(": ")
     assert what == "model inputs-1.0 cannot be loaded"
     assert 0 < len(reason) <= 200
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (helper.make_node("Celu", ["gate"], ["unused"], alpha=0.5), "Celu"),
+        (helper.make_node("GlobalLpPool", ["gate"], ["unused"]), "GlobalLpPool"),
+        (
+            helper.make_node(
+                "RNN", ["gate", "gate", "gate"], ["unused"], hidden_size=1, direction="reverse"
+            ),
+            "reverse RNN",
+        ),
+    ],
+    ids=["Celu", "GlobalLpPool", "reverse RNN"],
+)
+def test_operators_that_tract_computes_otherwise(
+    engine: str, tmp_path: Path, node: onnx.NodeProto, words: str
+) -> None:
+    """A model with an operator that tract gets wrong is refused there, and runs elsewhere."""
+    folder = write_model(tmp_path)
+    model = onnx.load(str(folder / "model.onnx"))
+    model.graph.initializer.append(
+        numpy_helper.from_array(np.full((1, 1, 1), 0.5, np.float32), "gate")
+    )
+    model.graph.node.append(node)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    change_card(folder, files=checksums(folder, "model.onnx"))
+    if engine == "tract":
+        message = f"tract computes {words} wrongly: this model needs onnxruntime"
+        assert message in refuse(folder)
+    else:
+        assert len(Detector(load_model(folder)).probabilities(BATCH)) == len(BATCH.samples[0])
 
 
 def test_a_model_that_changes_later(engine: str, tmp_path: Path) -> None:

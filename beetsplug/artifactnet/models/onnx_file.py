@@ -44,6 +44,7 @@ _INITIALIZERS, _SPARSE_INITIALIZERS, _INPUTS, _OUTPUTS = 5, 15, 11, 12
 _TENSOR_NAME, _SPARSE_VALUES = 8, 1
 _VALUE_NAME, _VALUE_TYPE, _TENSOR_TYPE, _ELEMENT, _SHAPE, _DIMENSION = 1, 2, 1, 1, 2, 1
 _DIMENSION_VALUE, _DIMENSION_NAME = 1, 2
+_OPERATOR, _ATTRIBUTES, _ATTRIBUTE_NAME, _ATTRIBUTE_TEXT = 4, 5, 1, 4
 _ELEMENTS = {
     1: "float",
     2: "uint8",
@@ -92,7 +93,8 @@ def external_files(path: Path) -> set[str]:
     with _damage(path):
         return {
             bytes(location).decode("utf-8", "surrogateescape")
-            for location in _locations(content, "Model", 0)
+            for entry in _found(content, "Model", "ExternalData")
+            for location in _entry_location(entry)
         }
 
 
@@ -111,6 +113,19 @@ def read_signature(path: Path) -> Signature:
         return Signature(
             tuple(value for value in inputs if value.name not in given), tuple(outputs)
         )
+
+
+def read_operators(path: Path) -> set[tuple[str, str]]:
+    """Return the operators of an ONNX file, each with its direction, empty where it has none.
+
+    Recurrent layers alone have a direction. Subgraphs and functions are searched too.
+
+    Raises:
+        ModelError: The file cannot be read, or is no ONNX file.
+    """
+    content = memoryview(read_file(path))
+    with _damage(path):
+        return {_operator(node) for node in _found(content, "Model", "Node")}
 
 
 @contextmanager
@@ -175,18 +190,29 @@ def _number(content: memoryview, number: int) -> int | None:
     return values[-1] if values else None
 
 
-def _locations(content: memoryview, message: str, depth: int) -> Iterator[memoryview]:
+def _found(
+    content: memoryview, message: str, wanted: str, depth: int = 0
+) -> Iterator[memoryview]:
+    """Yield every message of the wanted kind that a message holds, however deep."""
     if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")
-    kinds = _MESSAGES[message]
-    for number, value in _fields(content):
+    kinds = _MESSAGES.get(message, {})
+    for number, value in _fields(content) if kinds else ():
         kind = kinds.get(number)
         if kind is None or not isinstance(value, memoryview):
             continue
-        if kind == "ExternalData":
-            yield from _entry_location(value)
-        else:
-            yield from _locations(value, kind, depth + 1)
+        if kind == wanted:
+            yield value
+        yield from _found(value, kind, wanted, depth + 1)
+
+
+def _operator(node: memoryview) -> tuple[str, str]:
+    directions = [
+        _text(attribute, _ATTRIBUTE_TEXT)
+        for attribute in _messages(node, _ATTRIBUTES)
+        if _text(attribute, _ATTRIBUTE_NAME) == "direction"
+    ]
+    return _text(node, _OPERATOR), directions[-1] if directions else ""
 
 
 def _entry_location(content: memoryview) -> list[memoryview]:

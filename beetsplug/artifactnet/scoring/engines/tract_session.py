@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.models.onnx_file import read_signature
+from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.models.onnx_file import read_operators, read_signature
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.engines.session import CPU, FLOAT32, Shapes
 from beetsplug.artifactnet.scoring.segments import Samples
@@ -23,6 +24,15 @@ from beetsplug.artifactnet.scoring.segments import Samples
 _MAX_PREPARED = 4
 """Shapes that are kept ready; a model that is called once a song has one for each number of
 segments, and most songs have the most that there are."""
+
+_COMPUTED_OTHERWISE = {
+    ("LSTM", "reverse"),
+    ("GRU", "reverse"),
+    ("RNN", "reverse"),
+    ("Celu", ""),
+    ("GlobalLpPool", ""),
+}
+"""Operators that tract 0.23.9 loads and computes otherwise than ONNX defines them."""
 
 
 class TractSession:
@@ -33,7 +43,8 @@ class TractSession:
         model: Its card and files.
 
     Raises:
-        ModelError: The graph cannot be read, or is no ONNX file.
+        ModelError: The graph cannot be read, is no ONNX file, or has an operator that tract
+            gets wrong.
     """
 
     providers = (CPU,)
@@ -41,6 +52,10 @@ class TractSession:
     def __init__(self, tract: ModuleType, model: Model) -> None:
         self._tract, self._model = tract, model
         self.engine = f"tract {tract.version()}"
+        wrong = read_operators(model.graph) & _COMPUTED_OTHERWISE
+        if wrong:
+            words = ", ".join(sorted(" ".join(pair[::-1]).strip() for pair in wrong))
+            raise ModelError(f"tract computes {words} wrongly: this model needs onnxruntime")
         signature = read_signature(model.graph)
         self.inputs, self.outputs = signature.inputs, signature.outputs
         # tract names an output by its node; the order is the file's.
