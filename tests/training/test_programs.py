@@ -11,7 +11,7 @@ import pytest
 from tests.support.missing_packages import WITHOUT_TORCH
 
 
-@pytest.mark.parametrize("program", ["training", "training.report.demo"])
+@pytest.mark.parametrize("program", ["training"])
 def test_a_missing_package_is_one_line_that_names_the_extra(program: str) -> None:
     """Without torch a program ends with status 1 and says what to install."""
     done = subprocess.run(
