@@ -60,7 +60,7 @@ def test_a_song_tells_what_each_branch_found(detector: Detector) -> None:
 
 
 def test_the_graph_is_what_its_card_says() -> None:
-    """Input audio float32 [segments, 176400], three outputs, at most 5 MB."""
+    """Input audio float32 [segments, 176400], four outputs, at most 5 MB."""
     model = find_model("default")
     model.verify()
     assert model.graph.stat().st_size <= 5_000_000
@@ -73,11 +73,22 @@ def test_the_graph_is_what_its_card_says() -> None:
     assert shapes["probability"] == [1]
     assert shapes["segment_probabilities"] == ["segments"]
     assert shapes["evidence"] == [2]
+    assert shapes["lines"] == ["segments + 1", 10_240]
     card = json.loads((model.folder / "card.json").read_text(encoding="utf-8"))
     embedded = json.loads(graph.metadata_props[0].value)
-    # How a file is prepared for it was learned after the graph was written.
-    added = {"files", "placement", "down_mix", "level", "hum", "evidence"}
-    assert embedded == {key: value for key, value in card.items() if key not in added}
+    assert embedded == {key: value for key, value in card.items() if key != "files"}
+
+
+def test_lines_tell_the_spacing_of_a_comb(detector: Detector) -> None:
+    """Clicks each 256 samples stand out at multiples of 172 Hz; the card says how wide a bin is."""
+    card = json.loads((find_model("default").folder / "card.json").read_text(encoding="utf-8"))
+    name, hz = card["output"]["lines"], card["output"]["lines_hz"]
+    audio = SIGNALS["comb of hop 256"]()[None]
+    (lines,) = detector.open().run([name], {"audio": audio})
+    assert lines.shape == (2, 10_240)
+    assert lines.min() >= 0
+    at = np.round(np.arange(10, 70) * 44_100 / 256 / hz).astype(int)
+    assert lines[0, at].mean() > 1.5 * lines[0].mean()
 
 
 def test_a_tracks_level_hardly_matters(detector: Detector) -> None:

@@ -44,7 +44,7 @@ def test_a_model_folder_that_the_plugin_runs(tmp_path: Path) -> None:
     rows = _rows(len(network.standing.weight), network.cnn.n_features)
     judged = heads.judge_sources_out(rows)
     weights, at = heads.fit_weights(rows, judged)
-    found = results(rows, judged, weights.cnn_weight, at)
+    found = results(rows, judged, at)
     network.set(weights)
     unsure = recipe.unsure_score(at, weights.slope)
     card = recipe.card_of(network, found)

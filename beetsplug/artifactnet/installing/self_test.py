@@ -123,12 +123,12 @@ _AAC = Encoding("m4a (AAC)", ".m4a", "aac", "fltp", 128_000)
 
 _CASES: dict[str, tuple[_Case, ...]] = {
     "finecomb-3.0": (
-        _Case("comb", _comb, _WAV, 0.3445),
-        _Case("comb", _comb, _FLAC, 0.3445),
-        _Case("comb", _comb, _OPUS, 0.3171, _LOSSY),
-        _Case("comb", _comb, _MP3, 0.3558, _LOSSY),
-        _Case("comb", _comb, _AAC, 0.2912, _LOSSY),
-        _Case("noise", _noise, _WAV, 0.0959),
+        _Case("comb", _comb, _WAV, 0.2881),
+        _Case("comb", _comb, _FLAC, 0.2881),
+        _Case("comb", _comb, _OPUS, 0.3095, _LOSSY),
+        _Case("comb", _comb, _MP3, 0.3330, _LOSSY),
+        _Case("comb", _comb, _AAC, 0.2946, _LOSSY),
+        _Case("noise", _noise, _WAV, 0.0783),
         _Case("tone", _tone, _FLAC, Outcome.NO_EVIDENCE),
         _Case("silence", _silence, _WAV, Outcome.SILENT),
     )

@@ -103,11 +103,12 @@ def _song_vote(found: Findings, batch: SegmentBatch) -> Votes:
 
 
 def _has_hum(batch: SegmentBatch, card: ModelCard) -> bool:
-    """Tell whether hum is to be removed and there is some in the middle of a song."""
+    """Tell whether hum is to be removed and there is some where a song is quietest."""
+    if card.hum == "kept":
+        return False
     samples = batch.samples[0]
-    middle = samples[len(samples) // 2]
-    clean = without_hum(middle, card.inputs[0].sample_rate) if card.hum == "removed" else middle
-    return clean is not middle
+    quietest = samples[np.einsum("ij,ij->i", samples, samples).argmin()]
+    return without_hum(quietest, card.inputs[0].sample_rate) is not quietest
 
 
 def second_look(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:

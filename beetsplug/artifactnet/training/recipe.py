@@ -24,7 +24,6 @@ from beetsplug.artifactnet.training.data import debian
 from beetsplug.artifactnet.training.data.corpus import DEMO_SOURCE, Clip, write_manifest
 from beetsplug.artifactnet.training.fit.heads import (
     Thresholds,
-    fit_cnn_weight,
     fit_weights,
     is_song,
     judge_family_out,
@@ -64,8 +63,8 @@ def main() -> None:
     log.info("%d rows", len(rows.rows))
     judged = judge_sources_out(rows)
     weights, at = fit_weights(rows, judged)
-    found = results(rows, judged, weights.cnn_weight, at) | {
-        "families left out": families_out(rows, weights.cnn_weight, at),
+    found = results(rows, judged, at) | {
+        "families left out": families_out(rows, at),
         "other deals": other_deals(rows),
     }
     (arguments.work / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -104,11 +103,11 @@ def all_rows(clips: list[Clip], network: ArtifactNetwork, spectra: Path, work: P
     )
 
 
-def families_out(rows: Rows, cnn_weight: float, at: Thresholds) -> dict[str, Any]:
+def families_out(rows: Rows, at: Thresholds) -> dict[str, Any]:
     """Return what is found of each platform by heads that never saw its family."""
     found: dict[str, Any] = {}
     for family in PLATFORMS:
-        totals = judge_family_out(rows, family).total(cnn_weight)
+        totals = judge_family_out(rows, family).total()
         found[family] = {}
         for name, songs, ai in (
             ("songs", True, at.song_ai),
@@ -125,7 +124,7 @@ def other_deals(rows: Rows, n: int = 2) -> list[dict[str, Any]]:
     found = []
     for seed in range(1, n + 1):
         judged = judge_sources_out(rows, seed)
-        found.append(ranking(rows, judged.total(fit_cnn_weight(rows, judged)), songs=True))
+        found.append(ranking(rows, judged.total(), songs=True))
     return found
 
 

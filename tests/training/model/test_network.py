@@ -54,7 +54,6 @@ def _network(seed: int = 0) -> ArtifactNetwork:
         Weights(
             CountedRegression(rng.normal(0, 0.02, n_bins), np.array([0.3, -0.7]), -0.2),
             Regression(rng.normal(0, 0.1, n_features), 0.1),
-            cnn_weight=0.4,
             song_threshold=0.3,
             clip_threshold=0.6,
             slope=1.5,

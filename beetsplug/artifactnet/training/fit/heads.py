@@ -13,6 +13,7 @@ from beetsplug.artifactnet.training.choices import (
     CLIP_WEIGHT,
     CNN_INVERSE_PENALTY,
     CNN_LIMIT,
+    CNN_WEIGHT,
     EMPTY_WEIGHT,
     HARD_SHARE,
     INVERSE_PENALTY,
@@ -178,10 +179,10 @@ class Judged:
     empty: NDArray[np.floating]
     """(n,), share of empty bins."""
 
-    def total(self, cnn_weight: float) -> Logits:
+    def total(self) -> Logits:
         """Return the sums (n,); where there is no CNN logit it counts as that of the mean."""
         known = np.where(np.isfinite(self.cnn), self.cnn, 0.0)
-        sums = self.standing + cnn_weight * np.minimum(known, CNN_LIMIT)
+        sums = self.standing + CNN_WEIGHT * np.minimum(known, CNN_LIMIT)
         return sums - EMPTY_WEIGHT * self.empty
 
 
@@ -246,21 +247,6 @@ def _judge(
     lines = rows.lines[places].astype(np.float32)
     judged.standing[places] = standing.logits(lines, rows.n_segments[places])
     judged.cnn[places] = cnn.logits(rows.cnn[places])
-
-
-def fit_cnn_weight(rows: Rows, judged: Judged) -> float:
-    """Return what the CNN counts for beside what stands out, on sources left out.
-
-    The ratio of the weights of a regression on both; 0 where the CNN speaks against itself.
-    """
-    kept = [row.n_segments == 1 and not row.is_neither for row in rows.rows]
-    places = np.flatnonzero(np.array(kept) & rows.has_cnn & np.isfinite(judged.cnn))
-    both = np.stack(
-        [judged.standing[places], np.minimum(judged.cnn[places], CNN_LIMIT)], axis=1
-    )
-    weights = row_weights(rows, places)
-    fitted = _logistic(both, rows.labels[places], weights / weights.sum(), 1.0)
-    return max(0.0, round(float(fitted.weights[1] / fitted.weights[0]), 2))
 
 
 def threshold_for(rows: Rows, places: Places, totals: Logits, rate: float) -> float:
@@ -348,14 +334,12 @@ def fitted_slope(rows: Rows, margins: Logits) -> float:
 def fit_weights(rows: Rows, judged: Judged) -> tuple[Weights, Thresholds]:
     """Return all that ships: heads of every row, and what was set on sources left out."""
     places = np.flatnonzero(trained_on(rows))
-    cnn_weight = fit_cnn_weight(rows, judged)
-    totals = judged.total(cnn_weight)
+    totals = judged.total()
     at = set_thresholds(rows, totals)
     threshold = np.where(np.array([is_song(r) for r in rows.rows]), at.song_ai, at.clip_ai)
     weights = Weights(
         fit_standing(rows, places),
         fit_cnn(rows, places),
-        cnn_weight,
         at.song_ai,
         at.clip_ai,
         fitted_slope(rows, totals - threshold),

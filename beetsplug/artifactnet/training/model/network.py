@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.choices import (
     CNN_LIMIT,
+    CNN_WEIGHT,
     EMPTY_WEIGHT,
     MASK_BOUND,
     N_SEGMENTS,
@@ -104,7 +105,6 @@ class LineHead(nn.Module):
 class ArtifactNetwork(nn.Module):
     """Segments (n_segments, 176400) of one song at 44.1 kHz to :class:`Output`."""
 
-    cnn_weight: Tensor
     thresholds: Tensor
     slope: Tensor
 
@@ -119,17 +119,15 @@ class ArtifactNetwork(nn.Module):
         self.of_cnn = nn.Linear(self.cnn.n_features, 1)
         self.band = band(sizes.n_fft)
         self.standing = LineHead(self.band.stop - self.band.start)
-        self.register_buffer("cnn_weight", torch.zeros(1))
         self.register_buffer("thresholds", torch.zeros(2))
         self.register_buffer("slope", torch.ones(1))
 
     @torch.no_grad()
     def set(self, fitted: Weights) -> None:
-        """Take over fitted heads, their weights in the sum, and the thresholds."""
+        """Take over fitted heads and the thresholds."""
         self.standing.set(fitted.standing)
         self.of_cnn.weight.copy_(torch.from_numpy(fitted.cnn.weights)[None])
         self.of_cnn.bias.fill_(fitted.cnn.bias)
-        self.cnn_weight.fill_(fitted.cnn_weight)
         self.thresholds.copy_(torch.tensor([fitted.song_threshold, fitted.clip_threshold]))
         self.slope.fill_(fitted.slope)
 
@@ -195,7 +193,7 @@ class ArtifactNetwork(nn.Module):
         # Of less than one segment the bias is not known: it was fitted to whole ones.
         of_lines = self.standing(found.lines[:, self.band], found.share.clamp(max=1.0))
         of_cnn = self.of_cnn(found.cnn)[:, 0]
-        total = of_lines + self.cnn_weight * of_cnn.clamp(max=CNN_LIMIT)
+        total = of_lines + CNN_WEIGHT * of_cnn.clamp(max=CNN_LIMIT)
         total = total - EMPTY_WEIGHT * found.empty
         probabilities = torch.sigmoid((total - self.threshold(found.share)) * self.slope)
         probabilities = probabilities * (found.frames > 0).float()

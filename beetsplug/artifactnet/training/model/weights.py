@@ -53,8 +53,6 @@ class Weights:
     standing: CountedRegression
     cnn: Regression
     """On the CNN's features."""
-    cnn_weight: float
-    """Of the CNN's logit in the sum."""
     song_threshold: float
     clip_threshold: float
     """Sum at which a whole song, and a single segment, is called AI."""

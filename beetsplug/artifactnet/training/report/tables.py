@@ -24,16 +24,15 @@ _REPLICATES = 1_000
 _LEVELS = (0.025, 0.975)
 
 
-def results(rows: Rows, judged: Judged, cnn_weight: float, at: Thresholds) -> dict[str, Any]:
+def results(rows: Rows, judged: Judged, at: Thresholds) -> dict[str, Any]:
     """Return every number of the card: rates by stratum, by platform and of hard negatives.
 
     Args:
         rows: All.
         judged: By heads that never saw their sources.
-        cnn_weight: Of the CNN in the sum.
         at: The thresholds.
     """
-    totals = judged.total(cnn_weight)
+    totals = judged.total()
     return {
         "songs": _stratum(rows, totals, at.song_ai, at.song_unsure, songs=True),
         "single segments": _stratum(rows, totals, at.clip_ai, at.clip_unsure, songs=False),
