@@ -80,7 +80,7 @@ def test_the_graph_is_what_its_card_says() -> None:
 
 
 def test_lines_tell_the_spacing_of_a_comb(detector: Detector) -> None:
-    """Clicks each 256 samples stand out at multiples of 172 Hz; the card says how wide a bin is."""
+    """Clicks each 256 samples stand out at multiples of 172 Hz, by the card's width of bins."""
     card = json.loads((find_model("default").folder / "card.json").read_text(encoding="utf-8"))
     name, hz = card["output"]["lines"], card["output"]["lines_hz"]
     audio = SIGNALS["comb of hop 256"]()[None]

@@ -80,7 +80,7 @@ def gap(kind: str, seconds: int) -> Samples:
 
 
 @pytest.mark.parametrize("kind", ["zeros", "one step"])
-def test_hidden_track(  # noqa: PLR0913 - fixtures
+def test_hidden_track(
     kind: str,
     ai: Samples,
     human: Samples,

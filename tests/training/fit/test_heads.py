@@ -164,6 +164,7 @@ def test_the_threshold_counts_sources_and_not_tracks() -> None:
 def test_weights_and_results_of_made_rows(rows: Rows) -> None:
     judged = heads.judge_sources_out(rows)
     weights, at = heads.fit_weights(rows, judged)
+    assert weights.slope > 0
     assert at.song_unsure <= at.song_ai
     assert at.clip_unsure <= at.clip_ai
     found = results(rows, judged, at)
