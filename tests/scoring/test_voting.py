@@ -14,6 +14,8 @@ from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
+from beetsplug.artifactnet.scoring.segments import SegmentBatch
+from beetsplug.artifactnet.scoring.voting import cast_votes
 from beetsplug.artifactnet.training.data.hard_negatives import (
     STEP,
     decibels,
@@ -21,6 +23,7 @@ from beetsplug.artifactnet.training.data.hard_negatives import (
     quantised,
     with_hum,
 )
+from tests.support.onnx_models import load_model, write_song_model
 
 RATE = 44_100
 DEMO = Path(__file__).parents[2] / "docs" / "demo"
@@ -176,6 +179,22 @@ def test_hum_on_music(
     humming = with_hum(human, mains_hz, level_db)
     assert probability(tmp_path, humming, detector) == pytest.approx(of_human, abs=0.05)
     assert probability(tmp_path, with_hum(ai, mains_hz, level_db), detector) >= 0.5
+
+
+@pytest.mark.parametrize(("n_tones", "n_left"), [(1, 2), (2, 0)])
+def test_a_suspicious_song_of_which_most_is_no_evidence(
+    n_tones: int, n_left: int, human: Samples, tmp_path: Path
+) -> None:
+    """What is left of it has a vote where it is half of the song and more."""
+    card = {"evidence": "needed", "thresholds": {"ai": 0.02, "unsure": 0.01}}
+    model = write_song_model(tmp_path, sample_rate=RATE, segment_samples=4 * RATE, card=card)
+    tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(4 * RATE) / RATE)
+    music = [human[i * 4 * RATE : (i + 1) * 4 * RATE] for i in range(3 - n_tones)]
+    samples = np.stack([*music, *[quantised(tone)] * n_tones])
+    batch = SegmentBatch((samples,), 4.0 * np.arange(3))
+    votes = cast_votes(Detector(load_model(model)), batch)
+    assert votes.starts_s == [0.0, 4.0][:n_left]
+    assert (votes.song is not None) == bool(n_left)
 
 
 def test_hard_negatives(detector: Detector, tmp_path: Path) -> None:

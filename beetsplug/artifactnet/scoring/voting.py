@@ -112,8 +112,13 @@ def _has_hum(batch: SegmentBatch, card: ModelCard) -> bool:
 
 
 def second_look(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
-    """Return the segments without hum that hold enough to be judged; all, if all do."""
+    """Return the segments without hum that hold enough to be judged.
+
+    None of them where most do not: what little is left is mostly of the same kind.
+    """
     clean, kept, changed = _examined(batch, card, np.ones(len(batch.starts_s), bool))
+    if 2 * kept.sum() < len(kept):
+        kept[:] = False
     return clean.only(kept) if changed.any() or not kept.all() else batch
 
 

@@ -77,12 +77,6 @@ def _branches(found: Mapping[str, Any]) -> str:
     return _table("| branch | AUC | TPR at FPR 5 % | TPR at FPR 1 % |", rows)
 
 
-def _deals(found: Mapping[str, Any]) -> str:
-    deals = [found["songs"]["platforms"], *found["other deals"]]
-    rows = [[number, *_three(ranked)] for number, ranked in enumerate(deals, 1)]
-    return _table("| deal | AUC | TPR at FPR 5 % | TPR at FPR 1 % |", rows)
-
-
 def _detectors(found: Mapping[str, Any]) -> str:
     rows = [
         [name, *(f"{v:.{d}f}" for v, d in zip(values, (3, 2, 2), strict=True))]
@@ -130,11 +124,11 @@ def _rate(of: Mapping[str, Any]) -> str:
 def _hard(found: Mapping[str, Any]) -> str:
     shipped = found["hard negatives, shipped"]
     rows = []
-    for source, of in found["hard negatives"].items():
-        kind = source.partition(":")[2]
-        outcomes = shipped.get(kind, {})
-        cells = [outcomes.get(word, 0) for word in ("no evidence", "real", "unsure", "ai")]
-        rows.append([kind, f"{of['ai']} of {of['n']}", *cells])
+    for kind, outcomes in shipped.items():
+        of = found["hard negatives"].get(f"hard:{kind}")
+        n_not = outcomes.get("no evidence", 0) + outcomes.get("silent", 0)
+        cells = [outcomes.get(word, 0) for word in ("real", "unsure", "ai")]
+        rows.append([kind, f"{of['ai']} of {of['n']}" if of else "-", n_not, *cells])
     head = "| kind | `ai`, left out | not judged | `real` | `unsure` | `ai` |"
     return _table(head, rows)
 
@@ -142,7 +136,6 @@ def _hard(found: Mapping[str, Any]) -> str:
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "ranking": _ranking,
     "branches": _branches,
-    "deals": _deals,
     "detectors": _detectors,
     "platforms": _platforms,
     "accusations": _accusations,
