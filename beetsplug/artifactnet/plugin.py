@@ -75,9 +75,10 @@ class ArtifactNetPlugin(BeetsPlugin):
             (Album, library.ALBUM_TYPES, self.album_template_fields),
         )
         for model, field_types, template_fields in fields:
-            # Not the user's own word: beets takes an album's fields from its tracks again
+            # Not the user's own words: beets takes an album's fields from its tracks again
             # where the album loses them, and fails at a computed one.
-            names = [name for name in field_types if name != Field.OVERRIDE]
+            words = {Field.OVERRIDE, Field.OVERRIDE_NOTE}
+            names = [name for name in field_types if name not in words]
             template_fields.update({name: library.stored_value(name) for name in names})
             library.sort_unscored_last(model, [*field_types])
 
@@ -181,7 +182,10 @@ class ArtifactNetPlugin(BeetsPlugin):
             self._album_overrides.album_stored(model)
 
     def _follow_item(self, item: Item) -> None:
-        fields = (Field.OVERRIDE, Field.OVERRIDE_FROM, Field.VERDICT, Field.PROVENANCE)
+        fields = (
+            *(Field.OVERRIDE, Field.OVERRIDE_FROM, Field.OVERRIDE_DATE, Field.OVERRIDE_NOTE),
+            *(Field.VERDICT, Field.PROVENANCE),
+        )
         is_handed_down = self._album_overrides.is_running(item.album_id)
         if not is_handed_down and not any(library.own(item, name) for name in fields):
             return

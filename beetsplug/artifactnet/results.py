@@ -74,6 +74,37 @@ class SegmentScore:
 
 
 @dataclass(frozen=True)
+class Comb:
+    """Lines at equal distances in a song's spectrum, as a neural decoder leaves them."""
+
+    spacing_hz: float
+    """Distance between neighbouring lines, Hz."""
+    height_db: float
+    """How far the lines stand out of their neighbours on average, decibels."""
+    n_segments: int
+    """Segments that show lines at the same distance by themselves."""
+    n_of: int
+    """Segments that were looked at."""
+
+
+class Lack(StrEnum):
+    """Why a segment was not judged."""
+
+    SILENCE = "silence"
+    TOO_LITTLE = "too little"
+    """There is sound, and too little in it: a tone, a click, steady noise."""
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A segment that has no vote; another one was judged in its place where there was one."""
+
+    start_s: float
+    """Where the segment begins, seconds from the start of the track."""
+    lack: Lack
+
+
+@dataclass(frozen=True)
 class TrackScore:
     """The score of one track and the segments it was made of."""
 
@@ -87,6 +118,11 @@ class TrackScore:
     """Model and pipeline, as :func:`~.scoring.version.scored_by` names them."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """What each branch of the model found, by its name; empty where it does not tell."""
+    combs: tuple[Comb, ...] | None = None
+    """The comb in the song's spectrum, empty where there is none; None where the model
+    does not give its lines."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """In time order."""
 
 
 class Strength(StrEnum):

@@ -307,7 +307,8 @@ class TestVerdict(ArtifactNetHelper):
         item = self.item_with(failed(Outcome.SILENT), "ai")
         item.store()
 
-        assert self.rows(item).keys() == {"ai_error", "ai_override", "ai_reason", "ai_verdict"}
+        names = {"ai_error", "ai_override", "ai_override_date", "ai_reason", "ai_verdict"}
+        assert self.rows(item).keys() == names
         assert item.ai_verdict == "ai"
 
     def test_without_the_override_the_score_decides_again(self) -> None:

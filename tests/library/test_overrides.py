@@ -55,6 +55,39 @@ class TestAlbums(ArtifactNetHelper):
     def modify(self, *args: str) -> None:
         self.run_command("modify", "-y", *args)
 
+    def test_notes(self) -> None:
+        """An album's note goes to the tracks that take its word; others keep their own."""
+        self.modify("title:Track 1", "ai_override=ai", "ai_override_note=sure of it")
+        first = self.get("Track 1").ai_override_date
+        self.modify("-a", "album:Album", "ai_override=human", "ai_override_note=a friend's")
+        items = [self.get(f"Track {number}") for number in (1, 2, 3)]
+        notes = [item.get("ai_override_note", with_album=False) for item in items]
+        assert notes == ["sure of it", "a friend's", "a friend's"]
+        assert self.words() == ["ai", "real", "real"]
+        assert items[0].ai_override_date == first <= items[1].ai_override_date
+        self.modify("-a", "album:Album", "ai_override!")
+        items = [self.get(f"Track {number}") for number in (1, 2, 3)]
+        notes = [item.get("ai_override_note") for item in items]
+        assert notes == ["sure of it", None, None]
+        dates = [item.get("ai_override_date") for item in items]
+        assert dates == [first, None, None]
+
+    def test_a_note_before_its_word(self) -> None:
+        """It stays; a word of another colour keeps it, and taking the word back removes it."""
+        self.modify("title:Track 1", "ai_override_note=hm")
+        assert self.get("Track 1").ai_override_note == "hm"
+        self.modify("title:Track 1", "ai_override=human")
+        date = self.get("Track 1").ai_override_date
+        self.modify("title:Track 1", "ai_override=human", "title=Track 1")
+        assert self.get("Track 1").ai_override_date == date
+        self.modify("title:Track 1", "ai_override=ai")
+        item = self.get("Track 1")
+        assert (item.ai_override_note, item.ai_override_date > date) == ("hm", True)
+        self.modify("title:Track 1", "ai_override!")
+        item = self.get("Track 1")
+        assert item.get("ai_override_note") is None
+        assert item.get("ai_override_date") is None
+
     def test_the_summary(self) -> None:
         """Score, flagged, number of scored tracks, and verdict."""
         album = self.get_album()

@@ -429,6 +429,21 @@ def test_outputs_of_segments_and_evidence() -> None:
 @pytest.mark.parametrize(
     ("output", "song", "expected"),
     [
+        (
+            {"name": "p", "kind": "probability", "lines": "l"},
+            SONG,
+            "output.lines_hz is 0.0, it must be given where output names lines",
+        ),
+        (
+            {"name": "p", "kind": "probability", "lines": "l", "lines_hz": -1},
+            SONG,
+            "output.lines_hz is -1, it must be above 0 and at most 1000 hertz",
+        ),
+        (
+            {"name": "p", "kind": "probability", "lines": "l", "lines_hz": "1"},
+            SONG,
+            "output.lines_hz is '1', it must be a number of hertz",
+        ),
         (TELLING, SONG, "output.branches is [], it must be the names of the evidence"),
         (
             TELLING | {"branches": ["a", "a"]},
@@ -438,7 +453,8 @@ def test_outputs_of_segments_and_evidence() -> None:
         (
             TELLING | {"branches": ["a"]},
             {"call": "segment"},
-            "call is 'segment', it must be 'song' where output names segments or evidence",
+            "call is 'segment', it must be 'song' where output names segments, evidence or "
+            "lines",
         ),
     ],
 )

@@ -12,7 +12,14 @@ import pytest
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.results import Outcome, SegmentScore, TrackResult, TrackScore
+from beetsplug.artifactnet.results import (
+    Lack,
+    Outcome,
+    SegmentScore,
+    TrackResult,
+    TrackScore,
+    Unjudged,
+)
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
@@ -234,6 +241,48 @@ def test_a_song_model_that_tells_more(tmp_path: Path) -> None:
     assert score.probability not in heard
     assert set(score.evidence) == {"mean", "peak"}
     assert score.evidence["mean"] == pytest.approx(np.mean(heard), abs=1e-4)
+
+
+def test_a_song_model_that_gives_lines(tmp_path: Path) -> None:
+    """The comb in them is that of the file, with the segments that show it."""
+    seconds = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    samples = np.random.default_rng(0).normal(0, 0.05, len(seconds))
+    for hz in np.arange(86.13, 3_900, 86.13):
+        samples += 0.004 * np.cos(2 * np.pi * hz * seconds + hz)
+    path = tmp_path / "comb.wav"
+    encode(path, samples[:, None].astype(np.float32), SAMPLE_RATE)
+    folder = write_song_model(tmp_path / "model", has_lines=True)
+    score = score_file(path, Detector(load_model(folder)), 4).score
+    assert score is not None
+    assert score.combs is not None
+    (comb,) = score.combs
+    assert comb.spacing_hz == pytest.approx(86.13, abs=0.05)
+    assert (comb.n_segments, comb.n_of) == (4, 4)
+
+
+def test_a_song_model_whose_lines_hold_no_comb(tmp_path: Path) -> None:
+    """Noise has none, and a model that gives no lines says nothing of it."""
+    samples = np.random.default_rng(0).normal(0, 0.05, 4 * SAMPLE_RATE)
+    path = tmp_path / "noise.wav"
+    encode(path, samples[:, None].astype(np.float32), SAMPLE_RATE)
+    for has_lines, expected in ((True, ()), (False, None)):
+        folder = write_song_model(tmp_path / str(has_lines), has_lines=has_lines)
+        score = score_file(path, Detector(load_model(folder)), 4).score
+        assert score is not None
+        assert score.combs == expected
+
+
+def test_segments_without_a_vote_are_named(tmp_path: Path) -> None:
+    """A silent place has no vote, and the score says where it is."""
+    samples = np.random.default_rng(0).normal(0, 0.05, 8 * SAMPLE_RATE)
+    samples[3 * SAMPLE_RATE : 5 * SAMPLE_RATE] = 0
+    path = tmp_path / "gap.wav"
+    encode(path, samples[:, None].astype(np.float32), SAMPLE_RATE)
+    for count in (8, "all"):
+        folder = write_model(tmp_path / str(count), card={"placement": "audible"})
+        score = score_file(path, Detector(load_model(folder)), count).score
+        assert score is not None
+        assert score.unjudged == (Unjudged(3.0, Lack.SILENCE), Unjudged(4.0, Lack.SILENCE))
 
 
 def test_a_song_without_an_answer(tmp_path: Path) -> None:

@@ -132,6 +132,10 @@ def our_tags(path: Path) -> dict[str, str]:
     return found
 
 
+def _is_ours(key: str) -> bool:
+    return key.startswith("ai_") and key != "ai_history"
+
+
 class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
     """Base of the test classes; beets' helpers do the rest."""
 
@@ -197,14 +201,14 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
         return album
 
     def rows(self, item: Item | Album) -> dict[str, tuple[str, object]]:
-        """Return the model's flexible attributes as SQLite has them: (type, value)."""
+        """Return our fields but the history as SQLite has them: (type, value)."""
         table = "album_attributes" if isinstance(item, Album) else "item_attributes"
         with closing(sqlite3.connect(os.fsdecode(self.lib.path))) as connection:
             rows = connection.execute(
                 f"SELECT key, typeof(value), value FROM {table} WHERE entity_id = ?",
                 (item.id,),
             ).fetchall()
-        return {key: (kind, value) for key, kind, value in rows if key.startswith("ai_")}
+        return {key: (kind, value) for key, kind, value in rows if _is_ours(key)}
 
     def n_scored(self) -> int:
         """Return how many items have a score, straight from the database."""

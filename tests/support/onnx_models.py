@@ -140,6 +140,7 @@ def write_song_model(
     batch: int | None = None,
     n_outputs: int = 1,
     is_telling: bool = False,
+    has_lines: bool = False,
     sample_rate: int = SAMPLE_RATE,
     segment_samples: int = SEGMENT_SAMPLES,
     card: dict[str, Any] | None = None,
@@ -153,6 +154,8 @@ def write_song_model(
         n_outputs: How often the answer is given; more than once breaks the contract.
         is_telling: Whether there are two more outputs: ``of_segments``, each segment's
             :func:`loudness` over ``GAIN``, and ``found``, the song's mean and its peak.
+        has_lines: Whether there is another output, ``lines``: how far each of 2,049 bins
+            stands above the mean of 17 in the mean power of a segment's frames.
         sample_rate: Hz.
         segment_samples: Length of a segment.
         card: Fields that replace the card's own.
@@ -176,17 +179,22 @@ def write_song_model(
             helper.make_node("Concat", ["mean_row", "peak_row"], ["found"], axis=0),
         ]
         outputs += [_value("of_segments", ["n_segments"]), _value("found", [2])]
+    constants = [_constant(name, _CONSTANTS[name]) for name in ("hot", "nan")]
+    if is_telling:
+        constants.append(_constant("first", np.array([0], dtype=np.int64)))
+    if has_lines:
+        nodes += _line_nodes()
+        outputs.append(_value("lines", ["n_rows", LINES_FFT // 2 + 1]))
+        constants += [_constant(name, value) for name, value in _LINE_CONSTANTS.items()]
     graph = helper.make_graph(
         nodes,
         "song",
         [_value("audio_chunks", [batch or "n_segments", segment_samples])],
         outputs,
-        [
-            *(_constant(name, _CONSTANTS[name]) for name in ("hot", "nan")),
-            *([_constant("first", np.array([0], dtype=np.int64))] if is_telling else []),
-        ],
+        constants,
     )
     telling = {"segments": "of_segments", "evidence": "found", "branches": ["mean", "peak"]}
+    with_lines = {"lines": "lines", "lines_hz": sample_rate / LINES_FFT}
     values: dict[str, Any] = {
         "model_id": "song",
         "input": {
@@ -194,11 +202,55 @@ def write_song_model(
             "sample_rate": sample_rate,
             "segment_samples": segment_samples,
         },
-        "output": {"name": "p_ai", "kind": "probability"} | (telling if is_telling else {}),
+        "output": {"name": "p_ai", "kind": "probability"}
+        | (telling if is_telling else {})
+        | (with_lines if has_lines else {}),
         "call": "song",
         "max_segments": max_segments,
     }
     return _save(folder, graph, {**values, **(card or {})})
+
+
+LINES_FFT = 4_096
+"""Samples of a frame whose lines the song model gives."""
+_LINE_CONSTANTS: dict[str, NDArray[Any]] = {
+    "step": np.array(976, np.int64),
+    "length": np.array(LINES_FFT, np.int64),
+    "window": np.hanning(LINES_FFT).astype(np.float32),
+    "last": np.array([2], np.int64),
+    "second": np.array([1], np.int64),
+    "floor": np.array([1e-6], np.float32),
+    "bel": np.array([10 / np.log(10)], np.float32),
+    "most": np.array(3.0, np.float32),
+    "nothing": np.array(0.0, np.float32),
+}
+
+
+def _line_nodes() -> list[onnx.NodeProto]:
+    """Return the nodes from ``audio_chunks`` to ``lines``, float32 [1 + n_segments, n_bins]."""
+    make = helper.make_node
+    return [
+        make("Unsqueeze", ["audio_chunks", "last"], ["mono"]),
+        make("STFT", ["mono", "step", "window", "length"], ["spectrum"]),
+        make("ReduceSumSquare", ["spectrum"], ["power"], axes=[3], keepdims=0),
+        make("ReduceMean", ["power"], ["of_frames"], axes=[1], keepdims=1),
+        make("Add", ["of_frames", "floor"], ["floored"]),
+        make("Log", ["floored"], ["log"]),
+        make("Mul", ["log", "bel"], ["levels"]),
+        make(
+            "AveragePool",
+            ["levels"],
+            ["ground"],
+            kernel_shape=[17],
+            pads=[8, 8],
+            count_include_pad=0,
+        ),
+        make("Sub", ["levels", "ground"], ["above"]),
+        make("Clip", ["above", "nothing", "most"], ["standing"]),
+        make("ReduceMean", ["standing"], ["of_song"], axes=[0], keepdims=1),
+        make("Concat", ["of_song", "standing"], ["rows"], axis=0),
+        make("Squeeze", ["rows", "second"], ["lines"]),
+    ]
 
 
 TWO_INPUTS = {"fine": (24_000, 24_000), "coarse": (16_000, 16_000)}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beets import ui
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         ListedArtist,
     )
 
+T = TypeVar("T")
+
 _INDENT = " " * 4
-_ROWS_AT_ONCE = 512
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Describer:
         Raises:
             MachineError: The machine is in trouble.
         """
-        for some in _parts(rows):
+        for some in parts(rows):
             releases = library.read_releases(lib, [row.id for row in some])
             found = dict(self._describe([row.filepath for row in some]))
             for row in some:
@@ -156,11 +158,12 @@ def print_beside(beside: Beside | None) -> None:
         ui.print_(line)
 
 
-def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    part: list[Row] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == _ROWS_AT_ONCE:
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield values some hundred at a time."""
+    part: list[T] = []
+    for value in values:
+        part.append(value)
+        if len(part) == _AT_ONCE:
             yield part
             part = []
     if part:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from beets.library import Item
 
-from beetsplug.artifactnet.commands.descriptions import Beside
 from beetsplug.artifactnet.commands.plan import Plan
 from beetsplug.artifactnet.commands.terminal import Failures
 from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_timeline
@@ -25,14 +25,17 @@ _JSON_FIELDS = {
     "scored": Field.SCORED,
     "provenance": Field.PROVENANCE,
     "declared": Field.DECLARED,
+    "evidence": Field.EVIDENCE,
     "override": Field.OVERRIDE,
+    "override_note": Field.OVERRIDE_NOTE,
+    "override_date": Field.OVERRIDE_DATE,
     "error": Field.ERROR,
 }
 """Key of the JSON object -> field; null where the track has none."""
 
 
-def json_line(row: Row, beside: Beside) -> str:
-    """Return a track and what is shown beside it as one JSON object on one line, in ASCII."""
+def json_line(row: Row, more: Mapping[str, Any]) -> str:
+    """Return a track and what else is told of it as one JSON object on one line, in ASCII."""
     values: dict[str, Any] = {"path": row.file, "id": row.id or None}
     values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
     try:
@@ -40,7 +43,7 @@ def json_line(row: Row, beside: Beside) -> str:
     except ValueError:
         segments = ()
     values["timeline"] = [[segment.start_s, segment.probability] for segment in segments]
-    return json.dumps({**values, **beside.as_dict()})
+    return json.dumps({**values, **more})
 
 
 @dataclass

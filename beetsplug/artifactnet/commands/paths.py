@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,17 +74,29 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
     Raises:
         UserError: There is no audio, or none of it could be scored.
     """
-    ids = _tracks_below(run.lib, paths)
-    strangers = [path for path in _files(paths) if path not in ids]
-    if not ids and not strangers:
-        raise UserError(f"artifactnet: no audio in {printable(' '.join(map(str, paths)))}")
+    ids, strangers = tracks_and_strangers(run.lib, paths)
     if run.opts.pretend:
         _pretend(run, ids, strangers)
         return
     if ids:
         _score_tracks(run, ids)
     if strangers:
-        _score_strangers(run, strangers)
+        score_strangers(run, strangers, partial(_print_row, run))
+
+
+def tracks_and_strangers(
+    lib: Library, paths: Sequence[Path]
+) -> tuple[dict[Path, int], list[Path]]:
+    """Return what the paths name: the library's tracks, path -> id, and other files.
+
+    Raises:
+        UserError: There is no audio.
+    """
+    ids = _tracks_below(lib, paths)
+    strangers = [path for path in _files(paths) if path not in ids]
+    if not ids and not strangers:
+        raise UserError(f"artifactnet: no audio in {printable(' '.join(map(str, paths)))}")
+    return ids, strangers
 
 
 def _tracks_below(lib: Library, paths: Iterable[Path]) -> dict[Path, int]:
@@ -146,7 +159,19 @@ def _score_tracks(run: ScoreRun, ids: dict[Path, int]) -> None:
             _print_row(run, row, beside)
 
 
-def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
+def score_strangers(
+    run: ScoreRun, paths: Sequence[Path], show: Callable[[Row, Beside], None]
+) -> None:
+    """Score files outside of the library, and store nothing.
+
+    Args:
+        run: The command's call.
+        paths: The files.
+        show: Prints a file's row with what is beside it.
+
+    Raises:
+        UserError: None of them could be scored.
+    """
     # First, and all together: between the songs they would wait for one to be scored.
     beside = {} if run.is_silent else run.describer.of_files(paths)
     tally = Tally()
@@ -161,7 +186,7 @@ def _score_strangers(run: ScoreRun, paths: Sequence[Path]) -> None:
                 tally.count(str(result.path), result, row)
                 if not run.is_silent:
                     with progress.above():
-                        _print_row(run, row, beside[result.path])
+                        show(row, beside[result.path])
                 progress.show(tally.n_done, tally.note())
     except KeyboardInterrupt:
         progress.clear()
@@ -190,7 +215,7 @@ def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:
     has no score where a declaration alone decides; a track that nothing decides has none.
     """
     if run.opts.json:
-        ui.print_(json_line(row, beside))
+        ui.print_(json_line(row, beside.as_dict()))
     elif row.get(Field.VERDICT) is not None:
         claims = row.get(Field.PROVENANCE)
         words = verdict_words(row.get(Field.VERDICT), row.get(Field.SCORE))

@@ -16,6 +16,7 @@ from beets.library import Item, Library
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import manifest_line, read_declarations
 from beetsplug.artifactnet.commands.descriptions import Describer, read_list
+from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import (
@@ -53,6 +54,7 @@ _EXAMPLES = """\
 Examples:
   beet ai artist:'Somebody New'     score what is new of an artist
   beet ai --json ~/Downloads        score files that are not in the library
+  beet ai --explain ai_verdict:ai   say why tracks are flagged
 
 See also: beet aimodel (the models), beet aibench (judge a model, set thresholds).
 """
@@ -71,8 +73,10 @@ class Options(Protocol):
     threads: int | None
     write: bool | None
     declared_only: bool
+    explain: bool
     forget_provenance: bool
     lists: str | None
+    numbers: bool
 
 
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
@@ -91,6 +95,7 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
 
     @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
+        check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
         if opts.declared_only or opts.forget_provenance:
@@ -113,6 +118,8 @@ def _parser() -> HelpfulParser:
         (None, "--retry-failed", "try again what could not be scored"),
         ("-p", "--pretend", "list what would be scored, and score nothing"),
         ("-q", "--quiet", "print the summary alone"),
+        (None, "--explain", "say what speaks for each verdict, and against it"),
+        (None, "--numbers", "with --explain: add the numbers"),
         (None, "--declared-only", "read what files say of themselves, and decode nothing"),
         (None, "--forget-provenance", "forget what files said, and read it anew"),
         (None, "--json", "print a JSON object a line for each track, for programs"),
@@ -168,7 +175,9 @@ class ScoreRun:
         paths = [] if self.opts.album else named_paths(args)
         if self.opts.lists is not None and not (paths or self.opts.json):
             raise UserError("artifactnet: --lists goes with files and folders, or with --json")
-        if not paths:
+        if self.opts.explain:
+            explain_tracks(self, args, paths)
+        elif not paths:
             self.run_query(args)
         else:
             score_paths(self, paths)
@@ -177,15 +186,24 @@ class ScoreRun:
 
     def run_query(self, args: Sequence[str]) -> None:
         """Score what a query finds."""
+        ids = self.find_ids(args)
+        self.score_ids(ids, args)
+        if self.opts.json:
+            for row, beside in self.describer.of_rows(self.lib, self._in_order(ids)):
+                ui.print_(json_line(row, beside.as_dict()))
+
+    def find_ids(self, args: Sequence[str]) -> list[int]:
+        """Return the ids of the tracks that a query finds.
+
+        Raises:
+            UserError: It finds none.
+        """
         ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
         if not ids and args:
             raise UserError(
                 f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
             )
-        self.score_ids(ids, args)
-        if self.opts.json:
-            for row, beside in self.describer.of_rows(self.lib, self._in_order(ids)):
-                ui.print_(json_line(row, beside))
+        return ids
 
     def _noun(self) -> str:
         return "album" if self.opts.album else "track"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from beetsplug.artifactnet.library.entries import Decision, Entry
+from beetsplug.artifactnet.library.evidence import Evidence, parse_evidence
+from beetsplug.artifactnet.library.explanation import Explanation, Sentence, explain
 from beetsplug.artifactnet.library.fields import (
     ALBUM_TYPES,
     ITEM_TYPES,
@@ -14,7 +17,15 @@ from beetsplug.artifactnet.library.fields import (
     put,
 )
 from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
-from beetsplug.artifactnet.library.overrides import AlbumOverrides
+from beetsplug.artifactnet.library.history import (
+    Cause,
+    Change,
+    changes,
+    changes_of,
+    read_histories,
+    summary_lines,
+)
+from beetsplug.artifactnet.library.overrides import AlbumOverrides, set_override
 from beetsplug.artifactnet.library.rows import (
     find_ids,
     find_unscored,
@@ -55,18 +66,28 @@ __all__ = [
     "ITEM_TYPES",
     "AlbumOverrides",
     "AlbumSummaries",
+    "Cause",
+    "Change",
+    "Decision",
+    "Entry",
+    "Evidence",
+    "Explanation",
     "Field",
     "Judge",
     "Reason",
     "Refusal",
     "Row",
+    "Sentence",
     "State",
     "add_claims",
     "album_verdict",
     "apply_result",
     "carries_manifest",
+    "changes",
+    "changes_of",
     "claims",
     "examine",
+    "explain",
     "find_ids",
     "find_unscored",
     "forget_claims",
@@ -76,21 +97,25 @@ __all__ = [
     "item_path",
     "override",
     "own",
+    "parse_evidence",
     "parse_timeline",
     "patiently",
     "put",
+    "read_histories",
     "read_releases",
     "read_row",
     "read_rows",
     "redecide",
     "restamp",
     "score_tags",
+    "set_override",
     "sort_unscored_last",
     "state",
     "store",
     "store_result",
     "store_row",
     "stored_value",
+    "summary_lines",
     "take_back_album_values",
     "update_album",
     "update_album_of",

@@ -17,6 +17,7 @@ from beetsplug.artifactnet.library.types import (
     Count,
     Date,
     Flag,
+    Note,
     Number,
     OverrideWord,
     Text,
@@ -35,8 +36,12 @@ class Field:
     MODEL = "ai_model"
     SCORED = "ai_scored"
     FILE = "ai_file"
+    EVIDENCE = "ai_evidence"
     ERROR = "ai_error"
+    HISTORY = "ai_history"
     OVERRIDE = "ai_override"
+    OVERRIDE_NOTE = "ai_override_note"
+    OVERRIDE_DATE = "ai_override_date"
     OVERRIDE_FROM = "ai_override_from"
     PROVENANCE = "ai_provenance"
     DECLARED = "ai_declared"
@@ -47,8 +52,12 @@ class Field:
     ALBUM_VERDICT = "ai_album_verdict"
     ALBUM_OVERRIDE = "ai_album_override"
 
-    OF_A_SCORE: ClassVar = (SCORE, VERDICT, SHARE, SEGMENTS, TIMELINE, MODEL, SCORED, FILE)
-    """What a score consists of; all present or all absent, the verdict aside."""
+    OF_A_SCORE: ClassVar = (
+        *(SCORE, VERDICT, SHARE, SEGMENTS, TIMELINE, MODEL, SCORED, FILE),
+        EVIDENCE,
+    )
+    """What a score consists of; all present or all absent, but the verdict and the evidence,
+    which some models do not give."""
 
 
 ITEM_TYPES: dict[str, types.Type] = {
@@ -60,8 +69,12 @@ ITEM_TYPES: dict[str, types.Type] = {
     Field.MODEL: Text(),
     Field.SCORED: Date(),
     Field.FILE: Text(),
+    Field.EVIDENCE: Text(),
     Field.ERROR: Text(),
+    Field.HISTORY: Text(),
     Field.OVERRIDE: OverrideWord(),
+    Field.OVERRIDE_NOTE: Note(),
+    Field.OVERRIDE_DATE: Date(),
     Field.OVERRIDE_FROM: Text(),
     Field.PROVENANCE: Text(),
     Field.DECLARED: Flag(),

@@ -1,8 +1,8 @@
 """The user's word on a whole album, and how its tracks take it over.
 
 ``beet modify -a ai_override=real`` has beets write the word to every track, over their own.
-Tracks with a word of their own get it back; the others remember that theirs is the album's,
-so that taking the album's word back takes back exactly those.
+Tracks with a word of their own get it back, with its note. The others remember that theirs is
+the album's, so that taking the album's word back takes back exactly those.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from beets.library import Album, Item
 
 from beetsplug.artifactnet.library.fields import Field, own, put
-from beetsplug.artifactnet.library.storing import store_album
+from beetsplug.artifactnet.library.storing import store, store_album
+from beetsplug.artifactnet.library.verdicts import redecide
+from beetsplug.artifactnet.results import Verdict
+from beetsplug.artifactnet.thresholds import Judge
 
 
 @dataclass
 class _HandingDown:
     """An album's word on its way to the tracks."""
 
-    own_words: dict[int, str | None]
-    """Item id -> the track's own word, of the tracks that beets has yet to write."""
+    own_words: dict[int, tuple[str | None, str | None]]
+    """Item id -> the track's own word and note, of the tracks that beets has yet to write."""
     n_changed: int = 0
     n_kept: int = 0
 
@@ -40,6 +43,8 @@ class AlbumOverrides:
         if words:
             self._running[int(album.id or 0)] = _HandingDown(words)
         put(album, Field.ALBUM_OVERRIDE, word)
+        if word is None:
+            put(album, Field.OVERRIDE_NOTE, None)
         store_album(album)
 
     def is_running(self, album_id: int | None) -> bool:
@@ -59,9 +64,10 @@ class AlbumOverrides:
         if running is None or item.id not in running.own_words:
             _forget_album(item)
             return ""
-        own_word = running.own_words.pop(item.id)
+        own_word, own_note = running.own_words.pop(item.id)
         if own_word is not None:
             put(item, Field.OVERRIDE, own_word)
+            put(item, Field.OVERRIDE_NOTE, own_note)
             running.n_kept += 1
         else:
             running.n_changed += put(item, Field.OVERRIDE_FROM, _mark(item))
@@ -69,6 +75,24 @@ class AlbumOverrides:
             return ""
         del self._running[album_id]
         return f"{running.n_changed} changed, {running.n_kept} keep their own word"
+
+
+def set_override(item: Item, word: Verdict | None, note: str | None, judge: Judge) -> None:
+    """Set the user's word on a track, with a note, or take both back; and store it.
+
+    Args:
+        item: The track.
+        word: ``ai`` or ``real``; None: no word.
+        note: Why, in the user's words; None or empty: no note.
+        judge: What decides where there is no word.
+
+    Raises:
+        LibraryError: Another program keeps the database locked.
+    """
+    put(item, Field.OVERRIDE, word and word.value)
+    put(item, Field.OVERRIDE_NOTE, note or None)
+    redecide(item, judge)
+    store(item)
 
 
 def _mark(item: Item) -> str | None:
@@ -82,18 +106,20 @@ def _forget_album(item: Item) -> None:
         put(item, Field.OVERRIDE_FROM, None)
 
 
-def _own_words(album: Album) -> dict[int, str | None]:
+def _own_words(album: Album) -> dict[int, tuple[str | None, str | None]]:
     with album.db.transaction() as transaction:
         rows = transaction.query(
-            "SELECT items.id, word.value, mark.value FROM items"
+            "SELECT items.id, word.value, mark.value, note.value FROM items"
             " LEFT JOIN item_attributes AS word"
             " ON word.entity_id = items.id AND word.key = ?"
             " LEFT JOIN item_attributes AS mark"
             " ON mark.entity_id = items.id AND mark.key = ?"
+            " LEFT JOIN item_attributes AS note"
+            " ON note.entity_id = items.id AND note.key = ?"
             " WHERE album_id = ?",
-            (Field.OVERRIDE, Field.OVERRIDE_FROM, album.id),
+            (Field.OVERRIDE, Field.OVERRIDE_FROM, Field.OVERRIDE_NOTE, album.id),
         )
     return {
-        item_id: None if word is None or mark == f"album:{word}" else word
-        for item_id, word, mark in rows
+        item_id: (None if word is None or mark == f"album:{word}" else word, note)
+        for item_id, word, mark, note in rows
     }

@@ -18,7 +18,8 @@ from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, sto
 from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
-_NAMES = tuple(sorted(ITEM_TYPES))
+_NAMES = tuple(sorted(ITEM_TYPES.keys() - {Field.HISTORY}))
+"""The history grows where a track is stored, and nothing here reads it."""
 _ROWS_SQL = (
     "SELECT items.id, items.path, ("
     "  SELECT json_group_object(key, CAST(value AS TEXT)) FROM item_attributes"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from beets.library import Album, Item, Library
 
 from beetsplug.artifactnet.errors import LibraryError
+from beetsplug.artifactnet.library.entries import note_change
 from beetsplug.artifactnet.library.fields import ALBUM_TYPES, ITEM_TYPES, Field, put
 from beetsplug.artifactnet.library.verdicts import album_verdict, apply_result
 from beetsplug.artifactnet.results import TrackResult, Verdict
@@ -158,12 +159,13 @@ def store_result(
 
 
 def store(item: Item, albums: AlbumSummaries | None = None) -> None:
-    """Store an item and its album's summary, both or neither.
+    """Store an item with its history, and its album's summary, all or nothing.
 
     Raises:
         LibraryError: Another program keeps the database locked.
     """
     with writing(item.db):
+        note_change(item)
         item.store()
         if albums is None:
             update_album_of(item)

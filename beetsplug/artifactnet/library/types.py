@@ -185,6 +185,15 @@ class OverrideWord(types.String):
         return None if sql_value is None else str(sql_value)
 
 
+class Note(types.String):
+    """The user's own words."""
+
+    @property
+    def null(self) -> Any:
+        """No words."""
+        return None
+
+
 class UnscoredLast(SlowFieldSort):
     """Sorts by a field; what does not have it comes last, in either direction."""
 

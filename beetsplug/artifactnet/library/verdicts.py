@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beets.library import Item
 
+from beetsplug.artifactnet.library.evidence import format_evidence
 from beetsplug.artifactnet.library.fields import (
     Field,
     Row,
@@ -68,6 +69,7 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     item[Field.SCORE] = float(score.probability)
     item[Field.SEGMENTS] = len(score.segments)
     item[Field.TIMELINE] = format_timeline(score.segments)
+    put(item, Field.EVIDENCE, format_evidence(score) or None)
     item[Field.MODEL] = score.model
     item[Field.SCORED] = time.time()
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
@@ -85,6 +87,7 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     declaration hold whatever the model.
     """
     before = [own(item, name) for name in _DECIDED]
+    is_dated = _date_override(item)
     put(item, Field.DECLARED, is_declared(item) or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
@@ -94,7 +97,23 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     verdict, reason = _verdict(item, judge, is_ours=is_ours)
     put(item, Field.VERDICT, verdict)
     put(item, Field.REASON, reason)
-    return [own(item, name) for name in _DECIDED] != before
+    return is_dated or [own(item, name) for name in _DECIDED] != before
+
+
+def _date_override(item: Item | Row) -> bool:
+    """Date the user's word where it is new; drop date and note where it is taken back.
+
+    Returns:
+        Whether anything changed.
+    """
+    word, reason = override(item), own(item, Field.REASON)
+    if word is not None:
+        # Whatever set it, the verdict does not follow it yet.
+        is_new = (own(item, Field.VERDICT), reason) != (word, Reason.OVERRIDE)
+        return is_new and put(item, Field.OVERRIDE_DATE, time.time())
+    was_dated = put(item, Field.OVERRIDE_DATE, None)
+    is_taken_back = was_dated or reason == Reason.OVERRIDE
+    return (is_taken_back and put(item, Field.OVERRIDE_NOTE, None)) or was_dated
 
 
 def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:

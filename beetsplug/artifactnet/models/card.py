@@ -43,6 +43,7 @@ _MAX_SEGMENTS = 10_000
 MAX_SAMPLES = 1 << 27
 """512 MiB of samples: the most that one call of a model may ask for."""
 _SAME_SPAN_S = 1e-3
+_MAX_LINES_HZ = 1_000.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,11 @@ class ModelCard:
     """Output with one number for each of ``branches``; empty: there is none."""
     branches: tuple[str, ...] = ()
     """Names of the branches whose findings the evidence holds, in its order."""
+    lines_output: str = ""
+    """Output (1 + n_segments, n_bins), decibels of 0 and more by which each bin of the spectrum
+    stands out of its neighbours: the song's mean, then each segment; empty: there is none."""
+    lines_hz: float = 0.0
+    """Distance of these bins, Hz; bin 0 is 0 Hz."""
     url: str = ""
     notice: str = ""
     """What a user should know before installing it, beside the licence."""
@@ -177,6 +183,8 @@ def parse_card(values: object, origin: str) -> ModelCard:
         segments_output=expected.text("segments", ""),
         evidence_output=expected.text("evidence", ""),
         branches=expected.names("branches"),
+        lines_output=expected.text("lines", ""),
+        lines_hz=expected.optional("lines_hz", expected.hertz) or 0.0,
         thresholds=card.thresholds("thresholds"),
         crop=crop,
         max_segments=card.optional("max_segments", card.count)
@@ -205,10 +213,16 @@ def _check_together(card: ModelCard, fields: _Fields) -> None:
     if max(spans) - min(spans) > _SAME_SPAN_S:
         found = ", ".join(f"{span:g} s" for span in spans)
         raise fields.bad("inputs", found, "inputs that all cover the same seconds")
-    if card.call != "song" and (card.segments_output or card.evidence_output):
-        raise fields.bad("call", card.call, "'song' where output names segments or evidence")
+    if card.call != "song" and (
+        card.segments_output or card.evidence_output or card.lines_output
+    ):
+        raise fields.bad(
+            "call", card.call, "'song' where output names segments, evidence or lines"
+        )
     if bool(card.evidence_output) != bool(card.branches):
         raise fields.bad("output.branches", list(card.branches), "the names of the evidence")
+    if bool(card.lines_output) != bool(card.lines_hz):
+        raise fields.bad("output.lines_hz", card.lines_hz, "given where output names lines")
     if not card.is_read_at_once:
         return
     if card.max_segments is None:
@@ -306,6 +320,14 @@ class _Fields:
             raise self.bad(key, value, "a number of seconds")
         if not 0 < value <= 86_400:
             raise self.bad(key, value, "above 0 and at most 86400 seconds")
+        return float(value)
+
+    def hertz(self, key: str) -> float:
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.bad(key, value, "a number of hertz")
+        if not 0 < value <= _MAX_LINES_HZ:
+            raise self.bad(key, value, f"above 0 and at most {_MAX_LINES_HZ:g} hertz")
         return float(value)
 
     def choice(self, key: str, kind: Any, default: str | None = None) -> Any:

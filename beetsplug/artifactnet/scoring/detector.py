@@ -39,6 +39,11 @@ class Findings:
     """(n_segments,), P(AI) of each segment beside the song's; None where there are none."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """What each branch found in the song, by its name."""
+    lines: NDArray[np.float64] | None = None
+    """(1 + n_segments, n_bins), decibels by which each bin stands out of its neighbours: the
+    song's mean, then each segment; None where the model does not give them."""
+    lines_hz: float = 0.0
+    """Distance of the lines' bins, Hz; bin 0 is 0 Hz."""
 
 
 class Detector:
@@ -143,13 +148,15 @@ class Detector:
         if self.card.call != "song":
             return Findings(self.probabilities(batch))
         session, card = self.open(), self.card
-        n_expected = {
-            card.output_name or session.outputs[0].name: 1,
-            card.segments_output: len(batch.starts_s),
-            card.evidence_output: len(card.branches),
+        n_segments = len(batch.starts_s)
+        shapes: dict[str, tuple[int, ...]] = {
+            card.output_name or session.outputs[0].name: (1,),
+            card.segments_output: (n_segments,),
+            card.evidence_output: (len(card.branches),),
+            card.lines_output: (1 + n_segments, -1),
         }
-        n_expected.pop("", None)
-        found = self._run(session, batch.samples, n_expected)
+        shapes.pop("", None)
+        found = self._run(session, batch.samples, shapes)
         song, *_ = found.values()
         segments = found.get(card.segments_output)
         evidence = found.get(card.evidence_output, np.empty(0))
@@ -157,6 +164,8 @@ class Detector:
             self._to_probability(song),
             None if segments is None else self._to_probability(segments),
             dict(zip(card.branches, evidence.tolist(), strict=True)),
+            found.get(card.lines_output),
+            card.lines_hz,
         )
 
     def _run_segments(
@@ -167,29 +176,34 @@ class Detector:
         missing = ((0, self._batch_size - n_segments), (0, 0))
         full = [np.pad(given, missing) for given in samples]
         name = self.card.output_name or session.outputs[0].name
-        return self._run(session, full, {name: self._batch_size})[name][:n_segments]
+        return self._run(session, full, {name: (self._batch_size,)})[name][:n_segments]
 
     def _run(
         self,
         session: Session,
         samples: Sequence[Samples],
-        n_expected: Mapping[str, int],
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the raw values of each output of one call, as many as are expected."""
+        """Return each output of one call in the shape that is expected; -1 is any length."""
         names = [given.name for given in self.card.inputs]
         with _engine_errors(f"model {self.card.label} failed to run"):
-            outputs = session.run(list(n_expected), dict(zip(names, samples, strict=True)))
+            outputs = session.run(list(shapes), dict(zip(names, samples, strict=True)))
             found = {
                 name: np.asarray(output, dtype=np.float64).reshape(-1)
-                for name, output in zip(n_expected, outputs, strict=True)
+                for name, output in zip(shapes, outputs, strict=True)
             }
-        for name, values in found.items():
-            if len(values) != n_expected[name]:
-                raise ModelError(
-                    f"model {self.card.label} gave {len(values)} values in a call for "
-                    f"{n_expected[name]}"
-                )
-        return found
+        return {name: self._shaped(values, shapes[name]) for name, values in found.items()}
+
+    def _shaped(
+        self, values: NDArray[np.float64], shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        try:
+            return values.reshape(shape)
+        except ValueError as error:
+            wanted = f"{shape[0]} rows" if len(shape) > 1 else str(shape[0])
+            raise ModelError(
+                f"model {self.card.label} gave {len(values)} values in a call for {wanted}"
+            ) from error
 
     def _to_probability(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         values = np.where(np.isfinite(values), values, np.nan)
@@ -234,6 +248,7 @@ def _check_contract(session: Session, model: Model) -> int:
         card.output_name or next(iter(outputs), ""),
         card.segments_output,
         card.evidence_output,
+        card.lines_output,
     )
     for name in wanted:
         _check_output(outputs, name, card.label)

@@ -28,7 +28,7 @@ from beetsplug.artifactnet.errors import (
     TooShortError,
 )
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore
+from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
@@ -61,15 +61,21 @@ class _Segments:
     starts_s: list[float] = field(default_factory=list)
     songs: list[Findings] = field(default_factory=list)
     """Of a model that is called once a song: the one call's findings."""
+    unjudged: list[Unjudged] = field(default_factory=list)
 
     def add(self, batch: SegmentBatch, detector: Detector) -> None:
         votes = detector.votes(batch)
         self.probabilities.extend(votes.probabilities)
         self.starts_s.extend(votes.starts_s)
+        self.unjudged.extend(votes.unjudged)
         if votes.song is not None:
             self.songs.append(votes.song)
 
     def score(self, card: ModelCard, duration_s: float) -> TrackScore:
+        unjudged = tuple(sorted(self.unjudged, key=lambda one: one.start_s))
+        return replace(self._score(card, duration_s), unjudged=unjudged)
+
+    def _score(self, card: ModelCard, duration_s: float) -> TrackScore:
         model = scored_by(card.label)
         if self.songs:
             (song,) = self.songs

@@ -8,7 +8,7 @@ looked for where there is sound.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.audio import AudioReader
 from beetsplug.artifactnet.errors import NoEvidenceError, SilentError, TooShortError
 from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput
+from beetsplug.artifactnet.results import Lack, Unjudged
 from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect
 
 _BATCH_SEGMENTS = 16
@@ -45,6 +46,8 @@ class SegmentBatch:
     the input's own rate and length, mono, in [-1, 1]."""
     starts_s: NDArray[np.float64]
     """(n_segments,), seconds from the start of the track."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Segments that were left out of this batch, or looked at before it, in time order."""
 
     @property
     def is_silent(self) -> bool:
@@ -52,11 +55,25 @@ class SegmentBatch:
         return all(np.abs(given).max(initial=0.0) < _SILENCE_PEAK for given in self.samples)
 
     def only(self, kept: Sequence[bool] | NDArray[np.bool]) -> SegmentBatch:
-        """Return those of the segments."""
+        """Return those of the segments; the others are noted as unjudged."""
         mask = np.asarray(kept)
         if mask.all():
             return self
-        return SegmentBatch(tuple(given[mask] for given in self.samples), self.starts_s[mask])
+        return SegmentBatch(
+            tuple(given[mask] for given in self.samples),
+            self.starts_s[mask],
+            (*self.unjudged, *self._unjudged(~mask)),
+        )
+
+    def _unjudged(self, mask: NDArray[np.bool]) -> Iterator[Unjudged]:
+        for place in np.flatnonzero(mask):
+            is_silent = all(_peak(given[place]) < _SILENCE_PEAK for given in self.samples)
+            lack = Lack.SILENCE if is_silent else Lack.TOO_LITTLE
+            yield Unjudged(float(self.starts_s[place]), lack)
+
+
+def _peak(samples: Samples) -> float:
+    return float(np.abs(samples).max(initial=0.0))
 
 
 def segment_starts(
@@ -176,21 +193,29 @@ class _Cutter:
 
         Where some cannot and they are movable, as many are looked for in all of the track.
         """
+        unjudged: tuple[Unjudged, ...] = ()
         if not is_movable or len(starts) > _MOST_MOVED:
             for batch in self.batches(starts):
-                kept = [self._is_judged(samples) for samples in batch.samples[0]]
-                if any(kept):
-                    yield batch.only(kept)
+                judged = self._judged(batch)
+                unjudged += judged.unjudged
+                if len(judged.starts_s):
+                    yield replace(judged, unjudged=unjudged)
+                    unjudged = ()
             return
         batches = list(self.batches(starts))
-        kept = [self._is_judged(samples) for batch in batches for samples in batch.samples[0]]
-        if all(kept):
+        for batch in batches:
+            unjudged += self._judged(batch).unjudged
+        if not unjudged:
             yield from batches
             return
         del batches
         chosen = self._survey(len(starts))
-        if chosen:
-            yield from self.batches(chosen)
+        for batch in self.batches(chosen) if chosen else ():
+            yield replace(batch, unjudged=unjudged)
+            unjudged = ()
+
+    def _judged(self, batch: SegmentBatch) -> SegmentBatch:
+        return batch.only([self._is_judged(samples) for samples in batch.samples[0]])
 
     def _survey(self, count: int) -> list[int]:
         """Return up to so many places of segments that can be judged, evenly spread."""
@@ -215,7 +240,7 @@ class _Cutter:
         }
 
     def _is_judged(self, samples: Samples) -> bool:
-        if np.abs(samples).max(initial=0.0) < _SILENCE_PEAK:
+        if _peak(samples) < _SILENCE_PEAK:
             return False
         self.has_sound = True
         rate = self.first.sample_rate

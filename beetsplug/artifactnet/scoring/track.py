@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
+from beetsplug.artifactnet.scoring.comb import find_comb
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Findings
@@ -93,7 +94,11 @@ def score_song(
         for start, value in zip(starts_s, values.tolist(), strict=False)
         if math.isfinite(value)
     )
-    return TrackScore(probability, segments, duration_s, model, found.evidence)
+    combs = None
+    if found.lines is not None:
+        comb = find_comb(found.lines, found.lines_hz)
+        combs = () if comb is None else (comb,)
+    return TrackScore(probability, segments, duration_s, model, found.evidence, combs)
 
 
 def aggregate(values: Sequence[float], aggregation: Aggregation) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.card import ModelCard
+from beetsplug.artifactnet.results import Unjudged
 from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
 from beetsplug.artifactnet.scoring.hum import without_hum
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
@@ -46,6 +47,8 @@ class Votes:
     """Where each of these segments begins, seconds."""
     song: Findings | None = None
     """What a model found that is called once a song."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Segments without a vote, in time order."""
 
 
 def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
@@ -60,7 +63,8 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
     suspicious = found >= model.card.thresholds.unsure
     if suspicious.any() and _looks_twice(model.card):
         batch, found = _again(model, batch, found, suspicious)
-    return Votes(found.tolist(), batch.starts_s[: len(found)].tolist())
+    starts_s = batch.starts_s[: len(found)].tolist()
+    return Votes(found.tolist(), starts_s, unjudged=batch.unjudged)
 
 
 def _looks_twice(card: ModelCard) -> bool:
@@ -99,7 +103,8 @@ def _song_votes(model: Model, batch: SegmentBatch) -> Votes:
 
 
 def _song_vote(found: Findings, batch: SegmentBatch) -> Votes:
-    return Votes(found.probabilities.tolist(), batch.starts_s.tolist(), found)
+    starts_s = batch.starts_s.tolist()
+    return Votes(found.probabilities.tolist(), starts_s, found, batch.unjudged)
 
 
 def _has_hum(batch: SegmentBatch, card: ModelCard) -> bool:

@@ -1,0 +1,281 @@
+"""Why a track has its verdict, in plain words: what speaks for ``ai``, and what for a human.
+
+Made from stored fields alone; no file is opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from beets.library import Item
+
+from beetsplug.artifactnet.library.evidence import Evidence, parse_evidence
+from beetsplug.artifactnet.library.fields import Field, Row, own, parse_timeline
+from beetsplug.artifactnet.library.verdicts import claims, override
+from beetsplug.artifactnet.results import (
+    Claim,
+    Comb,
+    Lack,
+    ReleaseTags,
+    SegmentScore,
+    Strength,
+    Thresholds,
+    Verdict,
+)
+from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.thresholds import Judge
+
+Side = Literal["ai", "human"]
+
+_PLACES = {
+    "url": "a link to its page there",
+    "comment": "its comment",
+    "c2pa": "a C2PA manifest",
+    "aigc": "an AIGC label",
+    "c2pa-composite": "a C2PA manifest of a work edited with AI",
+    "c2pa-other": "a C2PA manifest that names no source",
+    "aigc-2": "an AIGC label: possibly",
+    "aigc-3": "an AIGC label: suspected",
+    "ai_generated": "the tag AI_GENERATED",
+    "prompt": "a prompt",
+    "artist": "the artist's name",
+    "encoder": "the encoder's name",
+}
+"""Source of a claim -> where the file says so, in words."""
+_NAMES = {"elevenlabs": "ElevenLabs", "minimax": "MiniMax", "comfyui": "ComfyUI"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One reason, or one thing to know."""
+
+    text: str
+    """In plain words, without a full stop. It may hold what a file or a user wrote:
+    escape it for where it is shown."""
+    speaks: Side | None = None
+    """For which verdict; None where it speaks for neither."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What there is to say of one track's verdict."""
+
+    sentences: tuple[Sentence, ...]
+    """What decides comes first; at least one."""
+    numbers: tuple[str, ...]
+    """The numbers behind it, a line each, for who asks for them."""
+
+    @property
+    def line(self) -> str:
+        """The most telling sentences in one line, for tables and prompts; escape it."""
+        told = [sentence.text for sentence in self.sentences if sentence.speaks]
+        return "; ".join(told[:_MOST_IN_LINE] or [self.sentences[0].text])
+
+
+_MOST_IN_LINE = 2
+
+
+def explain(item: Item | Row, judge: Judge, release: ReleaseTags | None = None) -> Explanation:
+    """Return what speaks for and against a track, as far as its stored fields tell.
+
+    Args:
+        item: A track of the library, or a row of one; scored, failed or neither.
+        judge: The model and the thresholds in force.
+        release: When it was released; None: as an item's own fields say.
+    """
+    if release is None:
+        release = ReleaseTags() if isinstance(item, Row) else _release(item)
+    evidence = parse_evidence(str(own(item, Field.EVIDENCE) or ""))
+    told = (
+        *_of_override(item),
+        *_of_claims(item, judge),
+        *_of_combs(evidence),
+        *_of_score(item, judge),
+        *_of_unjudged(evidence),
+        *_of_release(release),
+        *_of_failure(item),
+    )
+    return Explanation(tuple(told), tuple(_numbers(item, judge, evidence)))
+
+
+def _release(item: Item) -> ReleaseTags:
+    return ReleaseTags(int(item.original_year or 0), int(item.year or 0))
+
+
+def _of_override(item: Item | Row) -> Iterator[Sentence]:
+    word = override(item)
+    if word is None:
+        return
+    name: Side = "ai" if word is Verdict.AI else "human"
+    note = own(item, Field.OVERRIDE_NOTE)
+    said = f"your own word: {name}"
+    if isinstance(date := own(item, Field.OVERRIDE_DATE), float):
+        said += f", since {day(date)}"
+    yield Sentence(f"{said}: {note}" if note else said, name)
+
+
+def day(seconds: float) -> str:
+    """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
+    try:
+        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d}"
+    except (OSError, OverflowError, ValueError):
+        return "?"
+
+
+def _of_claims(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
+    for claim in claims(item):
+        where = f"{generator_name(claim)} ({_PLACES.get(claim.source, claim.source)})"
+        if claim.strength is Strength.STRONG:
+            ignored = "" if judge.follows_declarations else " (not followed: declared is no)"
+            yield Sentence(f"the file declares: {where}{ignored}", "ai")
+        elif claim.strength is Strength.WEAK:
+            yield Sentence(f"the file names AI, which does not decide: {where}", "ai")
+        else:
+            yield Sentence(f"a mere hint in the tags: {where}")
+
+
+def generator_name(claim: Claim) -> str:
+    """Return the name of who generated a file, as people write it."""
+    return _NAMES.get(claim.generator, claim.generator[:1].upper() + claim.generator[1:])
+
+
+def _of_combs(evidence: Evidence) -> Iterator[Sentence]:
+    if evidence.combs is None:
+        return
+    for comb in evidence.combs:
+        yield Sentence(_comb_text(comb), "ai")
+    if not evidence.combs:
+        yield Sentence("no comb of lines at equal distances stands out")
+
+
+def _comb_text(comb: Comb) -> str:
+    apart = f"a comb of lines {comb.spacing_hz:.1f} Hz apart"
+    if not comb.n_segments:
+        return f"{apart}, too weak to show in a single segment"
+    return f"{apart} in {comb.n_segments} of {_segments(comb.n_of)}"
+
+
+def _segments(count: int) -> str:
+    return "1 segment" if count == 1 else f"{count} segments"
+
+
+def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
+    score = own(item, Field.SCORE)
+    if not isinstance(score, float):
+        return
+    model = str(own(item, Field.MODEL) or "")
+    if model_of(model) != model_of(judge.model):
+        yield Sentence(
+            f"{model_of(model)} gave the score {score:.2f}; of {model_of(judge.model)} there "
+            f"is none (beet ai --outdated)"
+        )
+        return
+    yield _score_sentence(score, timeline(item), judge.thresholds)
+
+
+def timeline(item: Item | Row) -> tuple[SegmentScore, ...]:
+    """Return a track's segments, none where its timeline is none."""
+    try:
+        return parse_timeline(str(own(item, Field.TIMELINE) or ""))
+    except ValueError:
+        return ()
+
+
+def _score_sentence(
+    score: float, segments: Sequence[SegmentScore], thresholds: Thresholds
+) -> Sentence:
+    """Return how score and segments stand to the thresholds."""
+    side: Side | None = None
+    if score >= thresholds.ai:
+        side, relation = "ai", "reaches"
+    elif score >= thresholds.unsure:
+        relation = f"is between {thresholds.unsure:g} and"
+    else:
+        side, relation = "human", "is below"
+    told = f"the score {score:.2f} {relation} the threshold {thresholds.ai:g}"
+    return Sentence(f"{told}{_segments_text(segments, thresholds)}", side)
+
+
+def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> str:
+    values = sorted((segment.probability for segment in segments), reverse=True)
+    if len(values) < _LEAST_FOR_SHARE:
+        return ""
+    reached = values[math.ceil(len(values) * 2 / 3) - 1]
+    above = [one.start_s for one in segments if one.probability >= thresholds.ai]
+    if not 0 < len(above) < len(values):
+        return f"; two thirds of the segments reach {reached:.2f}"
+    text = f"; two thirds of the segments reach {reached:.2f}, the threshold "
+    if len(above) > _MOST_PLACES:
+        return f"{text}{len(above)} of {len(values)}"
+    return f"{text}those at {', '.join(map(clock, above))} ({len(above)} of {len(values)})"
+
+
+_LEAST_FOR_SHARE = 3
+
+
+def _of_unjudged(evidence: Evidence) -> Iterator[Sentence]:
+    for lack in Lack:
+        places = [found.start_s for found in evidence.unjudged if found.lack is lack]
+        if places:
+            said = ", ".join(map(clock, places[:_MOST_PLACES]))
+            more = len(places) - _MOST_PLACES
+            also = f" and {more} more" if more > 0 else ""
+            yield Sentence(f"nothing to judge at {said}{also} ({lack.value})")
+
+
+_MOST_PLACES = 5
+
+
+def clock(seconds: float) -> str:
+    """Return a place in a track: ``1:18``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def _of_release(release: ReleaseTags) -> Iterator[Sentence]:
+    from beetsplug.artifactnet.scoring.provenance import describe_release
+
+    text = describe_release(release.original_year, release.year)
+    if text:
+        yield Sentence(text.partition(":")[0], "human")
+
+
+def _of_failure(item: Item | Row) -> Iterator[Sentence]:
+    error, has_score = str(own(item, Field.ERROR) or ""), _has_score(item)
+    if error:
+        outcome, _, detail = error.partition(":")
+        says = f"{outcome.replace('_', ' ')}{f' ({d})' if (d := detail.strip()) else ''}"
+        kept = "; the score is of an earlier time" if has_score else ""
+        yield Sentence(f"it could not be scored: {says}{kept}")
+    elif not has_score:
+        where = f"id:{item.id}" if item.id else "with its path"
+        yield Sentence(f"it is not scored yet (beet ai {where})")
+
+
+def _has_score(item: Item | Row) -> bool:
+    return isinstance(own(item, Field.SCORE), float)
+
+
+def _numbers(item: Item | Row, judge: Judge, evidence: Evidence) -> Iterator[str]:
+    """Yield the numbers, each kind on a line."""
+    score = own(item, Field.SCORE)
+    if not isinstance(score, float):
+        return
+    limits = judge.thresholds
+    yield f"score {score:.4f}, thresholds: ai {limits.ai:g}, unsure {limits.unsure:g}"
+    yield f"model {own(item, Field.MODEL)}"
+    if segments := timeline(item):
+        words = (f"{clock(one.start_s)} {one.probability:.4f}" for one in segments)
+        yield f"segments: {', '.join(words)}"
+    if evidence.branches:
+        words = (f"{name} {value:.2f}" for name, value in evidence.branches.items())
+        yield f"branches (logits of the song): {', '.join(words)}"
+    for comb in evidence.combs or ():
+        yield (
+            f"comb: {comb.spacing_hz:.2f} Hz, lines {comb.height_db:.1f} dB above their "
+            f"neighbours, in {comb.n_segments} of {_segments(comb.n_of)}"
+        )
