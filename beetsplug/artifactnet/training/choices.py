@@ -103,9 +103,8 @@ MODULE_WEIGHT = 4.0
 """Of a source of tracker modules against one of other human music: their looped samples are
 what is most like a decoder's lines. At 1, 9 % of modules of other sources are called AI, at 4
 it is 4 %, and of generated songs half a per cent less are found."""
-HARD_SHARE = 0.3
-"""Weight of all hard negatives against all human rows. With 0.08 six of them are called AI that
-heads have learnt from."""
+HARD_SHARE = 0.08
+"""Weight of all hard negatives against all human rows: they are rare in a library."""
 
 # Heads and their sum
 

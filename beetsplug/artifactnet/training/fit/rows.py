@@ -299,19 +299,20 @@ def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
 
 
 def hard_rows(network: ArtifactNetwork) -> Rows:
-    """Return a row of up to three segments for each hard negative that the plugin judges."""
+    """Return a row of three segments for each hard negative that is not silent.
+
+    Of those without evidence, too, which the plugin does not judge at all: they teach what
+    tracker modules need.
+    """
     parts = []
     card = find_model("default").card
     for signal in hard_negatives():
         samples = signal.make()
         starts = segment_starts(len(samples), SEGMENT_SAMPLES, 3)
         segments = np.stack([samples[s : s + SEGMENT_SAMPLES] for s in starts])
-        song = second_look(SegmentBatch((segments,), np.array(starts)), card)
-        n_segments = len(song.starts_s)
-        if not n_segments:
-            continue
-        found = song_features(leveled(song, card).samples[0], network)
+        batch = leveled(SegmentBatch((segments,), np.array(starts)), card)
+        found = song_features(batch.samples[0], network)
         if found.frames[0]:
-            row = Row(0, "", HARD_PREFIX + signal.kind, signal.name, n_segments, "hard")
+            row = Row(0, "", HARD_PREFIX + signal.kind, signal.name, len(starts), "hard")
             parts.append(_one(row, found, 0))
     return join(parts)
