@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from beetsplug.artifactnet.training.choices import PLATFORMS
+
 _NAMES = {"Alibaba Token Foundry (hifi-song-generation, arXiv 2607.20253)": "Token Foundry"}
 _BLOCK = re.compile(r"(<!-- ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -89,14 +91,14 @@ def _detectors(found: Mapping[str, Any]) -> str:
 
 def _platforms(found: Mapping[str, Any]) -> str:
     of, without = found["songs"]["found"], found["families left out"]
-    names = sorted(set(without) & set(of), key=lambda name: -of[name]["n"])
+    names = sorted(set(PLATFORMS) & set(of), key=lambda name: -of[name]["n"])
     rows = [
         [
             _NAMES.get(name, name),
             of[name]["n"],
             f"{of[name]['ai']:.0%}",
             f"{of[name]['unsure or ai']:.0%}",
-            without[name]["songs"],
+            without.get(name, {}).get("songs", "-"),
         ]
         for name in names
     ]
