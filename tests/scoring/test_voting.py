@@ -191,7 +191,7 @@ def test_a_suspicious_song_of_which_most_is_no_evidence(
     tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(4 * RATE) / RATE)
     music = [human[i * 4 * RATE : (i + 1) * 4 * RATE] for i in range(3 - n_tones)]
     samples = np.stack([*music, *[quantised(tone)] * n_tones])
-    batch = SegmentBatch((samples,), 4.0 * np.arange(3))
+    batch = SegmentBatch((samples,), np.array([0.0, 4.0, 8.0]))
     votes = cast_votes(Detector(load_model(model)), batch)
     assert votes.starts_s == [0.0, 4.0][:n_left]
     assert (votes.song is not None) == bool(n_left)

@@ -96,16 +96,21 @@ def _platforms(found: Mapping[str, Any]) -> str:
         [
             _NAMES.get(name, name),
             of[name]["n"],
-            f"{of[name]['ai']:.0%}",
-            f"{of[name]['unsure or ai']:.0%}",
+            _percent(of[name]["ai"]),
+            _percent(of[name]["unsure or ai"]),
             without.get(name, {}).get("songs", "-"),
         ]
         for name in names
     ]
     total = of["platforms"]
-    rows.append(["all", total["n"], f"{total['ai']:.0%}", f"{total['unsure or ai']:.0%}", ""])
+    shares = [_percent(total[key]) for key in ("ai", "unsure or ai")]
+    rows.append(["all", total["n"], *shares, ""])
     head = "| platform | songs | `ai` | `ai` or `unsure` | `ai`, family left out |"
     return _table(head, rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _accusations(found: Mapping[str, Any]) -> str:
@@ -130,7 +135,8 @@ def _hard(found: Mapping[str, Any]) -> str:
         of = found["hard negatives"].get(f"hard:{kind}")
         n_not = outcomes.get("no evidence", 0) + outcomes.get("silent", 0)
         cells = [outcomes.get(word, 0) for word in ("real", "unsure", "ai")]
-        rows.append([kind, f"{of['ai']} of {of['n']}" if of else "-", n_not, *cells])
+        if any(cells):
+            rows.append([kind, f"{of['ai']} of {of['n']}" if of else "-", n_not, *cells])
     head = "| kind | `ai`, left out | not judged | `real` | `unsure` | `ai` |"
     return _table(head, rows)
 
