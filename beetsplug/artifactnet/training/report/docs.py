@@ -16,6 +16,8 @@ from typing import Any
 from beetsplug.artifactnet.training.choices import PLATFORMS
 
 _NAMES = {"Alibaba Token Foundry (hifi-song-generation, arXiv 2607.20253)": "Token Foundry"}
+_LEAST_SONGS = 9
+"""A platform of fewer is counted in all alone."""
 _BLOCK = re.compile(r"(<!-- ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -91,7 +93,8 @@ def _detectors(found: Mapping[str, Any]) -> str:
 
 def _platforms(found: Mapping[str, Any]) -> str:
     of, without = found["songs"]["found"], found["families left out"]
-    names = sorted(set(PLATFORMS) & set(of), key=lambda name: -of[name]["n"])
+    known = [name for name in PLATFORMS if of.get(name, {"n": 0})["n"] >= _LEAST_SONGS]
+    names = sorted(known, key=lambda name: -of[name]["n"])
     rows = [
         [
             _NAMES.get(name, name),
