@@ -38,6 +38,27 @@ sys.meta_path.insert(0, Recorder())
 """A ``sitecustomize`` that notes which process imports onnxruntime, and how."""
 
 
+STRACE = shutil.which("strace")
+needs_strace = pytest.mark.skipif(STRACE is None, reason="needs strace")
+
+
+def _watched(folder: Path) -> tuple[str, ...]:
+    """Return what a command begins with whose system calls are noted in a folder."""
+    return ("strace", "-f", "-qq", "-e", "trace=network", "-o", str(folder / "trace"))
+
+
+def _addresses(folder: Path) -> set[str]:
+    """Return the internet addresses of noted calls, and kinds of sockets without one."""
+    calls = (folder / "trace").read_text(errors="replace").splitlines()
+    found: set[str] = set()
+    for call in calls:
+        if kinds := re.findall(r"[AP]F_(?:INET6?|NETLINK)", call):
+            found.update(
+                re.findall(r'inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"', call) or kinds
+            )
+    return found
+
+
 class TestPrivacy(ArtifactNetHelper):
     """Commands in processes of their own, with a home of their own."""
 
@@ -86,29 +107,30 @@ class TestPrivacy(ArtifactNetHelper):
         assert list(self.current.rglob("*")) == []
         assert _of_multiprocessing() == before
 
-    def test_a_benchmark_writes_where_it_is_told(self) -> None:
-        """Charts and tables lie in the folder that the user named, and nowhere else."""
+    @pytest.mark.parametrize("command", [("aibench",), ("aicalibrate", "--fpr", "0.9")])
+    def test_a_benchmark_writes_where_it_is_told(self, command: tuple[str, ...]) -> None:
+        """Reports lie in the folder that the user named, nowhere else; nothing is sent."""
         pytest.importorskip("matplotlib")
         pytest.importorskip("sklearn")
         audio = self.place / "audio"
         for verdict in ("ai", "real"):
             for number in range(3):
                 write_track(audio / verdict / f"{number}.flac", verdict)
-        done = self.run_beet("aibench", str(audio), "--out", str(self.place / "report"))
+        words = (*command, str(audio), "--out", str(self.place / "report"))
+        done = self.run_beet(*words, prefix=_watched(self.place) if STRACE else ())
         assert done.returncode == 0, done.stderr
         assert list(self.home.rglob("*")) == []
         assert list(self.temporary.rglob("*")) == []
         assert (self.place / "report").is_dir()
+        assert not STRACE or _addresses(self.place) == set()
 
-    @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+    @needs_strace
     @pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[2]], ids=" ".join)
     def test_no_process_asks_the_network(self, command: tuple[str, ...]) -> None:
         """The kernel sees no socket of the internet, of any process or library."""
-        trace = self.place / "trace"
-        prefix = ("strace", "-f", "-qq", "-e", "trace=network", "-o", str(trace))
-        done = self.run_beet(*command, prefix=prefix)
+        done = self.run_beet(*command, prefix=_watched(self.place))
         assert done.returncode == 0, done.stderr
-        assert re.findall(r"AF_INET6?|AF_NETLINK", trace.read_text(errors="replace")) == []
+        assert _addresses(self.place) == set()
 
     def test_only_workers_load_onnxruntime(self) -> None:
         """And they switch its telemetry off before they do."""
@@ -129,6 +151,68 @@ class TestPrivacy(ArtifactNetHelper):
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[-1].startswith("2 scored")
         assert not (self.place / "ran").exists()
+
+
+DASK = """
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    import distributed
+    from beetsplug.artifactnet.models.store import find_model
+    from beetsplug.artifactnet.scoring.detector import Detector
+    from beetsplug.artifactnet.scoring.pipeline import score_files
+    from beetsplug.artifactnet.workers import close_workers, shared_workers
+
+    with distributed.LocalCluster(n_workers=1, dashboard_address=None) as cluster:
+        workers = shared_workers(cluster.scheduler_address.replace("tcp", "dask"), 0)
+        detector = Detector(find_model("default"))
+        for _, result in score_files([Path(sys.argv[1])], detector, 7, workers):
+            print(result.outcome)
+        close_workers()
+"""
+TORCH = """
+from beetsplug.artifactnet.exporters import program
+program.main(["spectttra-beta-5s", "--random-weights", "--out", "model"])
+from beetsplug.artifactnet.training import recipe, song_recipe
+"""
+
+
+def _run_at_home(folder: Path, *args: str) -> str:
+    """Return what Python prints in a folder, with an empty home that stays empty."""
+    home = folder / "home"
+    home.mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "HF_"))}
+    done = subprocess.run(
+        [*_watched(folder), sys.executable, *args],
+        cwd=folder,
+        env={**kept, "HOME": str(home), "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []
+    return done.stdout
+
+
+@needs_strace
+def test_a_cluster_of_this_machine_stays_on_it(tmp_path: Path) -> None:
+    """Dask's client, scheduler and workers talk to each other, and to nobody else."""
+    pytest.importorskip("distributed")
+    (tmp_path / "cluster.py").write_text(DASK, encoding="utf-8")
+    track = encode(tmp_path / "track.flac", music(8.0), 44_100)
+    assert _run_at_home(tmp_path, "cluster.py", str(track)) == "scored\n"
+    assert _addresses(tmp_path) - {"AF_INET", "PF_INET"} == {"127.0.0.1"}
+
+
+@needs_strace
+def test_torch_asks_no_network(tmp_path: Path) -> None:
+    """Neither the exporters nor the training, nor what they import, open a socket."""
+    pytest.importorskip("torch")
+    assert _run_at_home(tmp_path, "-c", TORCH).startswith("model/model.onnx: ")
+    assert _addresses(tmp_path) == set()
 
 
 def _write_foreign(folder: Path, marker: Path) -> None:

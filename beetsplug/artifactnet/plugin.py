@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from beetsplug.artifactnet.commands import (
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
 from beetsplug.artifactnet.commands.imports import ImportScoring
-from beetsplug.artifactnet.commands.terminal import printable
+from beetsplug.artifactnet.commands.terminal import album_title
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
@@ -135,7 +136,9 @@ class ArtifactNetPlugin(BeetsPlugin):
 
         # A sentinel and an archive have none.
         for item in task.items or ():
-            library.add_claims(item, read_claims(library.item_path(item)))
+            # What cannot be read now is read when it is scored.
+            with suppress(OSError, MemoryError):
+                library.add_claims(item, read_claims(library.item_path(item)))
 
     def score_import(self, _session: ImportSession, task: ImportTask) -> None:
         """Score the items of an import task."""
@@ -196,7 +199,7 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.store(item)
         if done:
             album = item.get_album()
-            name = "" if album is None else printable(str(album.album))
+            name = "" if album is None else album_title(album, item)
             self._log.info("ai_override of {}: tracks: {}", name, done)
 
     def _redecide(self, item: Item) -> bool:

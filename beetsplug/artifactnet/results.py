@@ -215,6 +215,8 @@ class TrackResult:
 
     stamp: str = ""
     """The file as it was before it was read, as :func:`~.stamp.file_stamp` has it."""
+    reading: str = ""
+    """How its samples came about, ``libsndfile, mean of channels``; empty without a score."""
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):

@@ -12,6 +12,7 @@ from beetsplug.artifactnet.audio import open_audio, read_waveform
 from beetsplug.artifactnet.errors import AudioError
 from tests.support.audio_files import encode, music
 from tests.support.odd_audio import (
+    encode_to_pipe,
     half_of,
     join,
     with_vbri_tag,
@@ -128,6 +129,9 @@ def test_last_packet_of_caf(tmp_path: Path) -> None:
         ("MAT5", "PCM_16"),
         ("WAVEX", "PCM_24"),
         ("AIFF", "PCM_24"),
+        ("VOC", "PCM_16"),
+        ("NIST", "PCM_16"),
+        ("NIST", "ULAW"),
     ],
 )
 def test_truncated_by_libsndfile(major: str, subtype: str, tmp_path: Path) -> None:
@@ -152,6 +156,10 @@ def test_truncated_by_libsndfile(major: str, subtype: str, tmp_path: Path) -> No
         ("tta", "tta", "s16"),
         ("asf", "ac3", ""),
         ("wav", "ac3", ""),
+        ("avi", "pcm_s16le", ""),
+        ("avi", "libmp3lame", ""),
+        ("voc", "pcm_u8", ""),
+        ("sox", "pcm_s32le", ""),
     ],
 )
 def test_truncated_by_ffmpeg(form: str, codec: str, kind: str, tmp_path: Path) -> None:
@@ -160,6 +168,41 @@ def test_truncated_by_ffmpeg(form: str, codec: str, kind: str, tmp_path: Path) -
     assert pytest.approx(4.0, abs=0.1) == duration_s(path)
     with pytest.raises(AudioError, match="truncated"):
         duration_s(half_of(path))
+
+
+@pytest.mark.parametrize(
+    ("form", "codec"), [("avi", "libmp3lame"), ("voc", "pcm_u8"), ("sox", "pcm_s32le")]
+)
+def test_a_header_that_was_never_finished(form: str, codec: str, tmp_path: Path) -> None:
+    """Written to a pipe, a header tells no length or an absurd one; the file is whole."""
+    path = tmp_path / "a"
+    encode_to_pipe(path, music(3.0), form, codec)
+    assert pytest.approx(3.0, abs=0.1) == duration_s(path)
+
+
+def test_packets_whose_clock_stands_still(tmp_path: Path) -> None:
+    """RealAudio 1.0 has one time stamp for all packets; the length is the decoded one."""
+    samples = music(4.0, 8_000, 1)
+    path = write_with_ffmpeg(tmp_path / "a.rm", samples, 8_000, "rm", "real_144", "s16")
+    assert pytest.approx(4.0, abs=0.1) == duration_s(path)
+    assert read_waveform(path, 8_000).samples[-8_000:].std() > 0.03
+
+
+def test_last_packet_of_tta_in_matroska(tmp_path: Path) -> None:
+    """Its last packet is told as long as the others; the container knows better."""
+    path = write_with_ffmpeg(tmp_path / "a", music(3.5), 44_100, "matroska", "tta", "s16")
+    assert pytest.approx(3.5, abs=0.01) == duration_s(path)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".au", ".snd", ".gsm", ".vox", ".g722", ".ul", ".sw", ".sln"]
+)
+def test_a_name_makes_no_audio(suffix: str, tmp_path: Path) -> None:
+    """By these names decoders take a file for samples without a header, whatever is in."""
+    path = tmp_path / f"letter{suffix}"
+    path.write_bytes(b"Dear listener, this is no music.\n" * 4_000)
+    with pytest.raises(AudioError, match="not audio that can be decoded"):
+        duration_s(path)
 
 
 def test_a_film_whose_sound_ends_early_is_whole(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files made of parts: joined MP3s and ADTS, chained Ogg, of other rates and channels."""
+"""Files made of parts: joined MP3, ADTS and lossless files, chained Ogg, of other rates too."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from beetsplug.artifactnet.audio import open_audio, read_waveform
-from beetsplug.artifactnet.audio.headers import ogg_links
+from beetsplug.artifactnet.audio.parts import parts_of
 from beetsplug.artifactnet.audio.pyav import PyavSource
 from beetsplug.artifactnet.audio.source import Joined
+from beetsplug.artifactnet.errors import AudioError
 from tests.support.audio_files import encode, music, suffix
-from tests.support.odd_audio import join, write_with_ffmpeg
+from tests.support.odd_audio import join, write_with_ffmpeg, write_with_sndfile
 
 
 def part(folder: Path, container: str, level: float, rate: int, n_channels: int) -> Path:
@@ -92,9 +93,61 @@ def test_links_of_a_file(tmp_path: Path) -> None:
     parts = [part(tmp_path, "ogg", level, 44_100, 2) for level in (1.0, 0.5, 0.25)]
     path = join(tmp_path / "chain.ogg", parts)
     ends = np.cumsum([one.stat().st_size for one in parts]).tolist()
-    assert ogg_links(path) == list(zip([0, *ends], ends, strict=False))
-    assert len(ogg_links(parts[0])) == 1
-    assert ogg_links(part(tmp_path, "wav", 1.0, 44_100, 2)) == []
+    assert parts_of(path) == list(zip([0, *ends], ends, strict=False))
+    assert len(parts_of(parts[0])) == 1
+    assert parts_of(part(tmp_path, "wav", 1.0, 44_100, 2)) == []
+
+
+LOSSLESS = {"flac": ("flac", "s16"), "tta": ("tta", "s16"), "wv": ("wavpack", "s16p")}
+"""FFmpeg's container -> its encoder and sample format."""
+
+
+@pytest.mark.parametrize("form", LOSSLESS)
+@pytest.mark.parametrize("seconds", [(3, 2), (2, 3, 2), (2, 2)])
+def test_joined_lossless_files(form: str, seconds: tuple[int, ...], tmp_path: Path) -> None:
+    """FLAC, TTA and WavPack files laid end to end are decoded to the last bit of the last."""
+    parts = [
+        write_with_ffmpeg(
+            tmp_path / f"{number}",
+            music(length, 48_000, 1 + number % 2, seed=number),
+            48_000,
+            form,
+            *LOSSLESS[form],
+        )
+        for number, length in enumerate(seconds)
+    ]
+    wholes = [read_waveform(one, 48_000).samples for one in parts]
+    assert [len(whole) for whole in wholes] == [48_000 * length for length in seconds]
+    found = read_waveform(join(tmp_path / "joined", parts), 48_000).samples
+    np.testing.assert_array_equal(np.concatenate(wholes), found)
+
+
+@pytest.mark.parametrize("form", LOSSLESS)
+def test_a_joined_file_that_lost_its_end(form: str, tmp_path: Path) -> None:
+    """Half of the last part is missing: the file is refused."""
+    one = write_with_ffmpeg(tmp_path / "a", music(4.0), 44_100, form, *LOSSLESS[form])
+    data = one.read_bytes()
+    path = tmp_path / "joined"
+    path.write_bytes(data + data[: len(data) // 2])
+    with pytest.raises(AudioError, match=r"truncated|reading stopped"):
+        read_waveform(path, 44_100)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("n_channels", [1, 2, 6])
+def test_one_flac_is_read_in_part(subtype: str, n_channels: int, tmp_path: Path) -> None:
+    """That a FLAC file has one part is told without a search, whatever stands around it."""
+    samples = music(20.0, 44_100, n_channels)
+    one = write_with_sndfile(tmp_path / "a", samples, 44_100, "FLAC", subtype)
+    behind = tmp_path / "b"
+    behind.write_bytes(one.read_bytes() + b"TAG" + bytes(125))
+    for path in (one, behind):
+        assert parts_of(path) == []
+        with open_audio(path) as reader:
+            assert reader.decoder == "libsndfile"
+    double = join(tmp_path / "c", [one, one])
+    n_bytes = one.stat().st_size
+    assert parts_of(double) == [(0, n_bytes), (n_bytes, 2 * n_bytes)]
 
 
 def test_ranges_over_parts(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def refused(path: Path, audio_root: Path | None = None) -> str:
     return line
 
 
+def test_a_folder_has_no_audio_root(tmp_path: Path) -> None:
+    """It holds its audio itself, so a root would have no effect."""
+    assert "--audio-root goes with a manifest" in refused(tmp_path, tmp_path)
+
+
 def without_identity(manifest: Manifest) -> list[LabelledTrack]:
     """Return the tracks without what the schemas name differently."""
     return [replace(t, track_id="", lineage_id="", split="") for t in manifest.tracks]

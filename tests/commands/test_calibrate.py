@@ -53,7 +53,7 @@ class TestFinding(CalibrateHelper):
         self.run_command("artifactnet")
         before = {item.id: self.rows(item) for item in self.lib.items()}
 
-        lines = self.calibrate("--fpr", "0.3", "--real", OLD)
+        lines = self.calibrate("--fpr", "0.65", "--real", OLD)
 
         assert lines[0] == f"{LABEL}: 10 stored scores, 0 scored now, 0 failed"
         assert lines[1] == (
@@ -61,7 +61,7 @@ class TestFinding(CalibrateHelper):
         )
         assert lines[2] == "  in force now: ai 0.5 (model card), unsure 0.3 (model card)"
         cells = [line.split() for line in lines[3:]]
-        assert cells[0] == ["now", "for", "30", "%"]
+        assert cells[0] == ["now", "for", "65", "%"]
         assert cells[1][:3] == ["ai", "threshold", "0.5"]
         assert float(cells[1][3]) == pytest.approx(0.35, abs=ROUNDING)
         now = self.values()["before"]["flagged"]
@@ -82,7 +82,7 @@ class TestFinding(CalibrateHelper):
     def test_nothing_changes(self) -> None:
         """That is said, too."""
         self.add_humans()
-        lines = self.calibrate("--fpr", "0.3", "--real", OLD)
+        lines = self.calibrate("--fpr", "0.65", "--real", OLD)
         assert "  your library: 0 tracks scored by this model" in lines
         assert "  changes of verdict: none" in lines
 
@@ -93,7 +93,7 @@ class TestFinding(CalibrateHelper):
             album = "Long" if number < 3 else f"Album {number:02}"
             self.add_scored(f"New {number}", 0.4, year=2024, album=album, artist="A")
         self.run_command("artifactnet", "year:2024")
-        lines = self.calibrate("--fpr", "0.3", "--real", OLD)
+        lines = self.calibrate("--fpr", "0.65", "--real", OLD)
         first = lines.index("  changes of verdict: 14 from unsure to ai") + 1
         assert lines[first] == "    A - Long: 3 from unsure to ai"
         assert lines[first + 1] == "    A - Album 03: 1 from unsure to ai"
@@ -105,7 +105,7 @@ class TestFinding(CalibrateHelper):
         self.run_command("artifactnet")
         write_track(Path(self.get("Old 1").filepath), "real", 3.0)
 
-        lines = self.calibrate("--fpr", "0.3", "--real", OLD)
+        lines = self.calibrate("--fpr", "0.65", "--real", OLD)
 
         assert lines[0] == f"{LABEL}: 9 stored scores, 1 scored now, 0 failed"
         assert (self.out / "results.jsonl").read_bytes().count(b"\n") == 1
@@ -116,7 +116,7 @@ class TestFinding(CalibrateHelper):
         item = self.get("Old 11")
         item.ai_override = "ai"
         item.store()
-        lines = self.calibrate("--fpr", "0.3", "--real", OLD)
+        lines = self.calibrate("--fpr", "0.65", "--real", OLD)
         assert lines[0] == "1 track of --real left out: ai_override says otherwise"
         assert self.values()["n_tracks"] == 10
 
@@ -125,7 +125,7 @@ class TestFinding(CalibrateHelper):
         folder = self.folder / "audio"
         for number in range(10):
             write_scored(folder / "real" / f"{number}.flac", 0.05 + 0.05 * number)
-        self.calibrate("--fpr", "0.3", folder)
+        self.calibrate("--fpr", "0.65", folder)
         assert self.values()["n_tracks"] == 10
         n_known = (self.out / "results.jsonl").read_bytes().count(b"\n")
         write_scored(folder / "ai" / "a.flac", 0.9)
@@ -143,7 +143,7 @@ class TestFinding(CalibrateHelper):
                 rows.append(f"{name},real,{split}")
         csv = self.folder / "tracks.csv"
         csv.write_text("\n".join(rows))
-        self.calibrate("--fpr", "0.3", csv)
+        self.calibrate("--fpr", "0.65", csv)
         assert self.values()["ai"] == pytest.approx(0.21, abs=ROUNDING)
 
     def test_several_models(self) -> None:
@@ -152,7 +152,7 @@ class TestFinding(CalibrateHelper):
         other = write_model(self.folder / "other", kind="logit", model_id="other")
         default = self.model_folder / "model.onnx"
         self.calibrate(
-            *("--fpr", "0.3", "--real", OLD, "-m", default, "-m", other / "model.onnx")
+            *("--fpr", "0.65", "--real", OLD, "-m", default, "-m", other / "model.onnx")
         )
         assert self.values("other-1.0")["ai"] == pytest.approx(self.values()["ai"], abs=1e-4)
 
@@ -170,7 +170,7 @@ class TestFinding(CalibrateHelper):
         ("args", "message"),
         [
             ([], "give human-made tracks: --real QUERY"),
-            (["a", "--real", "b"], "give human-made tracks: --real QUERY"),
+            (["a", "--real", "b"], "give --real QUERY or a manifest, not both; a query of sev"),
             (["a", "b"], "one manifest, folder or CSV file at a time"),
             (["--fpr", "0", "--real", "x"], "--fpr is 0, it must be above 0"),
             (["--fpr", "1", "--real", "x"], "--fpr is 1, it must be above 0 and below 1"),
@@ -195,7 +195,7 @@ class TestFinding(CalibrateHelper):
 
 class TestSaving(CalibrateHelper):
     def save(self, *args: object) -> list[str]:
-        return self.calibrate("--fpr", "0.3", "--real", OLD, "--save", "-q", *args)
+        return self.calibrate("--fpr", "0.65", "--real", OLD, "--save", "-q", *args)
 
     def test_stored_verdicts_follow(self) -> None:
         """They are decided anew without decoding, and albums with them."""
@@ -224,16 +224,18 @@ class TestSaving(CalibrateHelper):
         assert self.rows(self.get("New"))["ai_scored"] == before["ai_scored"]
         # What was scored for the calibration alone is not stored.
         assert self.rows(self.get("Old 3")) == {}
-        self.run_command("artifactnet")
+        last = self.run_lines("artifactnet")[-1]
+        assert "songs per minute, thresholds: ai 0.35" in last
+        assert last.endswith(" (saved calibration)")
         assert self.get("Old 8").ai_verdict == "ai"
         assert self.get("Old 6").ai_verdict == "real"
-        assert "saved calibration" in self.calibrate("--fpr", "0.3", "--real", OLD)[2]
+        assert "saved calibration" in self.calibrate("--fpr", "0.65", "--real", OLD)[2]
 
     def test_without_a_terminal_it_needs_yes(self) -> None:
         """Thresholds below the model's own are not saved unasked."""
         self.add_humans()
         self.write_config()
-        args = ["--fpr", "0.3", "--real", OLD, "--save", "--out", str(self.out)]
+        args = ["--fpr", "0.65", "--real", OLD, "--save", "--out", str(self.out)]
         process = self.start_beet("aicalibrate", *args, stdin=subprocess.DEVNULL)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -252,7 +254,7 @@ class TestSaving(CalibrateHelper):
         """The question names both thresholds; no is no."""
         self.add_humans()
         self.write_config()
-        args = ["--fpr", "0.3", "--real", OLD, "--save", "--out", str(self.out)]
+        args = ["--fpr", "0.65", "--real", OLD, "--save", "--out", str(self.out)]
         status, seen = run_in_terminal(answer, "aicalibrate", *args)
         assert f"{LABEL} would call a track ai from 0.35" in seen
         assert "the model's own threshold is 0.5" in seen
@@ -276,7 +278,7 @@ class TestSaving(CalibrateHelper):
         """It is said before they are saved: afterwards no command would run."""
         self.add_humans()
         self.configure(unsure_threshold=0.45)
-        message = self.fails("--fpr", "0.3", "--real", OLD, "--save", "--yes")
+        message = self.fails("--fpr", "0.65", "--real", OLD, "--save", "--yes")
         assert message.startswith("artifactnet.unsure_threshold is 0.45, it must not be above")
 
     def test_another_model_than_the_configured_one(self) -> None:

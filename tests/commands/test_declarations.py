@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from beets.exceptions import UserError
 from beets.library import Item
 
-from tests.support.beets_library import ArtifactNetHelper, our_tags, said
+from tests.support.beets_library import ArtifactNetHelper, our_tags, said, write_track
+from tests.support.faults import failing, needs_faults
 from tests.support.signed_files import sign, write_signed
 from tests.support.tagged_files import MUREKA, add_artist, add_tag
 
@@ -94,6 +99,23 @@ class TestDeclaredOnly(DeclarationHelper):
         assert summary(last) == (1, 1, 0, 1)
         assert "ai_error" not in self.rows(self.get("Gone"))
 
+    @needs_faults
+    @pytest.mark.parametrize("at", ["open", "read"])
+    def test_what_cannot_be_read_is_kept(self, at: str) -> None:
+        """A claim whose file is on a bad sector is not forgotten."""
+        self.add_declared()
+        self.write_config()
+        words = [sys.executable, "-m", "beets", "ai", "--forget-provenance", "title:Declared"]
+        subprocess.run(words, check=True, capture_output=True, timeout=100)
+        before = self.rows(self.get("Declared"))
+        assert "ai_provenance" in before
+        environment = failing(self.folder, "Declared", errno.EIO, at=at)
+        done = subprocess.run(
+            words, env=environment, check=True, capture_output=True, text=True, timeout=100
+        )
+        assert summary(done.stdout.splitlines()[-1]) == (0, 0, 0, 1)
+        assert self.rows(self.get("Declared")) == before
+
     def test_many_files(self) -> None:
         """More files than one task holds are each read once."""
         path = Path(self.add_declared().filepath)
@@ -114,11 +136,36 @@ class TestDeclaredOnly(DeclarationHelper):
         with pytest.raises(UserError, match=r"no track matches title:Nothing$"):
             self.run_command("artifactnet", "--declared-only", "title:Nothing")
 
-    @pytest.mark.parametrize("option", ["-f", "--outdated", "--retry-failed", "-w"])
+    def test_files_outside_the_library(self) -> None:
+        """They are read and printed; nothing of them is stored, so nothing can be forgotten."""
+        item = self.add_declared()
+        outside = self.folder / "outside"
+        path = add_tag(write_track(outside / "a.flac"), "AIGC", MUREKA)
+        write_track(outside / "b.flac")
+        (outside / "c.mp3").symlink_to("nothing")
+
+        line, claim, last = self.run_lines("ai", "--declared-only", f"{outside}/")
+
+        assert line == f"ai     mureka:aigc  {path}"
+        assert claim.startswith("    mureka:aigc (strong)")
+        assert summary(last) == (2, 1, 0, 1)
+        both = [str(path), str(item.filepath)]
+        objects = [
+            json.loads(o) for o in self.run_lines("ai", "--declared-only", "--json", *both)
+        ]
+        assert [(o["id"], o["verdict"], o["score"]) for o in objects] == [
+            (None, "ai", None),
+            (item.id, "ai", None),
+        ]
+        assert len(self.lib.items()) == 1
+        with pytest.raises(UserError, match=f"--forget-provenance is for .* {path} is none"):
+            self.run_command("ai", "--forget-provenance", *both)
+
+    @pytest.mark.parametrize("option", ["--force", "--outdated", "--retry-failed", "--write"])
     def test_options_that_contradict(self, option: str) -> None:
         """An option of scoring beside it is refused."""
         self.add_declared()
-        with pytest.raises(UserError, match="goes without scoring"):
+        with pytest.raises(UserError, match=f"{option}.* exclude each other: declarations"):
             self.run_command("artifactnet", "--declared-only", option)
 
 

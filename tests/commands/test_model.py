@@ -159,6 +159,16 @@ class TestList(ModelsHelper):
 
 
 class TestShow(ModelsHelper):
+    def test_the_configured_one(self) -> None:
+        """Without an id the card is that of the model in use."""
+        lines = self.run_lines("aimodel", "show")
+        assert lines == self.run_lines("aimodel", "show", "finecomb")
+        self.configure(model=str(self.model_folder / "model.onnx"))
+        assert self.run_lines("aimodel", "show")[0] == "model_id: loudness"
+        rates = [line for line in lines if "error" in line]
+        assert re.fullmatch(r"further error rates: \d+ in card.json", rates[1])
+        assert max(map(len, lines)) < 500
+
     def test_installed(self) -> None:
         """Everything that is known of a model that is there."""
         self.install_v94()
@@ -376,7 +386,10 @@ class TestInstall(ModelsHelper):
             (("model.onnx", "--card", "none.json"), "none.json: No such file or directory"),
             ((V94, "--card", "x.json"), "--card describes a PATH.onnx"),
             ((V94, "--from", "a", "--base-url", "b"), "exclude each other"),
-            (("x.onnx", "--card", "c", "--from", "a"), "are for models that are known here"),
+            (
+                ("x.onnx", "--card", "c", "--from", "a"),
+                "exclude each other: for models known",
+            ),
             ((V94, "--from", "/none", ACCEPT), f"/none/{V94_GRAPH}: No such file or directory"),
             (
                 (V94, "--base-url", "http://example.org", ACCEPT),

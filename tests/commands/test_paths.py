@@ -39,7 +39,9 @@ class TestPaths(ArtifactNetHelper):
         )
         before = path.read_bytes()
 
-        line, claim, last = self.run_lines("ai", "-w", str(path))
+        with pytest.raises(UserError, match=f"--write is for .*, and {path} is none"):
+            self.run_command("ai", "-w", str(path))
+        line, claim, last = self.run_lines("ai", str(path))
 
         verdict, score, rest = line.split(maxsplit=2)
         assert verdict == "ai"
@@ -91,6 +93,15 @@ class TestPaths(ArtifactNetHelper):
         assert sum(line.endswith(f"  {other}") for line in lines) == 1
         assert lines[-1].startswith("1 scored, none stored")
 
+    def test_writing_tags(self) -> None:
+        """Those of the library's tracks are written, and the line of the others says so."""
+        item = self.add_track("One")
+        other = write_track(self.lib_path / "other.flac")
+        last = self.run_lines("ai", "-w", str(item.filepath), str(other))[-1]
+        assert last.startswith("1 scored, none stored or written, ")
+        assert our_tags(Path(item.filepath)) != {}
+        assert our_tags(other) == {}
+
     def test_the_current_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file's name needs no separator; a folder's does: it may be a word of a title."""
         write_track(self.outside / "demo" / "x.flac")
@@ -132,7 +143,7 @@ class TestPaths(ArtifactNetHelper):
         assert done.returncode == 1
         first, last = done.stderr.splitlines()
         assert first.startswith(f"artifactnet: not scored: {broken}: ")
-        assert last == "error: artifactnet: none of 1 file could be scored"
+        assert last == "error: artifactnet: the file could not be scored"
 
     def test_mixed(self) -> None:
         """Paths and queries do not mix, and the line names the word that is no path."""

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from beetsplug.artifactnet import commands
 from beetsplug.artifactnet.commands.terminal import LINE_LIMIT, guarded, printable
 from beetsplug.artifactnet.errors import ModelError
+from tests.support.beets_library import ArtifactNetHelper, write_track
+from tests.support.terminal import run_in_terminal
 
 
 @given(st.text(), st.integers(1, 50))
@@ -62,3 +64,33 @@ def test_commands_print_through_it(name: str) -> None:
     """A command has no other way to print than the one that escapes and bounds."""
     source = (Path(commands.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
     assert re.findall(r"ui\.print_|\bprint\(|sys\.std(?:out|err)\.write|\blog\.", source) == []
+
+
+class TestColours(ArtifactNetHelper):
+    @pytest.mark.parametrize(
+        ("ui", "environment", "before", "after"),
+        [
+            ({}, {}, "\x1b[1;31m", "\x1b[39;49;00m"),
+            ({"colors": {"text_error": ["blue"]}}, {}, "\x1b[34m", "\x1b[39;49;00m"),
+            ({"color": False}, {}, "", ""),
+            ({}, {"NO_COLOR": "1"}, "", ""),
+        ],
+    )
+    def test_verdicts_on_a_terminal(
+        self,
+        ui: dict[str, object],
+        environment: dict[str, str],
+        before: str,
+        after: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """They have the colours that beets' own settings give to errors, or none."""
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        path = write_track(self.folder / "x.flac", "ai")
+        self.write_config(ui=ui)
+        status, seen = run_in_terminal("", "ai", str(path))
+        assert status == 0
+        assert f"{before}ai    {after} 0.79" in seen
+        assert bool(re.search(r"\x1b\[[0-9;]*m", seen)) == bool(before)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.beets_library import ArtifactNetHelper
+from beetsplug import artifactnet
+from tests.support.beets_library import ArtifactNetHelper, write_track
 from tests.support.faults import failing, needs_faults
+from tests.support.onnx_models import write_model
 
 N_TRACKS = 6
 
@@ -25,6 +27,8 @@ class TestTrouble(ArtifactNetHelper):
         super().setup_beets()
         for number in range(N_TRACKS):
             self.add_track(f"Track {number}", "ai" if number % 2 else "real")
+        # Trouble begins with two workers, and may end with one.
+        self.configure(threads=2)
         self.write_config()
 
     def run_beet(
@@ -67,6 +71,14 @@ class TestTrouble(ArtifactNetHelper):
         assert done.returncode == 1
         assert done.stderr == "error: artifactnet: [Errno 28] No space left on device\n"
 
+    @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the outputs")
+    def test_closed_outputs(self) -> None:
+        """Nobody is told, and everything is scored."""
+        beet = [sys.executable, "-m", "beets", "ai"]
+        shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *beet]
+        assert subprocess.run(shell, timeout=100, check=False).returncode == 0
+        assert self.n_scored() == N_TRACKS
+
     @needs_faults
     @pytest.mark.parametrize(
         ("code", "at"),
@@ -74,7 +86,6 @@ class TestTrouble(ArtifactNetHelper):
             (errno.EIO, "read"),
             (errno.ESTALE, "read"),
             (errno.EACCES, "open"),
-            (errno.EMFILE, "open"),
         ],
     )
     def test_one_file_cannot_be_read(self, code: int, at: str) -> None:
@@ -89,6 +100,31 @@ class TestTrouble(ArtifactNetHelper):
         assert after == before
         assert self.run_beet("ai", "--retry-failed").returncode == 0
         assert "ai_error" not in self.stored()["Track 3"]
+
+    @needs_faults
+    def test_too_few_handles_for_one_file(self) -> None:
+        """It is left as it was, still due, and one line says what there is too little of."""
+        done = self.run_beet("ai", env=failing(self.folder, "Track 3", errno.EMFILE))
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: artifactnet: stopped: {os.strerror(errno.EMFILE)}; ")
+        assert self.stored()["Track 3"] == {}
+        assert self.run_beet("ai").stdout.splitlines()[-1].startswith("1 scored")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory that is kept")
+    @pytest.mark.parametrize("limit_mb", [170, 230, 245, 260])
+    def test_little_memory(self, limit_mb: int) -> None:
+        """Where processes get too little every file is scored or still due, none failed."""
+        n_bytes = limit_mb << 20
+        done = self.run_beet(
+            "ai", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
+        )
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") <= 1
+        stored = self.stored()
+        assert all("ai_error" not in rows for rows in stored.values())
+        n_scored = sum("ai_score" in rows for rows in stored.values())
+        assert done.returncode == (0 if n_scored == N_TRACKS else 1)
 
     @needs_faults
     @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
@@ -128,6 +164,20 @@ class TestTrouble(ArtifactNetHelper):
         scored = [rows for rows in self.stored().values() if "ai_score" in rows]
         assert len(scored) == (N_TRACKS if done.returncode == 0 else 0)
 
+    def test_the_plugin_lies_in_pluginpath(self) -> None:
+        """Workers run the code that beets has loaded, not another one that is installed."""
+        plugins = self.folder / "plugins"
+        package = Path(artifactnet.__file__).parent
+        shutil.copytree(package, plugins / "artifactnet")
+        version = plugins / "artifactnet" / "scoring" / "version.py"
+        text = version.read_text(encoding="utf-8")
+        version.write_text(f"{text}\nPIPELINE_VERSION = 98\n", encoding="utf-8")
+        self.write_config(pluginpath=[str(plugins)])
+        done = self.run_beet("ai")
+        assert (done.returncode, done.stderr) == (0, "")
+        models = {str(rows["ai_model"][1]) for rows in self.stored().values()}
+        assert [model.rpartition("+")[2] for model in models] == ["98"]
+
     def test_a_long_name_of_the_temporary_folder(self, tmp_path: Path) -> None:
         """No socket has to fit into it."""
         folder = tmp_path / ("t" * 111)
@@ -135,3 +185,55 @@ class TestTrouble(ArtifactNetHelper):
         done = self.run_beet("ai", env={**os.environ, "TMPDIR": str(folder)})
         assert (done.returncode, done.stderr) == (0, "")
         assert list(folder.iterdir()) == []
+
+
+def _can_mount() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    words = [unshare, "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+FULL = "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero > {0}/full"
+READ_ONLY = "mount -t tmpfs -o ro none {0}"
+PLACES = ("/dev/shm", "/tmp", "/var/tmp")
+HIDDEN = "a mount would hide the code"
+
+
+@pytest.mark.skipif(not _can_mount(), reason="needs unshare, and mounts of one's own")
+@pytest.mark.skipif(any(sys.executable.startswith(p) for p in PLACES), reason=HIDDEN)
+@pytest.mark.skipif(any(__file__.startswith(p) for p in PLACES), reason=HIDDEN)
+@pytest.mark.parametrize("how", [FULL, READ_ONLY], ids=["full", "read only"])
+def test_no_place_for_temporary_files(how: str, tmp_path: Path) -> None:
+    """Scoring needs neither shared memory nor a temporary folder; a check says it does."""
+    write_track(tmp_path / "new" / "Track.flac", "ai")
+    model = write_model(tmp_path / "model") / "model.onnx"
+    (tmp_path / "config.yaml").write_text(
+        "{plugins: artifactnet, directory: /mnt/music, library: /mnt/library.db, "
+        "artifactnet: {model: /mnt/model/model.onnx}}"
+    )
+    assert model.is_file()
+    script = [
+        f"mount --bind {tmp_path} /mnt",
+        *(f"[ ! -d {place} ] || {{ {how.format(place)}; }}" for place in PLACES),
+        "mkdir /mnt/here && cd /mnt/here && "
+        + READ_ONLY.format("/mnt/here")
+        + " && cd /mnt/here",
+        f'beet() {{ "{sys.executable}" -m beets "$@"; }}',
+        "beet import -q -A -s /mnt/new",
+        "beet ai -f",
+        "beet aimodel check",
+    ]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-ec", "\n".join(script)],
+        env={**os.environ, "BEETSDIR": "/mnt", "TMPDIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "1 scored, 0 skipped, 1 flagged as ai" in done.stdout, done.stderr
+    of_the_import, line = done.stderr.splitlines()
+    assert of_the_import == "/mnt/new/Track.flac"
+    assert line.startswith("error: artifactnet: [Errno 2] No usable temporary directory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,10 +11,15 @@ import numpy as np
 import pytest
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.installing import check
 from beetsplug.artifactnet.installing.check import check_model, in_worker
+from beetsplug.artifactnet.installing.install import install
 from beetsplug.artifactnet.models.store import Model
+from beetsplug.artifactnet.scoring import pipeline
+from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
-from tests.support.beets_library import slow_down
+from beetsplug.artifactnet.workers import LOCAL, Cancelled, shared_workers
+from tests.support.beets_library import slow_down, write_track
 from tests.support.onnx_models import load_model, write_model
 
 resource = pytest.importorskip("resource", reason="Windows has no such limits")
@@ -76,3 +82,38 @@ def test_a_slow_model(tmp_path: Path) -> None:
     lines = check_model(load_model(folder), (CPU,), time_limit_s=1.0)
     with pytest.raises(ModelError, match=r"it takes longer than 1 s"):
         list(lines)
+
+
+def test_a_model_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not installed, and stops a run before its first file: no file is to blame."""
+    folder = write_model(tmp_path / "slow")
+    slow_down(folder, 4_000)
+    monkeypatch.setattr(check, "OPENING_LIMIT_S", 2.0)
+    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 2.0)
+    values = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    with pytest.raises(ModelError, match=r"^the model is given up: it takes longer than 2 s$"):
+        install(values, folder, "model.onnx", tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+    workers = shared_workers(LOCAL, threads=1)
+    track = write_track(tmp_path / "track.flac", "ai")
+    results = pipeline.score_files([track], Detector(load_model(folder)), 7, workers)
+    with pytest.raises(ModelError, match=r"cannot be used: not done within the time limit"):
+        list(results)
+
+
+def test_ctrl_c_is_heard_while_a_model_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: the limit of its time, after which it would be refused, does not matter."""
+    folder = write_model(tmp_path / "slow")
+    slow_down(folder, 4_000)
+    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.5)
+    results = pipeline.score_files(
+        [tmp_path / "track.flac"],
+        Detector(load_model(folder)),
+        7,
+        shared_workers(LOCAL, threads=1),
+        is_cancelled=lambda: True,
+    )
+    with pytest.raises(Cancelled):
+        list(results)

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.errors import FileError
+from beetsplug.artifactnet.memory import ExcessiveMemoryError
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import segment_starts
 
@@ -328,6 +329,9 @@ def _work() -> None:
         try:
             decode(Path(line.rstrip("\n")))
         except FileError as error:
+            kind, detail = "refused", type(error).__name__
+        except ExcessiveMemoryError as error:
+            # With memory left: it costs the file, after a second attempt in a new process.
             kind, detail = "refused", type(error).__name__
         except BaseException as error:  # noqa: BLE001 - what escapes is what we look for
             kind, detail = "escaped", f"{type(error).__name__}: {error}"

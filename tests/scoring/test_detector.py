@@ -396,7 +396,7 @@ def test_opening_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     change_card(folder, files={**sha256, "weights.bin": "0" * 64})
     monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.05)
     workers = shared_workers(LOCAL, threads=1)
-    with pytest.raises(ModelError, match=r"^model loudness-1\.0 cannot be opened: .*limit"):
+    with pytest.raises(ModelError, match=r"^model loudness-1\.0 cannot be used: .*limit"):
         pipeline.open_detectors([Detector(load_model(folder))], workers)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import read_waveform
 from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect, raised
-from beetsplug.artifactnet.scoring.hum import without_hum
+from beetsplug.artifactnet.scoring.hum import mains_of, without_hum
 from beetsplug.artifactnet.training.data.hard_negatives import (
     decibels,
     hard_negatives,
@@ -69,18 +69,34 @@ def test_loud_music_and_silence_are_kept(music: Samples) -> None:
 
 
 def test_music_without_hum_is_kept(music: Samples) -> None:
-    """A segment without hum is returned as it is."""
-    assert without_hum(music, RATE) is music
+    """No hum is found in a segment without it, and it is returned as it is."""
+    for is_thorough in (False, True):
+        assert mains_of(music, RATE, is_thorough=is_thorough) is None
+    for mains_hz in (50, 60):
+        assert without_hum(music, RATE, mains_hz) is music
 
 
 @pytest.mark.parametrize("mains_hz", [49.98, 50.0, 50.01, 60.0])
-@pytest.mark.parametrize("level_db", [-20.0, -30.0, -40.0])
-def test_hum_is_taken_out(music: Samples, mains_hz: float, level_db: float) -> None:
-    """From 1 kHz up half of a hum's lines are at least 10 dB lower afterwards."""
+@pytest.mark.parametrize(
+    ("level_db", "least_db"), [(-20.0, 30.0), (-30.0, 20.0), (-40.0, 10.0)]
+)
+def test_hum_is_taken_out(
+    music: Samples, mains_hz: float, level_db: float, least_db: float
+) -> None:
+    """Its frequency is found, and from 1 kHz up half of its lines are far lower afterwards."""
     humming = with_hum(music, mains_hz, level_db)
+    nominal_hz = mains_of(humming, RATE, is_thorough=True)
+    assert nominal_hz is not None
+    assert nominal_hz == round(mains_hz, -1)
     lines = np.round(np.arange(20, 220) * mains_hz * LENGTH / RATE).astype(int)
     rest, hum = (
         np.abs(np.fft.rfft((signal - music) * np.hanning(LENGTH)))[lines]
-        for signal in (without_hum(humming, RATE), humming)
+        for signal in (without_hum(humming, RATE, nominal_hz), humming)
     )
-    assert 20 * np.log10(np.median(rest / hum)) < -10
+    assert 20 * np.log10(np.median(hum / rest)) > least_db
+
+
+@pytest.mark.parametrize("mains_hz", [49.98, 50.0, 50.01, 60.0])
+def test_a_quick_look_finds_hum(music: Samples, mains_hz: float) -> None:
+    """At -30 dB it is found in every song without a transform of all of a segment."""
+    assert mains_of(with_hum(music, mains_hz, -30.0), RATE) == round(mains_hz, -1)

@@ -43,6 +43,9 @@ from tests.support.onnx_models import (
     write_song_model,
 )
 
+ABSURD = Path(__file__).parents[1] / "regressions" / "size-beyond-memory.svx"
+"""A few hundred bytes, one number of which claims gigabytes."""
+
 
 def detector_in(folder: Path, rule: Rule = "loudness") -> Detector:
     return Detector(load_model(write_model(folder / "model", rule=rule)))
@@ -69,7 +72,7 @@ def test_score_is_the_models(container: str, count: SegmentCount, tmp_path: Path
     assert pytest.approx(np.median(found)) == score.probability
     assert [start / SAMPLE_RATE for start in starts] == [s.start_s for s in score.segments]
     assert pytest.approx(9.3, abs=0.05) == score.duration_s
-    assert score.model == "loudness-1.0+2"
+    assert score.model == "loudness-1.0+3"
 
 
 @pytest.mark.parametrize("verdict", LEVELS)
@@ -445,3 +448,12 @@ def test_missing_provider(
     expected = dict(score_files(tracks[:3], Detector(model), 7, workers))
     assert expected == found
     assert len(caplog.messages) == 1
+
+
+def test_a_file_that_asks_for_absurd_memory(tmp_path: Path, workers: LocalWorkers) -> None:
+    """It is unreadable, and says why; the machine is not taken to be short of memory."""
+    detector = detector_in(tmp_path)
+    good = encode(tmp_path / "good.wav", music(2.0), 44_100)
+    found = dict(score_files([ABSURD, good], detector, 7, workers))
+    assert found[1].outcome is Outcome.SCORED
+    assert found[0].reason == "unreadable: asks for more memory than any audio takes"

@@ -29,7 +29,7 @@ from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
 LABEL = "loudness-1.0"
 """Label of the model that every test library is scored with."""
-MODEL = f"{LABEL}+2"
+MODEL = f"{LABEL}+3"
 """Model and pipeline, as they are stored with a score."""
 SCORES = {verdict: 10 * level for verdict, level in LEVELS.items()}
 """Verdict -> score of a track that :func:`write_track` wrote for it."""
@@ -160,7 +160,8 @@ class ArtifactNetHelper(IOMixin, ImportHelper, PluginTestHelper):
         self.config["verbose"] = 0
         self.options: dict[str, Any] = {}
         self.model_folder = write_model(self.folder / "model")
-        self.configure(model=str(self.model_folder / "model.onnx"))
+        # One worker: a second one costs each process that a test starts half a second.
+        self.configure(model=str(self.model_folder / "model.onnx"), threads=1)
 
     def configure(self, **options: object) -> None:
         """Set options of the section ``artifactnet``."""

@@ -74,6 +74,27 @@ def write_with_ffmpeg(
     return path
 
 
+def encode_to_pipe(path: Path, samples: Samples, form: str, codec: str) -> Path:
+    """Write as :func:`write_with_ffmpeg` does, through what cannot seek; return the path."""
+    path.write_bytes(b"")
+
+    class Pipe:
+        def write(self, data: bytes) -> int:
+            with path.open("ab") as file:
+                return file.write(data)
+
+    layout = LAYOUTS[samples.shape[1]]
+    with av.open(Pipe(), "w", format=form) as out:
+        stream = out.add_stream(codec, rate=44_100)
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.layout = layout
+        frame = AudioFrame.from_ndarray(samples.reshape(1, -1), "flt", layout)
+        frame.sample_rate, frame.pts = 44_100, 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def write_dsf(path: Path, samples: Samples, sample_rate: int = 44_100) -> Path:
     """Write DSD64 in Sony's DSF container and return the path.
 

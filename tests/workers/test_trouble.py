@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from beetsplug.artifactnet.errors import MachineError
-from beetsplug.artifactnet.workers import Loss, Lost, run_each, trouble_of
+from beetsplug.artifactnet.memory import ExcessiveMemoryError
+from beetsplug.artifactnet.workers import Loss, Lost, local, run_each, trouble_of
 from beetsplug.artifactnet.workers.local import LocalWorkers
 from tests.workers.test_local import double, pids_in_use
 
@@ -61,11 +65,22 @@ def end_worker(number: int) -> int:
     return number
 
 
+def ask_for_too_much(item: tuple[Path, int]) -> int:
+    """Fail as a file that asks for an absurd amount of memory; once, where the number is 0."""
+    notes, number = item
+    is_first = not notes.exists()
+    with notes.open("a") as file:
+        file.write(f"{os.getpid()} {number}\n")
+    if number < 0 or (number == 0 and is_first):
+        raise ExcessiveMemoryError
+    return number
+
+
 def results(numbers: list[int], workers: LocalWorkers) -> dict[int, object]:
     return {item: result for _, item, result in run_each(fail_on_negative, numbers, workers)}
 
 
-@pytest.mark.parametrize("code", [*SCARCITY, *ACCESS])
+@pytest.mark.parametrize("code", ACCESS)
 def test_a_lone_item_in_trouble(code: int, workers: LocalWorkers) -> None:
     """It is lost alone, at the end, and is not called faulty."""
     found = results([1, 2, -code, 3, 4], workers)
@@ -74,6 +89,27 @@ def test_a_lone_item_in_trouble(code: int, workers: LocalWorkers) -> None:
     assert lost.kind.is_trouble
     assert str(lost) == os.strerror(code)
     assert found == {number: number for number in (1, 2, 3, 4)}
+
+
+def until_stopped(
+    function: Callable[[int], int], numbers: list[int], workers: LocalWorkers
+) -> tuple[dict[int, int | Lost], str]:
+    """Return what could be done before a run stopped, and why it did."""
+    found = {}
+    try:
+        for _, item, result in run_each(function, numbers, workers):
+            found[item] = result  # noqa: PERF403 - it stops on the way
+    except MachineError as stop:
+        return found, str(stop)
+    raise AssertionError("it did not stop")
+
+
+@pytest.mark.parametrize("code", SCARCITY)
+def test_a_lone_item_for_which_there_is_too_little(code: int, workers: LocalWorkers) -> None:
+    """It is left as it was: the machine is short, and the run says so when all is done."""
+    found, why = until_stopped(fail_on_negative, [1, 2, -code, 3, 4], workers)
+    assert found == {number: number for number in (1, 2, 3, 4)}
+    assert why.startswith(f"stopped: {os.strerror(code)}; what was not scored is as it was")
 
 
 @pytest.mark.parametrize("code", [*SCARCITY, *ACCESS])
@@ -125,23 +161,109 @@ def test_a_disk_that_comes_back(tmp_path: Path, workers: LocalWorkers) -> None:
 def test_fewer_workers(workers: LocalWorkers) -> None:
     """Where memory is short a run goes on with fewer workers."""
     numbers = [1, -1, 2, -2, *range(10, 20)]
-    found = {item: result for _, item, result in run_each(eat_memory, numbers, workers)}
+    found, why = until_stopped(eat_memory, numbers, workers)
+    assert found == {number: number for number in numbers if number > 0}
+    assert why.startswith("stopped: out of memory")
     assert workers.n_workers == 1
-    assert {number for number, result in found.items() if isinstance(result, Lost)} == {-1, -2}
     assert len(pids_in_use(workers)) == 1
 
 
 def test_workers_that_are_ended(workers: LocalWorkers) -> None:
     """One that is killed each time, as where memory is short, is no fault of its item."""
-    numbers = [1, 2, -1, *range(10, 16)]
-    found = {item: result for _, item, result in run_each(end_worker, numbers, workers)}
-    lost = found.pop(-1)
-    assert isinstance(lost, Lost)
-    assert lost.kind is Loss.SCARCITY
-    assert "SIGKILL" in str(lost)
-    assert len(found) == 8
+    found, why = until_stopped(end_worker, [1, 2, -1, *range(10, 16)], workers)
+    assert set(found) == {1, 2, *range(10, 16)}
+    assert "SIGKILL" in why
     with pytest.raises(MachineError, match=r"stopped: .*SIGKILL.*run again"):
         list(run_each(end_worker, [-1] * 20, workers))
+
+
+def test_absurd_amounts_of_memory(tmp_path: Path, workers: LocalWorkers) -> None:
+    """Who asks for one twice is to blame; the second time it is alone, in a new process."""
+    notes = tmp_path / "notes"
+    items = [(notes, number) for number in (-1, 1, 2, 3, 4)]
+    found = {item[1]: result for _, item, result in run_each(ask_for_too_much, items, workers)}
+    lost = found.pop(-1)
+    assert isinstance(lost, Lost)
+    assert (lost.kind, lost.kind.is_trouble) == (Loss.EXCESS, False)
+    assert found == {number: number for number in (1, 2, 3, 4)}
+    *others, (last_pid, last) = [line.split() for line in notes.read_text().splitlines()]
+    assert (last, len(others)) == ("-1", 5)
+    assert last_pid not in {pid for pid, _ in others}
+
+
+def test_an_absurd_amount_of_memory_by_mistake(tmp_path: Path, workers: LocalWorkers) -> None:
+    """Where the second attempt goes well nobody is to blame."""
+    items = [(tmp_path / "notes", 0)]
+    assert [result for *_, result in run_each(ask_for_too_much, items, workers)] == [0]
+
+
+LITTLE_MEMORY = """
+import os, resource
+from beetsplug.artifactnet.errors import MachineError
+from beetsplug.artifactnet.workers import run_each
+from beetsplug.artifactnet.workers import local
+from beetsplug.artifactnet.workers.local import LocalWorkers
+from tests.workers.test_trouble import abort
+resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+workers = LocalWorkers(1)
+try:
+    for _, item, result in run_each(abort, [1, -1, 2], workers):
+        print(item, result)
+except MachineError as error:
+    print(error)
+workers.close()
+"""
+
+
+def abort(number: int) -> int:
+    if number < 0:
+        os.abort()
+    return number
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory that is kept")
+def test_a_crash_while_memory_is_short() -> None:
+    """It is nobody's fault: libraries crash where they get no memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    *lines, last = done.stdout.splitlines()
+    assert lines == ["1 1", "2 2"]
+    assert last.startswith("stopped: ")
+    assert last.endswith("and run again")
+
+
+def import_what_is_broken(number: int) -> int:
+    raise ImportError(f"lib{number}.so: failed to map segment from shared object")
+
+
+def test_a_library_that_cannot_be_loaded(workers: LocalWorkers) -> None:
+    """It says nothing of an item."""
+    found, why = until_stopped(import_what_is_broken, [1, 2, 3], workers)
+    assert found == {}
+    assert "a library cannot be loaded: lib" in why
+
+
+def test_getting_ready_is_no_part_of_an_item(workers: LocalWorkers) -> None:
+    """Neither its time nor its failure counts as an item's."""
+    ready = partial(time.sleep, 1.0)
+    run = run_each(double, range(6), workers, prepare=ready, time_limit_s=0.7)
+    assert {result for *_, result in run} == {0, 2, 4, 6, 8, 10}
+    with pytest.raises(MachineError, match="a worker ended while it got ready, SIGABRT"):
+        list(run_each(double, range(6), workers, prepare=os.abort))
+
+
+def test_getting_ready_takes_too_long(
+    workers: LocalWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "PREPARING_LIMIT_S", 0.3)
+    with pytest.raises(MachineError, match=r"a worker is not ready after 0\.3 s"):
+        list(run_each(double, range(3), workers, prepare=partial(time.sleep, 50)))
 
 
 def test_no_process_can_be_started(

@@ -46,13 +46,18 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 
-_GUESSED_LENGTH = {"aac", "ac3", "amr", "dts", "eac3", "loas", "mp3", "mpegts"}
-"""Formats without a length in a header: FFmpeg derives one from the bit rate."""
+_GUESSED_LENGTH = {"aac", "ac3", "amr", "avi", "dts", "eac3", "loas", "mp3", "mpegts"}
+"""Formats without a length in a header, or with one that only seekable writers put right."""
 _LAST_PACKET_TOLD_FULL = {"caf"}
 """Formats whose last packet FFmpeg takes for as long as the others."""
 _RATE_BITS = {"aac": 0x3C, "mp3": 0x0C}
 """Formats without a header of their own, and where in the third byte of a frame they tell
 the sample rate (ISO/IEC 13818-7, 6.2, and 11172-3, 2.4.1.3)."""
+_HEADERLESS = re.compile(
+    r"[suf](8|16|24|32|64)([bl]e)?|[am]u?law|vidc|aptx(_hd)?|g72[0-9](_1|le)?|gsm|sln|codec2raw"
+    r"|dfpwm|m?sbc|bit|daud"
+)
+"""Formats that FFmpeg knows by the end of a file's name: it decodes whatever is in it."""
 _NOT_AUDIO = "not audio that can be decoded"
 _ENCRYPTED_TAGS = {"drms", "enca", "p608"}
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -64,6 +69,8 @@ _N_BYTES_WITHOUT_AUDIO = 64 << 20
 """Bytes after which a file without a packet of audio is given up; covers are smaller."""
 _CLOCK_RESTARTS_S = 0.5
 """A packet earlier than the one before by this much begins another song."""
+_LONGEST_PACKET_S = 1.1
+"""TTA's; others are far shorter."""
 _GAP_S = (0.25, 10.0)
 """A packet later than the end of the one before by this much follows lost ones. Less is the
 rounding of time stamps, more a clock that was set anew."""
@@ -106,9 +113,12 @@ class PyavSource:
             announced_s = opened.announced_s()
         if length_s is None:
             length_s = sum(block.n_frames for block in self._blocks(None)) / self.sample_rate
-        self.n_frames = round(length_s * self.sample_rate)
         if announced_s is not None and is_truncated(length_s, announced_s):
             raise TruncatedError(length_s, announced_s)
+        if announced_s is not None and length_s - _LONGEST_PACKET_S < announced_s < length_s:
+            # The last packet is told as long as the others where that may be too long.
+            length_s = announced_s if is_truncated(announced_s, length_s) else length_s
+        self.n_frames = round(length_s * self.sample_rate)
 
     @property
     def mixes(self) -> set[Mix]:
@@ -323,6 +333,8 @@ class _Opened:
             raise self._file.error or AudioError(what) from error
 
     def _first_audio_stream(self) -> AudioStream:
+        if _HEADERLESS.fullmatch(self.container.format.name):
+            raise AudioError(_NOT_AUDIO)
         if not self.container.streams.audio:
             raise AudioError("no audio in it")
         stream = self.container.streams.audio[0]
@@ -425,8 +437,8 @@ def _demuxed_s(opened: _Opened) -> float | None:
     """Return the length from the first packet to the end of the last, seconds.
 
     None where packets do not tell how long they are, as those of WMA Pro and Lossless and
-    the last of a CAF, and where files of several rates are joined: FFmpeg takes the one for
-    the other.
+    the last of a CAF, where their clock stands still, as that of RealAudio 1.0, and where
+    files of several rates are joined: FFmpeg takes the one for the other.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.
     What lies before 0 is the encoder's delay, and the decoder drops it. A clock that goes
@@ -445,6 +457,7 @@ def _demuxed_s(opened: _Opened) -> float | None:
         if rate_bits and packet.size > 2:
             rates.add(memoryview(packet)[2] & rate_bits)
         start = end if packet.pts is None else packet.pts
+        n_without += first is not None and start == previous
         is_set_back = (previous - start) * tick_s > _CLOCK_RESTARTS_S
         if is_set_back or (first is not None and (start - end) * tick_s > _GAP_S[1]):
             n_before, first, end = n_before + end - (first or 0), None, start

@@ -13,16 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from beetsplug.artifactnet.audio.down_mix import Mix, Range, Samples
-from beetsplug.artifactnet.audio.headers import (
-    ogg_links,
-    refuse_cut_asf,
-    refuse_cut_caf,
-    refuse_wavpack_correction,
-)
+from beetsplug.artifactnet.audio.headers import check_header
+from beetsplug.artifactnet.audio.parts import parts_of
 from beetsplug.artifactnet.audio.pyav import PyavSource
 from beetsplug.artifactnet.audio.sndfile import SndfileSource, UndecidedError
 from beetsplug.artifactnet.audio.source import Joined, Resampled, Source, is_truncated
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
+from beetsplug.artifactnet.memory import excess_told_apart
 from beetsplug.artifactnet.models.card import DownMix
 
 _SAMPLE_RATES_HZ = (4_000, 2_822_400)
@@ -65,9 +62,10 @@ def open_audio(path: Path, down_mix: DownMix = "mean") -> Iterator[AudioReader]:
             file becomes this error, here and when spans are read.
         OSError: The system does not let the file be read: no permission, no free
             descriptor, a disk or network that fails. It says nothing of the file.
+        ExcessiveMemoryError: The file asks for an absurd amount of memory.
         MemoryError: There is no memory left.
     """
-    with _words_about_a_path():
+    with _told_apart():
         _refuse_odd_file(path)
         source = _open_source(path, down_mix)
     try:
@@ -139,7 +137,7 @@ class AudioReader:
         """
         ranges = [(start, start + n_samples) for start in starts]
         # A disk may go while the file is read, and PyAV opens it more than once.
-        with _words_about_a_path():
+        with _told_apart():
             for span in Resampled(self._source, sample_rate).ranges(ranges):
                 yield np.clip(np.pad(span, (0, n_samples - len(span))), -1.0, 1.0)
 
@@ -201,13 +199,14 @@ class _WithFallback:
 
 
 @contextmanager
-def _words_about_a_path() -> Iterator[None]:
-    """Turn what the system says of a path into this package's words.
+def _told_apart() -> Iterator[None]:
+    """Turn what the system says of a path or a file into this package's words.
 
     What it says of the machine, or of what may be read today, is passed on.
     """
     try:
-        yield
+        with excess_told_apart():
+            yield
     except FileNotFoundError as error:
         raise MissingFileError from error
     except OSError as error:
@@ -217,12 +216,10 @@ def _words_about_a_path() -> Iterator[None]:
 
 
 def _open_source(path: Path, down_mix: DownMix) -> Source:
-    refuse_cut_caf(path)
-    refuse_cut_asf(path)
-    refuse_wavpack_correction(path)
-    links = ogg_links(path)
-    if len(links) > 1:
-        return Joined([PyavSource(path, down_mix, link) for link in links])
+    check_header(path)
+    parts = parts_of(path)
+    if len(parts) > 1:
+        return Joined([PyavSource(path, down_mix, part) for part in parts])
     try:
         return _WithFallback(path, SndfileSource(path, down_mix), down_mix)
     except UndecidedError:

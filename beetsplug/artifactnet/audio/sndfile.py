@@ -34,6 +34,7 @@ from beetsplug.artifactnet.audio.source import (
     TRUNCATION_TOLERANCE,
 )
 from beetsplug.artifactnet.errors import AudioError, TruncatedError
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import DownMix
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ class SndfileSource:
         down_mix: From channels to one.
 
     Raises:
-        UndecidedError: libsndfile is not installed, does not read it, does not know its
-            length, or finds less audio than that.
+        UndecidedError: libsndfile is not installed, does not read it, takes it by its name
+            alone for samples without a header, does not know its length, or finds less
+            audio than that.
         TruncatedError: The file ends before the audio that its header announces.
         AudioError: It is mostly something else than audio.
     """
@@ -114,7 +116,7 @@ class SndfileSource:
         self._file.close()
 
     def _check(self, path: Path) -> None:
-        if not 0 < self.n_frames < _MOST_FRAMES:
+        if not 0 < self.n_frames < _MOST_FRAMES or self._file.format == "RAW":
             raise UndecidedError
         if self._is_mp3 and not _knows_mp3_length(path):
             raise UndecidedError
@@ -175,12 +177,14 @@ def _soundfile() -> ModuleType | None:
     """Return soundfile, None where it or libsndfile is not installed: FFmpeg reads all."""
     try:
         import soundfile
-    except ImportError:
+    except ImportError as error:
+        refuse_without_memory(error)
         return None
     except OSError as error:
         # The pure wheel, for musl among others, comes without the library and says so.
         if error.errno is not None:
             raise
+        refuse_without_memory(error)
         return None
     return soundfile
 

@@ -1,8 +1,11 @@
 """Thresholds for a wanted false-positive rate, from human-made tracks alone.
 
-No more is claimed than the tracks can show. Where none of n tracks is flagged, a rate r
-is ruled out with 95 % confidence if ``(1 - r) ** n <= 0.05``; a wanted rate that not even
-this could show is refused.
+One statistic decides everything: Clopper and Pearson's one-sided 95 % limit of the rate, for k
+flagged tracks of n the rate r with ``P(X <= k) = 0.05``, X binomial. A threshold may flag as
+many tracks as keep that limit at or below the wanted rate. Where not even none of n does,
+the rate is refused. For a threshold that lies right above the highest scores but k the limit
+is exact, although it was chosen on the same tracks: the share of music above the score of
+rank k + 1 has the distribution Beta(k + 1, n - k), whose quantile the limit is.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
@@ -33,8 +38,8 @@ class Rate:
     threshold: float
     n_flagged: int
     n_tracks: int
-    interval: Interval
-    """Clopper and Pearson's, 95 %."""
+    at_most: float
+    """The rate on other music, with 95 % confidence; in (0, 1]."""
 
     @property
     def share(self) -> float:
@@ -111,6 +116,44 @@ def n_needed(fpr: float) -> int:
     return math.ceil(round(math.log(_RISK) / math.log1p(-fpr), 9))
 
 
+def n_allowed(n_tracks: int, fpr: float) -> int:
+    """Return how many of n tracks may be flagged, so that :func:`upper_limit` keeps to a rate.
+
+    Args:
+        n_tracks: At least :func:`n_needed`.
+        fpr: The wanted rate, in (0, 1).
+
+    Raises:
+        MissingPackageError: SciPy is not installed.
+    """
+    chances = _special().bdtr(np.arange(n_tracks), n_tracks, fpr)
+    return max(0, int(np.count_nonzero(chances <= _RISK)) - 1)
+
+
+def upper_limit(n_flagged: int, n_tracks: int) -> float:
+    """Return the rate that is not exceeded, with 95 % confidence: Clopper and Pearson's limit.
+
+    Raises:
+        MissingPackageError: SciPy is not installed.
+    """
+    if n_flagged >= n_tracks:
+        return 1.0
+    return _quantile(1 - _RISK, n_flagged + 1, n_tracks - n_flagged)
+
+
+def _quantile(share: float, a: int, b: int) -> float:
+    return float(_special().betaincinv(a, b, share))
+
+
+def _special() -> Any:
+    # Not scipy.stats, which has the same by name: importing that takes a second.
+    try:
+        from scipy import special
+    except ImportError as error:
+        raise MissingPackageError("scipy", "beets-artifactnet[bench]") from error
+    return special
+
+
 def check_claim(n_tracks: int, wanted_fpr: float) -> None:
     """Check that so many human-made tracks can show a rate.
 
@@ -129,36 +172,34 @@ def check_claim(n_tracks: int, wanted_fpr: float) -> None:
 
 
 def _lowest_threshold(model: str, scores: Sequence[float], fpr: float) -> float:
-    n_allowed = min(math.floor(round(fpr * len(scores), 9)), len(scores) - 1)
-    highest_real = sorted(scores, reverse=True)[n_allowed]
+    highest_real = sorted(scores, reverse=True)[n_allowed(len(scores), fpr)]
     step = math.floor(highest_real * _STEPS)
     while step / _STEPS <= highest_real:
         step += 1
     if step > _STEPS:
+        n_highest = sum(score == highest_real for score in scores)
         raise ConfigError(
-            f"{model} gives more than {100 * fpr:g} % of the {len(scores)} human-made tracks "
-            f"a score of 1: no threshold keeps to that rate"
+            f"{model} gives {n_highest} of {len(scores)} human-made tracks a score of 1: "
+            f"no threshold keeps to a rate of {100 * fpr:g} %"
         )
     return step / _STEPS
 
 
 def _rate(scores: Sequence[float], threshold: float) -> Rate:
     n_flagged = sum(score >= threshold for score in scores)
-    return Rate(threshold, n_flagged, len(scores), exact_interval(n_flagged, len(scores)))
+    return Rate(threshold, n_flagged, len(scores), upper_limit(n_flagged, len(scores)))
 
 
 def exact_interval(n_flagged: int, n_tracks: int) -> Interval:
-    """Return Clopper and Pearson's 95 % interval of a rate.
+    """Return Clopper and Pearson's two-sided 95 % interval of a rate.
 
     Raises:
         MissingPackageError: SciPy is not installed.
     """
-    try:
-        from scipy.stats import binomtest
-    except ImportError as error:
-        raise MissingPackageError("scipy", "beets-artifactnet[bench]") from error
-    found = binomtest(n_flagged, n_tracks).proportion_ci(0.95, method="exact")
-    return Interval(float(found.low), float(found.high))
+    n_others = n_tracks - n_flagged
+    low = _quantile(_RISK / 2, n_flagged, n_others + 1) if n_flagged else 0.0
+    high = _quantile(1 - _RISK / 2, n_flagged + 1, n_others) if n_others else 1.0
+    return Interval(low, high)
 
 
 def calibration_values(calibration: Calibration) -> dict[str, Any]:
@@ -180,7 +221,7 @@ def _values(rates: Rates) -> dict[str, Any]:
             name: {
                 "n": rate.n_flagged,
                 "rate": round(rate.share, 6),
-                "interval": [round(rate.interval.low, 6), round(rate.interval.high, 6)],
+                "at_most": round(rate.at_most, 6),
             }
             for name, rate in (("ai", rates.ai), ("unsure", rates.unsure))
         },
@@ -201,13 +242,9 @@ def _rows(name: str, before: Rate, after: Rate) -> list[tuple[str, str, str]]:
     return [
         (f"{name} threshold", f"{before.threshold:g}", f"{after.threshold:g}"),
         ("  reached by", _share(before), _share(after)),
-        ("  95 % interval", _interval(before), _interval(after)),
+        ("  at most (95 %)", f"{before.at_most:.2%}", f"{after.at_most:.2%}"),
     ]
 
 
 def _share(rate: Rate) -> str:
     return f"{rate.n_flagged} of {rate.n_tracks}, {rate.share:.2%}"
-
-
-def _interval(rate: Rate) -> str:
-    return f"{rate.interval.low:.2%} to {rate.interval.high:.2%}"

@@ -108,6 +108,8 @@ def read_labelled(path: Path, audio_root: Path | None = None) -> Manifest:
     Raises:
         ConfigError: As :func:`read_manifest`; whether metrics can be taken is not checked.
     """
+    if audio_root is not None and path.is_dir():
+        raise ConfigError("--audio-root goes with a manifest or a CSV file, not with a folder")
     if audio_root is not None and not audio_root.is_dir():
         raise ConfigError(f"{audio_root} is no folder; the audio root must be one")
     if path.is_dir():

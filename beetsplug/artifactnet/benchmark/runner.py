@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -20,7 +21,12 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import open_detectors, score_file_by_each
+from beetsplug.artifactnet.scoring.pipeline import (
+    lost_result,
+    open_all,
+    open_detectors,
+    score_file_by_each,
+)
 from beetsplug.artifactnet.scoring.segments import SegmentCount
 from beetsplug.artifactnet.scoring.version import PIPELINE_VERSION
 from beetsplug.artifactnet.workers import Lost, Workers, run_each
@@ -38,6 +44,11 @@ class Answer:
     """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
     reason: str = ""
     """Why there is none, as :attr:`TrackResult.reason` says it."""
+
+    @property
+    def is_of_the_machine(self) -> bool:
+        """Whether there is none because the machine was in trouble."""
+        return self.reason.startswith(f"{Outcome.UNAVAILABLE.value}:")
 
     @classmethod
     def of(cls, result: TrackResult) -> Answer:
@@ -247,8 +258,8 @@ def answer_all(
     with closing(ask([key for key in questions if key not in answers])) as found:
         for key, answer in found:
             answers[key] = answer
-            # Without a stamp the file is not there: next time it may be.
-            if questions[key].stamp:
+            # Next time the file may be there, or the machine able to read it.
+            if questions[key].stamp and not answer.is_of_the_machine:
                 log.add(questions[key], answer)
     return answers
 
@@ -300,7 +311,13 @@ def _run(
     open_detectors(setup.detectors, setup.workers)
     n_done, n_total = 0, sum(len(job.detectors) for job in jobs)
     on_progress(0, n_total)
-    results = run_each(score_job, jobs, setup.workers, time_limit_s=setup.time_limit_s)
+    results = run_each(
+        score_job,
+        jobs,
+        setup.workers,
+        prepare=partial(open_all, setup.detectors),
+        time_limit_s=setup.time_limit_s,
+    )
     for _, job, result in results:
         answers = lost_answers(job, result) if isinstance(result, Lost) else result
         for detector, answer in zip(job.detectors, answers, strict=True):
@@ -311,7 +328,7 @@ def _run(
 
 def lost_answers(job: Job, lost: Lost) -> tuple[Answer, ...]:
     """Return the answers to a job whose worker did not come back."""
-    return (failed(job.path, Outcome.UNREADABLE, str(lost)),) * len(job.detectors)
+    return (Answer.of(lost_result(job.path, lost)),) * len(job.detectors)
 
 
 def score_job(job: Job) -> tuple[Answer, ...]:

@@ -69,7 +69,7 @@ def _moved(_option: object, name: str, *_: object) -> NoReturn:
 def _check_options(opts: Options, args: Sequence[str]) -> None:
     labelled.check_options(opts, args)
     if args and (opts.ai is not None or opts.real is not None):
-        raise ConfigError("give a manifest, or --ai and --real, not both")
+        raise ConfigError(f"give a manifest, or --ai and --real, not both; {labelled.QUOTED}")
     if not args and (opts.ai is None or opts.real is None):
         raise ConfigError(
             "give a manifest, a folder or a CSV file, or --ai QUERY and --real QUERY: "

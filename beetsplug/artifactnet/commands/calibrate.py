@@ -88,7 +88,9 @@ def aicalibrate_command(settings: Callable[[], Settings]) -> ui.Subcommand:
 
 def _check_options(opts: Options, args: Sequence[str]) -> None:
     labelled.check_options(opts, args)
-    if bool(args) == (opts.real is not None):
+    if args and opts.real is not None:
+        raise ConfigError(f"give --real QUERY or a manifest, not both; {labelled.QUOTED}")
+    if not args and opts.real is None:
         raise ConfigError(
             "give human-made tracks: --real QUERY, for example --real 'year:1..2019', "
             "or a manifest, folder or CSV file"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +14,23 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
+from beetsplug.artifactnet.commands.descriptions import (
+    Beside,
+    Describer,
+    check_lists,
+    print_beside,
+    read_list,
+)
 from beetsplug.artifactnet.commands.interrupts import interrupts
+from beetsplug.artifactnet.commands.output import json_line
+from beetsplug.artifactnet.commands.paths import named_paths, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
     count_of,
     printable,
 )
 from beetsplug.artifactnet.engine import make_engine
-from beetsplug.artifactnet.library import Field
+from beetsplug.artifactnet.library import Field, Row
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.settings import Settings
 
@@ -31,14 +40,11 @@ class Options(Protocol):
 
     album: bool
     forget_provenance: bool
-    force: bool
+    json: bool
     lists: str | None
-    outdated: bool
     pretend: bool
     quiet: bool
-    retry_failed: bool
     threads: int | None
-    write: bool | None
 
 
 def declaration_line(item: Item) -> str:
@@ -77,6 +83,12 @@ class _Tally:
     def n_done(self) -> int:
         return self.n_read + self.n_missing
 
+    def count(self, item: Item | Row) -> None:
+        """Count what a file says, where it says something."""
+        declared = library.is_declared(item)
+        self.n_declared += declared
+        self.n_other += bool(library.claims(item)) and not declared
+
     def __str__(self) -> str:
         per_minute = self.n_done * 60 / max(time.monotonic() - self.started, 1e-9)
         return (
@@ -86,42 +98,63 @@ class _Tally:
         )
 
 
-def read_declarations(
-    settings: Settings, lib: Library, opts: Options, query: Sequence[str]
-) -> None:
-    """Read what the files of the tracks that a query finds say of themselves, and store it.
-
-    Raises:
-        UserError: No item is given, or an option asks for scoring.
-        ModelError: The configured model cannot be found.
-    """
-    if opts.force or opts.outdated or opts.retry_failed or opts.write or opts.lists:
-        raise UserError(
-            "artifactnet: reading declarations goes without scoring, writing and lists"
-        )
-    ids = library.patiently(lambda: library.find_ids(lib, query, album=opts.album))
-    files = [(row.id, row.filepath) for row in library.read_rows(lib, ids)]
-    if not files:
-        noun, words = ("album" if opts.album else "track"), printable(" ".join(query))
-        raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())
-    if opts.pretend:
-        ui.print_(f"{count_of(len(files), 'file')} would be read")
-        return
-    _Run(settings, lib, opts).run(files)
-
-
-class _Run:
-    """One call of the command."""
+class DeclarationRun:
+    """One call of the command that reads what files say of themselves."""
 
     def __init__(self, settings: Settings, lib: Library, opts: Options) -> None:
         self.lib, self.opts, self.settings = lib, opts, settings
         self.engine = make_engine(self.settings)
-        self.quiet = opts.quiet or self.settings.quiet
+        self.quiet = opts.quiet or opts.json or self.settings.quiet
+        self.describer = Describer(self.engine, opts.threads, read_list(opts.lists))
+        self.tally = _Tally()
 
-    def run(self, files: list[tuple[int, Path]]) -> None:
+    def run(self, args: Sequence[str]) -> None:
+        """Read the files that the arguments name, or those of the tracks that they find.
+
+        What the library's tracks say is stored; other files are printed alone.
+
+        Raises:
+            UserError: There is no file, or nothing is stored that could be forgotten.
+        """
+        paths = [] if self.opts.album else named_paths(args)
+        check_lists(self.opts, paths, is_silent=self.quiet and not self.opts.json)
+        ids, strangers = self._find(args, paths)
+        if self.opts.forget_provenance and strangers:
+            raise UserError(
+                f"artifactnet: --forget-provenance is for tracks of the library, and "
+                f"{printable(str(strangers[0]))} is none"
+            )
+        if self.opts.pretend and not self.opts.json:
+            ui.print_(f"{count_of(len(ids) + len(strangers), 'file')} would be read")
+            return
+        if ids and not self.opts.pretend:
+            self._read_tracks([(row.id, row.filepath) for row in self._rows(ids)])
+        self._print_strangers(strangers)
+        if self.opts.json:
+            for row, beside in self.describer.of_rows(self.lib, self._rows(ids)):
+                ui.print_(json_line(row, beside.as_dict()))
+        else:
+            ui.print_(str(self.tally))
+
+    def _rows(self, ids: Sequence[int]) -> Iterator[Row]:
+        return library.rows_in_order(self.lib, ids)
+
+    def _find(
+        self, args: Sequence[str], paths: Sequence[Path]
+    ) -> tuple[Sequence[int], Sequence[Path]]:
+        if paths:
+            tracks, strangers = tracks_and_strangers(self.lib, paths)
+            return list(tracks.values()), strangers
+        album = self.opts.album
+        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=album))
+        if not ids:
+            noun, words = ("album" if album else "track"), printable(" ".join(args))
+            raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())
+        return ids, []
+
+    def _read_tracks(self, files: Sequence[tuple[int, Path]]) -> None:
         from beetsplug.artifactnet.scoring.provenance.batches import read_files
 
-        tally = _Tally()
         progress = Progress(len(files), quiet=self.quiet)
         results = read_files(
             [path for _, path in files],
@@ -132,27 +165,21 @@ class _Run:
         try:
             with interrupts.deferred(), closing(results):
                 for place, claims in results:
-                    self.take(files[place][0], claims, tally, progress)
-                    progress.show(tally.n_done)
+                    self._take(files[place][0], claims, progress)
+                    progress.show(self.tally.n_done)
         except KeyboardInterrupt:
             progress.clear()
-            ui.print_(f"interrupted: {tally}")
+            if not self.opts.json:
+                ui.print_(f"interrupted: {self.tally}")
             raise
         progress.clear()
-        ui.print_(str(tally))
 
-    def take(
-        self,
-        item_id: int,
-        claims: tuple[Claim, ...] | None,
-        tally: _Tally,
-        progress: Progress,
-    ) -> None:
+    def _take(self, item_id: int, claims: tuple[Claim, ...] | None, progress: Progress) -> None:
         """Store one file's claims and print its line where it has any."""
         if claims is None:
-            tally.n_missing += 1
+            self.tally.n_missing += 1
             return
-        tally.n_read += 1
+        self.tally.n_read += 1
         if not claims and not self.opts.forget_provenance:
             return
         item = library.patiently(lambda: self.lib.get_item(item_id))
@@ -163,15 +190,33 @@ class _Run:
         library.add_claims(item, claims)
         library.redecide(item, self.engine.judge)
         library.store(item)
-        declared = library.is_declared(item)
-        tally.n_declared += declared
-        tally.n_other += bool(claims) and not declared
+        self.tally.count(item)
         if claims and not self.quiet:
             with progress.above():
-                ui.print_(_line(item))
+                ui.print_(_line(item, format(item)))
+
+    def _print_strangers(self, paths: Sequence[Path]) -> None:
+        """Print what files outside of the library say of themselves."""
+        for path, beside in self.describer.of_files(paths).items():
+            row = Row(0, str(path), {})
+            if beside.description is None:
+                self.tally.n_missing += 1
+            else:
+                self.tally.n_read += 1
+                library.add_claims(row, beside.description.claims)
+                library.redecide(row, self.engine.judge)
+                self.tally.count(row)
+            self._print_stranger(row, beside)
+
+    def _print_stranger(self, row: Row, beside: Beside) -> None:
+        if self.opts.json:
+            ui.print_(json_line(row, beside.as_dict()))
+        elif not self.quiet and row.get(Field.PROVENANCE):
+            ui.print_(_line(row, row.file))
+            print_beside(beside)
 
 
-def _line(item: Item) -> str:
+def _line(item: Item | Row, name: str) -> str:
     verdict = library.own(item, Field.VERDICT) or "-"
     words = library.own(item, Field.PROVENANCE)
-    return printable(f"{verdict!s:<6} {words}  {format(item)}")
+    return printable(f"{verdict!s:<6} {words}  {name}")

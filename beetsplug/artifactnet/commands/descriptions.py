@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from beets import ui
+from beets.exceptions import UserError
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.interrupts import interrupts
@@ -150,6 +151,32 @@ def read_list(text: str | None) -> ArtistList | None:
     from beetsplug.artifactnet.scoring.provenance import read_artists
 
     return read_artists(path_of(text))
+
+
+class ListOptions(Protocol):
+    """The options that a list of artists depends on."""
+
+    json: bool
+    lists: str | None
+    pretend: bool
+
+
+def check_lists(opts: ListOptions, paths: Sequence[Path], *, is_silent: bool) -> None:
+    """Check that a list of artists has lines that it can add to.
+
+    Args:
+        opts: The command's options.
+        paths: The files and folders that are named.
+        is_silent: Whether no track has a line.
+
+    Raises:
+        UserError: It has none.
+    """
+    has_lines = paths and not opts.pretend and not is_silent
+    if opts.lists is not None and not (opts.json or has_lines):
+        raise UserError(
+            "artifactnet: --lists goes with files and folders that are scored, or with --json"
+        )
 
 
 def print_beside(beside: Beside | None) -> None:

@@ -37,7 +37,7 @@ class Options(Protocol):
     outdated: bool
     pretend: bool
     retry_failed: bool
-    write: bool | None
+    write: bool
 
 
 def check_options(opts: Options) -> None:

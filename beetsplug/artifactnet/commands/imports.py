@@ -17,6 +17,7 @@ from beetsplug.artifactnet.commands.declarations import declaration_line
 from beetsplug.artifactnet.commands.output import declared_words
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
+    album_title,
     count_of,
     printable,
     title,
@@ -151,7 +152,7 @@ class ImportScoring:
         except Cancelled:
             self.log.debug("import aborted, scoring stopped")
         if items and task.is_album and not _is_quiet(settings):
-            self.log.warning("{}: {}", _album_name(task, items), counts)
+            self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
 
     def _due(self, task: ImportTask, settings: Settings, engine: Engine) -> Sequence[Item]:
         """Return the task's items that need a score and are not exempt."""
@@ -202,13 +203,6 @@ class ImportScoring:
             ui.print_(line)
         if line := total.line():
             ui.print_(line)
-
-
-def _album_name(task: ImportTask, items: Sequence[Item]) -> str:
-    """Return artist and album, the folder's name where there is no album tag."""
-    if not task.album.album:
-        return printable(items[0].filepath.parent.name)
-    return printable(f"{task.album.albumartist} - {task.album.album}")
 
 
 def _is_quiet(settings: Settings) -> bool:

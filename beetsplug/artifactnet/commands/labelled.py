@@ -33,6 +33,10 @@ _PACKAGES = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "scipy": "sc
 _EXTRA = "beets-artifactnet[bench]"
 
 
+QUOTED = "a query of several words is quoted: --real 'year:1..2019 genre:jazz'"
+"""What is said to who seems to have forgotten it."""
+
+
 class Options(Protocol):
     """The options that both commands have, as optparse gives them."""
 

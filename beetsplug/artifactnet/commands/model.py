@@ -14,7 +14,14 @@ from beets.dbcore.query import SubstringQuery
 from beets.exceptions import UserError
 from beets.library import Library
 
-from beetsplug.artifactnet.commands.terminal import count_of, guarded, printable, say
+from beetsplug.artifactnet.commands.terminal import (
+    Exclusive,
+    check_actions,
+    count_of,
+    guarded,
+    printable,
+    say,
+)
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.models.card import (
@@ -43,9 +50,29 @@ if TYPE_CHECKING:
 _SILENCE_S = 30.0
 _STEP_S = 120.0
 _MAX_TIMEOUT_S = 86_400.0
+_MAX_RATES = 8
 _Row = tuple[str, str, str]
 """Id, state, and what else there is to say of a model."""
-_USAGE = "list | show ID | install ID | install PATH.onnx --card CARD | remove ID | check [ID]"
+_USAGE = (
+    "list | show [ID] | install ID | install PATH.onnx --card CARD | remove ID | check [ID]"
+)
+
+
+_BELONG_TO = {
+    "--card": ("install",),
+    "--from": ("install",),
+    "--base-url": ("install",),
+    "--accept-licence": ("install",),
+    "--force": ("install",),
+    "--timeout": ("install", "check"),
+    "--yes": ("remove",),
+}
+"""Option -> the actions that it has an effect on."""
+_EXCLUSIVE = (
+    Exclusive(("--card",), ("--from", "--base-url"), "for models known here"),
+    Exclusive(("--from",), ("--base-url",), "the files are there, or are downloaded"),
+    Exclusive(("--timeout",), ("--card", "--from"), "nothing is downloaded"),
+)
 
 
 class Options(Protocol):
@@ -98,6 +125,9 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
 
     @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
+        check_actions(parser, opts, _BELONG_TO, args[0] if args else "list")
+        for pair in _EXCLUSIVE:
+            pair.check(parser, opts)
         _Run(plugin, lib, opts).run(args)
 
     command.func = run
@@ -115,7 +145,7 @@ class _Run:
     def run(self, args: list[str]) -> None:
         actions: dict[str, tuple[Callable[..., None], int, int]] = {
             "list": (self.list, 0, 0),
-            "show": (self.show, 1, 1),
+            "show": (self.show, 0, 1),
             "install": (self.install, 1, 1),
             "remove": (self.remove, 1, 1),
             "check": (self.check, 0, 1),
@@ -173,10 +203,10 @@ class _Run:
     def find(self, name: str | None = None) -> Model:
         return find_model(name or self.settings.model, self.settings.model_folders)
 
-    def show(self, name: str) -> None:
-        """Print a model's card."""
-        known = KNOWN_MODELS.get(name)
-        if known is not None and not (self.models / name).exists():
+    def show(self, name: str | None = None) -> None:
+        """Print a model's card, the configured one's where none is named."""
+        known = None if name is None else KNOWN_MODELS.get(name)
+        if known is not None and name is not None and not (self.models / name).exists():
             rows = {**known.card, "how to get it": known.how}
             _print_rows((key, _compact(value)) for key, value in rows.items())
             return
@@ -219,8 +249,6 @@ class _Run:
         if (self.models / name).exists() and not self.opts.force:
             say(f"{name} is installed already; --force installs it anew")
             return
-        if self.opts.source is not None and self.opts.base_url is not None:
-            raise UserError("--from and --base-url exclude each other")
         source: Path | str = self.opts.base_url or known.base_url
         if self.opts.source is not None:
             source = _path(self.opts.source)
@@ -229,8 +257,6 @@ class _Run:
     def install_own(self, graph: Path) -> None:
         if self.opts.card is None:
             raise UserError("a model of one's own needs its card: --card CARD.json")
-        if self.opts.source is not None or self.opts.base_url is not None:
-            raise UserError("--from and --base-url are for models that are known here")
         known = KNOWN_MODELS.get(self.opts.card)
         if known is not None and "output" in known.card:
             values: Any = known.card
@@ -356,7 +382,10 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"
     yield "in force", in_force
-    yield "error_rates", _compact(card.error_rates) if card.error_rates else ""
+    rates = list(card.error_rates.items())
+    yield "error_rates", _compact(dict(rates[:_MAX_RATES])) if rates else ""
+    n_more = len(rates) - _MAX_RATES
+    yield "further error rates", f"{n_more} in {CARD_FILE}" if n_more > 0 else ""
     yield "url", card.url
     yield "folder", str(model.folder)
     yield "size", f"{model.n_bytes:,} bytes, {model.n_bytes / 1e6:,.1f} MB"

@@ -14,6 +14,7 @@ from beetsplug.artifactnet.commands.plan import Plan
 from beetsplug.artifactnet.commands.terminal import Failures
 from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_timeline
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
+from beetsplug.artifactnet.thresholds import InForce, Origin
 
 _JSON_FIELDS = {
     "verdict": Field.VERDICT,
@@ -106,6 +107,12 @@ class Tally:
 def declared_words(n_declared: int) -> str:
     """Return what a summary adds of tracks that declare themselves; empty for none."""
     return f", {n_declared} declared as generated" if n_declared else ""
+
+
+def threshold_words(in_force: InForce) -> str:
+    """Return what a summary adds where the user has changed the thresholds; otherwise empty."""
+    is_card = {in_force.ai_origin, in_force.unsure_origin} == {Origin.CARD}
+    return "" if is_card else f", thresholds: {in_force}"
 
 
 def summary(tally: Tally, plan: Plan) -> str:

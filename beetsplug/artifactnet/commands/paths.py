@@ -21,6 +21,7 @@ from beetsplug.artifactnet.commands.output import Tally, json_line
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
     count_of,
+    none_scored,
     printable,
     verdict_words,
 )
@@ -75,6 +76,11 @@ def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
         UserError: There is no audio, or none of it could be scored.
     """
     ids, strangers = tracks_and_strangers(run.lib, paths)
+    if run.opts.write and not ids:
+        raise UserError(
+            f"artifactnet: --write is for tracks of the library, and "
+            f"{printable(str(strangers[0]))} is none"
+        )
     if run.opts.pretend:
         _pretend(run, ids, strangers)
         return
@@ -144,7 +150,10 @@ def _audio_below(folder: Path) -> Iterator[Path]:
 def _pretend(run: ScoreRun, ids: dict[Path, int], strangers: Sequence[Path]) -> None:
     if ids:
         run.score_ids(sorted(ids.values()), sorted(map(str, ids)))
-    if strangers:
+    if strangers and run.opts.json:
+        for path, beside in run.describer.of_files(strangers).items():
+            ui.print_(json_line(Row(0, str(path), {}), beside.as_dict()))
+    elif strangers:
         if not run.quiet:
             for path in strangers:
                 ui.print_(printable(str(path)))
@@ -196,16 +205,15 @@ def score_strangers(
         progress.clear()
     _print_end(run, tally)
     if tally.n_failed and not tally.n_scored:
-        raise UserError(
-            f"artifactnet: none of {count_of(tally.n_failed, 'file')} could be scored"
-        )
+        raise UserError(f"artifactnet: {none_scored(tally.n_failed)}")
 
 
 def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
     for line in tally.failures.lines():
         run.log.warning("{}", line)
     if not run.opts.json:
-        ui.print_(f"{word}{tally.n_scored} scored, none stored, {tally}")
+        kept = "none stored or written" if run.opts.write else "none stored"
+        ui.print_(f"{word}{tally.n_scored} scored, {kept}, {tally}{run.thresholds}")
 
 
 def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:

@@ -14,8 +14,8 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.declarations import manifest_line, read_declarations
-from beetsplug.artifactnet.commands.descriptions import Describer, read_list
+from beetsplug.artifactnet.commands.declarations import DeclarationRun, manifest_line
+from beetsplug.artifactnet.commands.descriptions import Describer, check_lists, read_list
 from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
@@ -24,14 +24,17 @@ from beetsplug.artifactnet.commands.output import (
     json_line,
     nothing_to_do,
     summary,
+    threshold_words,
 )
 from beetsplug.artifactnet.commands.paths import named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
+    Exclusive,
     HelpfulParser,
     Progress,
     count_of,
     guarded,
+    none_scored,
     printable,
     title,
     verdict_line,
@@ -60,6 +63,19 @@ See also: beet aimodel (the models), beet aibench (judge a model, set thresholds
 """
 
 
+_READING = ("--declared-only", "--forget-provenance")
+_EXCLUSIVE = (
+    Exclusive(("--json",), ("--quiet",), "objects alone, or the summary alone"),
+    Exclusive(("--write",), ("--nowrite",), "tags are written, or left alone"),
+    Exclusive(("--lists",), ("--quiet",), "the summary names no artist"),
+    Exclusive(
+        _READING,
+        ("--force", "--outdated", "--retry-failed", "--write"),
+        "declarations are read without scoring and writing",
+    ),
+)
+
+
 class Options(Protocol):
     """The command's options, as optparse gives them."""
 
@@ -71,7 +87,8 @@ class Options(Protocol):
     quiet: bool
     json: bool
     threads: int | None
-    write: bool | None
+    write: bool
+    nowrite: bool
     declared_only: bool
     explain: bool
     forget_provenance: bool
@@ -95,11 +112,13 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
 
     @guarded
     def run(lib: Library, opts: Options, args: list[str]) -> None:
+        for pair in _EXCLUSIVE:
+            pair.check(command.parser, opts)
         check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
         if opts.declared_only or opts.forget_provenance:
-            read_declarations(settings(), lib, opts, args)
+            DeclarationRun(settings(), lib, opts).run(args)
         else:
             ScoreRun(settings(), log, lib, opts).run(args)
 
@@ -134,11 +153,11 @@ def _parser() -> HelpfulParser:
         "-w",
         "--write",
         action="store_true",
-        default=None,
+        default=False,
         help="export scores to file tags, also of tracks that have one already",
     )
     parser.add_option(
-        "-W", "--nowrite", action="store_false", dest="write", help="leave file tags alone"
+        "-W", "--nowrite", action="store_true", default=False, help="leave file tags alone"
     )
     parser.add_option(
         "--lists",
@@ -166,15 +185,15 @@ class ScoreRun:
         self.is_silent = self.quiet and not opts.json
         """Whether no track has a line."""
         self.describer = Describer(self.engine, opts.threads, read_list(opts.lists))
-        self.write = settings.write if opts.write is None else opts.write
+        self.write = (settings.write or opts.write) and not opts.nowrite
+        self.thresholds = threshold_words(self.engine.in_force)
         self.tally = Tally()
         self.progress = Progress(0, quiet=True)
 
     def run(self, args: list[str]) -> None:
         """Score what the arguments name: files, or tracks of the library."""
         paths = [] if self.opts.album else named_paths(args)
-        if self.opts.lists is not None and not (paths or self.opts.json):
-            raise UserError("artifactnet: --lists goes with files and folders, or with --json")
+        check_lists(self.opts, paths, is_silent=self.is_silent)
         if self.opts.explain:
             explain_tracks(self, args, paths)
         elif not paths:
@@ -188,9 +207,8 @@ class ScoreRun:
         """Score what a query finds."""
         ids = self.find_ids(args)
         self.score_ids(ids, args)
-        if self.opts.json:
-            for row, beside in self.describer.of_rows(self.lib, self._in_order(ids)):
-                ui.print_(json_line(row, beside.as_dict()))
+        if self.opts.json and not self.opts.pretend:
+            self.print_objects(library.rows_in_order(self.lib, ids))
 
     def find_ids(self, args: Sequence[str]) -> list[int]:
         """Return the ids of the tracks that a query finds.
@@ -205,15 +223,13 @@ class ScoreRun:
             )
         return ids
 
+    def print_objects(self, rows: Iterable[Row]) -> None:
+        """Print tracks of the library as JSON."""
+        for row, beside in self.describer.of_rows(self.lib, rows):
+            ui.print_(json_line(row, beside.as_dict()))
+
     def _noun(self) -> str:
         return "album" if self.opts.album else "track"
-
-    def _in_order(self, ids: Sequence[int]) -> Iterator[Row]:
-        if list(ids) == sorted(ids):
-            yield from library.read_rows(self.lib, ids)
-            return
-        rows = {row.id: row for row in library.read_rows(self.lib, ids)}
-        yield from (rows[item_id] for item_id in ids if item_id in rows)
 
     def score_ids(self, ids: Sequence[int], args: Sequence[str]) -> Plan:
         """Score those of these tracks that are due, and bring the others up to date."""
@@ -230,6 +246,7 @@ class ScoreRun:
             due = add(place.keys() - unscored)
             if not self.opts.pretend:
                 self._store_changes(plan)
+                library.sum_up_large_albums(self.lib)
             return due
 
         # What has no score is found at once, and its scoring begins; the rest of a large
@@ -244,12 +261,12 @@ class ScoreRun:
 
     def _score_all(self, plan: Plan, due: list[Row], more: Callable[[], list[Row]]) -> None:
         if self.opts.pretend:
-            self._pretend(due)
+            self._pretend(plan, due)
             return
         if due:
             self._score(plan, due, more)
         elif not self.opts.json:
-            ui.print_(nothing_to_do(self.tally, plan))
+            self._print_end(nothing_to_do(self.tally, plan))
         if self.force:
             forced.end(self.settings.forced_run_file)
 
@@ -282,13 +299,25 @@ class ScoreRun:
             )
         return began if is_resumed else float("inf")
 
-    def _pretend(self, due: Sequence[Row]) -> None:
+    def _pretend(self, plan: Plan, due: Sequence[Row]) -> None:
+        if self.opts.json:
+            self.print_objects(due)
+            return
         if not self.quiet:
             for row in due:
                 item = self.lib.get_item(row.id)
                 if item is not None:
                     ui.print_(title(item))
-        ui.print_(f"{count_of(len(due), 'track')} would be scored")
+        n_to_write = sum(1 for _ in self._without_tags(plan))
+        tags = f", the tags of {count_of(n_to_write, 'other')} written" if n_to_write else ""
+        ui.print_(f"{count_of(len(due), 'track')} would be scored{tags}")
+
+    def _without_tags(self, plan: Plan) -> Iterator[Item]:
+        """Yield the tracks whose scores are to be written to tags, and are not there."""
+        for item_id in plan.to_write:
+            item = self.lib.get_item(item_id)
+            if item is not None and not library.has_score_tags(item):
+                yield item
 
     def _store_changes(self, plan: Plan) -> None:
         """Store what follows from stored scores; name changed verdicts; write tags."""
@@ -300,10 +329,8 @@ class ScoreRun:
                 if item is not None:
                     with self.progress.above():
                         ui.print_(f"{verdict_line(item)}  (was {old})")
-        for item_id in plan.to_write:
-            item = self.lib.get_item(item_id)
-            if item is not None and not library.has_score_tags(item):
-                self.tally.n_written += self._write(item)
+        for item in self._without_tags(plan):
+            self.tally.n_written += self._write(item)
 
     def _write(self, item: Item) -> bool:
         """Export a track's score to its file's tags; tell whether that was done.
@@ -350,8 +377,7 @@ class ScoreRun:
         self._finish(albums, progress)
         self._print_end(summary(self.tally, plan))
         if self.tally.n_failed and not self.tally.n_scored:
-            n_files = count_of(self.tally.n_failed, "file")
-            raise UserError(f"artifactnet: none of {n_files} could be scored")
+            raise UserError(f"artifactnet: {none_scored(self.tally.n_failed)}")
 
     def _is_taken(self, row: Row) -> bool:
         """Tell whether another run has stored a result in the meantime."""
@@ -365,7 +391,7 @@ class ScoreRun:
 
     def _print_end(self, line: str) -> None:
         if not self.opts.json:
-            ui.print_(line)
+            ui.print_(f"{line}{self.thresholds}")
 
     def _store(
         self, row: Row, result: TrackResult, albums: library.AlbumSummaries, progress: Progress

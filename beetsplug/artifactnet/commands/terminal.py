@@ -7,16 +7,17 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.dbcore.db import DBAccessError
 from beets.exceptions import UserError
-from beets.library import Item
+from beets.library import Album, Item
 from beets.util.color import ColorName, colorize
 
 from beetsplug.artifactnet.commands.interrupts import interrupts
@@ -25,7 +26,7 @@ from beetsplug.artifactnet.library import Field, Reason, own
 from beetsplug.artifactnet.results import TrackResult, Verdict
 
 if TYPE_CHECKING:
-    from optparse import HelpFormatter
+    from optparse import HelpFormatter, OptionParser
     from typing import NoReturn
 
     from beets.logging import BeetsLogger
@@ -49,6 +50,7 @@ def guarded(run: Run) -> Run:
 
     @wraps(run)
     def guarded_run(*args: Any, **kwargs: Any) -> None:
+        _replace_closed_streams()
         with interrupts.heard():
             try:
                 run(*args, **kwargs)
@@ -61,18 +63,39 @@ def guarded(run: Run) -> Run:
             except BrokenPipeError:
                 # Who reads has enough, as `head` does: beets ends without a word.
                 raise
-            except OSError as error:
-                # Standard output lies on a full disk.
-                raise UserError(f"artifactnet: {printable(str(error))}") from error
+            except (OSError, ImportError, MemoryError, RuntimeError) as error:
+                _end_in_one_line(error)
             except KeyboardInterrupt as error:
                 sys.exit(getattr(error, "exit_status", INTERRUPTED))
-            except ImportError as error:
-                # Ctrl-C while a module written in C was being loaded.
-                if not isinstance(error.__cause__, KeyboardInterrupt):
-                    raise
-                sys.exit(INTERRUPTED)
 
     return guarded_run
+
+
+def _end_in_one_line(error: Exception) -> NoReturn:
+    """End a command whose own process met trouble of the machine.
+
+    Raises:
+        UserError: It did.
+        SystemExit: It was interrupted.
+        Exception: The error itself, where it is none of these.
+    """
+    from beetsplug.artifactnet.workers import trouble_of
+
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        # Ctrl-C while a module written in C was being loaded.
+        sys.exit(INTERRUPTED)
+    # Of other errors of the system, one is that standard output lies on a full disk.
+    trouble = error if isinstance(error, OSError) else trouble_of(error)
+    if trouble is None:
+        raise error
+    raise UserError(f"artifactnet: {printable(str(trouble))}") from error
+
+
+def _replace_closed_streams() -> None:
+    """Let what is printed go nowhere where the caller has closed an output (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 class HelpfulParser(ui.CommonOptionsParser):
@@ -81,6 +104,52 @@ class HelpfulParser(ui.CommonOptionsParser):
     def format_epilog(self, formatter: HelpFormatter) -> str:  # noqa: ARG002
         """Return the examples; optparse would fill them into one paragraph."""
         return f"\n{self.epilog}" if self.epilog else ""
+
+
+@dataclass(frozen=True)
+class Exclusive:
+    """Options that contradict each other."""
+
+    names: tuple[str, ...]
+    others: tuple[str, ...]
+    """Each of them contradicts each of ``names``."""
+    why: str
+
+    def check(self, parser: OptionParser, opts: object) -> None:
+        """Refuse two of them.
+
+        Raises:
+            UserError: One of either kind is given.
+        """
+        for name, other in product(self.names, self.others):
+            if _is_given(parser, opts, name) and _is_given(parser, opts, other):
+                raise UserError(
+                    f"artifactnet: {name} and {other} exclude each other: {self.why}"
+                )
+
+
+def check_actions(
+    parser: OptionParser, opts: object, belong_to: Mapping[str, Sequence[str]], action: str
+) -> None:
+    """Refuse an option that has no effect on an action.
+
+    Args:
+        parser: The command's.
+        opts: What it found.
+        belong_to: Option -> the actions that it has an effect on.
+        action: The one that is asked for.
+
+    Raises:
+        UserError: There is one.
+    """
+    for name, actions in belong_to.items():
+        if action not in actions and _is_given(parser, opts, name):
+            raise UserError(f"artifactnet: {name} goes with {' and '.join(actions)}")
+
+
+def _is_given(parser: OptionParser, opts: object, name: str) -> bool:
+    option = parser.get_option(name)
+    return option is not None and getattr(opts, str(option.dest)) not in {None, False}
 
 
 def say(text: str) -> None:
@@ -115,6 +184,13 @@ def count_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def none_scored(n_files: int) -> str:
+    """Return what is said where not one file could be scored."""
+    if n_files == 1:
+        return "the file could not be scored"
+    return f"none of {n_files} files could be scored"
+
+
 def duration(seconds: float) -> str:
     """Return a time as ``M:SS`` or ``H:MM:SS``."""
     minutes, rest = divmod(round(seconds), 60)
@@ -129,6 +205,18 @@ def title(item: Item) -> str:
         shown = item.copy()
         shown.title = item.filepath.name
     return printable(format(shown))
+
+
+def album_title(album: Album, item: Item) -> str:
+    """Return artist and album; one without a name is shown by the folder of its tracks.
+
+    Args:
+        album: The album.
+        item: One of its tracks.
+    """
+    if not album.album:
+        return printable(item.filepath.parent.name)
+    return printable(f"{album.albumartist or item.artist} - {album.album}")
 
 
 _COLORS: dict[str, ColorName] = {

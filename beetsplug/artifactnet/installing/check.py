@@ -23,15 +23,13 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.installing.self_test import self_test
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector
+from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, noise
 from beetsplug.artifactnet.scoring.engines import CPU
-from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from beetsplug.artifactnet.workers import LOCAL, Loss, Lost, run_each, shared_workers
 
 T = TypeVar("T")
 
 _N_RUNS = 5
-_NOISE_LEVEL = 0.1
 _MEMORY_SHARE = 0.75
 """Of the machine's memory: as much as a step may take."""
 
@@ -39,7 +37,7 @@ _MEMORY_SHARE = 0.75
 def in_worker(
     function: Callable[..., T],
     *args: object,
-    time_limit_s: float = OPENING_LIMIT_S,
+    time_limit_s: float | None = None,
     memory_bytes: int | None = None,
 ) -> T:
     """Return what a function of a module gives in a worker of this machine.
@@ -47,7 +45,7 @@ def in_worker(
     Args:
         function: It may raise a :class:`ModelError`.
         args: Its arguments.
-        time_limit_s: When it is ended.
+        time_limit_s: When it is ended; None is the limit of opening a model.
         memory_bytes: The most that it may take, where the system can limit that; None is
             three quarters of the machine's, 0 is any amount.
 
@@ -56,6 +54,7 @@ def in_worker(
     """
     limited: Callable[[Callable[[], T]], T] = partial(_limited, memory_bytes)
     task = partial(function, *args)
+    time_limit_s = OPENING_LIMIT_S if time_limit_s is None else time_limit_s
     workers = shared_workers(LOCAL, threads=1)
     ((_, _, result),) = run_each(limited, [task], workers, time_limit_s=time_limit_s)
     if isinstance(result, Lost):
@@ -66,7 +65,7 @@ def in_worker(
 
 
 def check_model(
-    model: Model, providers: Sequence[str], time_limit_s: float = OPENING_LIMIT_S
+    model: Model, providers: Sequence[str], time_limit_s: float | None = None
 ) -> Iterator[str]:
     """Yield a line for each step that went well.
 
@@ -136,7 +135,10 @@ def _session_facts(detector: Detector) -> tuple[str, list[str]]:
 
 def _timed_call(detector: Detector, seed: int) -> tuple[float, NDArray[np.float64]]:
     """Return the seconds a segment and the probabilities of one call on seeded noise."""
-    batch = _noise(detector.card, seed)
+    card = detector.card
+    # Of a model that is called once a song: a song's.
+    n_segments = (card.max_segments or 1) if card.call == "song" else 1
+    batch = noise(card, n_segments, seed)
     detector.open()
     started = time.perf_counter()
     probabilities = detector.probabilities(batch)
@@ -157,19 +159,3 @@ def _summary(card: ModelCard, runs: Sequence[tuple[float, NDArray[np.float64]]])
         f"run: {median_ms:.1f} ms a segment (median of {_N_RUNS}), "
         f"{n_finite} of {len(probabilities)} outputs finite"
     )
-
-
-def _noise(card: ModelCard, seed: int) -> SegmentBatch:
-    """Return what one call of a model takes, made of noise: a segment, or a song's."""
-    generator = np.random.default_rng(seed)
-    n_segments = (card.max_segments or 1) if card.call == "song" else 1
-    samples = tuple(
-        np.clip(
-            generator.standard_normal((n_segments, given.segment_samples), dtype=np.float32)
-            * np.float32(_NOISE_LEVEL),
-            -1,
-            1,
-        )
-        for given in card.inputs
-    )
-    return SegmentBatch(samples, np.arange(n_segments, dtype=np.float64))

@@ -1,7 +1,7 @@
 """Installing and removing models: whole or not at all.
 
-A model is put together in a hidden folder beside the others, opened once, and only then
-moved to its place. Whatever goes wrong before leaves what was there.
+A model is put together in a hidden folder beside the others, run once, and only then moved
+to its place. Whatever goes wrong before leaves what was there.
 """
 
 from __future__ import annotations
@@ -146,16 +146,18 @@ def _external(graph: Path) -> list[str]:
 
 
 def _completed(values: dict[str, Any], folder: Path, names: list[str]) -> dict[str, Any]:
-    """Return a card's fields with those added that the files tell; open the model once."""
+    """Return a card's fields with those added that the files tell; run the model once."""
     if values.get("files") is None:
         values["files"] = {name: sha256_of(folder / name) for name in names}
     model = Model(parse_card(values, CARD_FILE), folder)
     check_sha256(folder, model.card.files)
-    outputs = [output.name for output in Detector(model).open().outputs]
+    detector = Detector(model)
+    outputs = [output.name for output in detector.open().outputs]
     if not model.card.output_name:
         if len(outputs) != 1:
             raise ModelError(f"the card must name one of the outputs {', '.join(outputs)}")
         values["output"] = {**values["output"], "name": outputs[0]}
+    detector.try_out()
     return values
 
 

@@ -29,9 +29,9 @@ def state(item: Item | Row, model: str) -> State:
 def examine(item: Item | Row, model: str) -> tuple[State, bool]:
     """Return where an item stands, and whether :func:`restamp` has something to do."""
     error = str(own(item, Field.ERROR) or "")
-    if error.startswith(f"{Outcome.UNAVAILABLE.value}:"):
+    if error and error.startswith(f"{Outcome.UNAVAILABLE.value}:"):
         return State.FAILED, False  # with an older score or without
-    is_back = was_missing(error) and item_path(item).exists()
+    is_back = bool(error) and was_missing(error) and item_path(item).exists()
     if own(item, Field.SCORE) is None:
         return (State.FAILED if error and not is_back else State.UNSCORED), False
     if own(item, Field.MODEL) != model:

@@ -93,6 +93,15 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
             yield Row(item_id, file_of(path), _read_values(values))
 
 
+def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
+    """Yield what the database has of these tracks, in the order given."""
+    if list(ids) == sorted(ids):
+        yield from read_rows(library, ids)
+        return
+    rows = {row.id: row for row in read_rows(library, ids)}
+    yield from (rows[item_id] for item_id in ids if item_id in rows)
+
+
 def _query(library: Library, ids: str) -> list[Any]:
     with library.transaction() as transaction:
         return transaction.query(_ROWS_SQL, (*_NAMES, ids))

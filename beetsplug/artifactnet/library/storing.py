@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from beets.library import Album, Item, Library
@@ -66,9 +67,7 @@ class AlbumSummaries:
         """
         for album_id in list(self._waiting):
             with writing(self._library):
-                album = self._library.get_album(album_id)
-                if album is not None:
-                    update_album(album)
+                _sum_up(self._library, album_id)
             del self._waiting[album_id]
 
     def _size(self, album_id: int) -> int:
@@ -79,6 +78,28 @@ class AlbumSummaries:
                 )
             self._sizes[album_id] = int(rows[0][0])
         return self._sizes[album_id]
+
+
+def sum_up_large_albums(library: Library) -> None:
+    """Bring the summaries of large albums in line, where a killed run has left them behind.
+
+    Raises:
+        LibraryError: Another program keeps the database locked.
+    """
+    with library.transaction() as transaction:
+        rows = transaction.query(
+            "SELECT album_id FROM items WHERE album_id IS NOT NULL"
+            " GROUP BY album_id HAVING count(*) > ?",
+            (_SUMMED_UP_OFTEN,),
+        )
+    for row in rows:
+        patiently(partial(_sum_up, library, int(row[0])))
+
+
+def _sum_up(library: Library, album_id: int) -> None:
+    album = library.get_album(album_id)
+    if album is not None:
+        update_album(album)
 
 
 def update_album(album: Album) -> None:

@@ -75,10 +75,6 @@ def _apply_score(item: Item | Row, score: TrackScore, stamp: str) -> None:
     put(item, Field.FILE, stamp or file_stamp(item_path(item)))
 
 
-_DECIDED = (Field.VERDICT, Field.REASON, Field.DECLARED, Field.SHARE)
-"""Fields that follow from others, and that :func:`redecide` keeps in line."""
-
-
 def redecide(item: Item | Row, judge: Judge) -> bool:
     """Bring verdict and share in line with the thresholds; tell whether they changed.
 
@@ -86,18 +82,18 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     another model keeps its verdict: these thresholds are not its own. Override and
     declaration hold whatever the model.
     """
-    before = [own(item, name) for name in _DECIDED]
-    is_dated = _date_override(item)
-    put(item, Field.DECLARED, is_declared(item) or None)
+    changed = _date_override(item)
+    declared = is_declared(item)
+    changed |= put(item, Field.DECLARED, declared or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
     share = _share(item, judge.thresholds) if is_ours else None
     if share is not None:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
-        put(item, Field.SHARE, round(share, 4))
-    verdict, reason = _verdict(item, judge, is_ours=is_ours)
-    put(item, Field.VERDICT, verdict)
-    put(item, Field.REASON, reason)
-    return is_dated or [own(item, name) for name in _DECIDED] != before
+        changed |= put(item, Field.SHARE, round(share, 4))
+    decides = declared and judge.follows_declarations
+    verdict, reason = _verdict(item, judge, is_ours=is_ours, is_declared=decides)
+    changed |= put(item, Field.REASON, reason)
+    return put(item, Field.VERDICT, verdict) or changed
 
 
 def _date_override(item: Item | Row) -> bool:
@@ -116,24 +112,30 @@ def _date_override(item: Item | Row) -> bool:
     return (is_taken_back and put(item, Field.OVERRIDE_NOTE, None)) or was_dated
 
 
-def _verdict(item: Item | Row, judge: Judge, *, is_ours: bool) -> tuple[str | None, str | None]:
+_SCORE = Reason.SCORE.value
+
+
+def _verdict(
+    item: Item | Row, judge: Judge, *, is_ours: bool, is_declared: bool
+) -> tuple[str | None, str | None]:
     """Return the verdict and what it follows, both None where nothing decides."""
     word, score, before = override(item), own(item, Field.SCORE), own(item, Field.VERDICT)
     if word is not None:
         return word.value, Reason.OVERRIDE.value
-    if judge.follows_declarations and is_declared(item):
+    if is_declared:
         return Verdict.AI.value, Reason.DECLARED.value
     if not isinstance(score, float):
         return None, None
-    follows_score = own(item, Field.REASON) in {None, Reason.SCORE.value}
+    follows_score = own(item, Field.REASON) in {None, _SCORE}
     if is_ours or before is None or not follows_score:
         before = decide(score, judge.thresholds).value
-    return str(before), Reason.SCORE.value
+    return str(before), _SCORE
 
 
 def claims(item: Item | Row) -> tuple[Claim, ...]:
     """Return what the item's file said of itself when it was read."""
-    return parse_claims(str(own(item, Field.PROVENANCE) or ""))
+    words = own(item, Field.PROVENANCE)
+    return parse_claims(str(words)) if words else ()
 
 
 def is_declared(item: Item | Row) -> bool:
@@ -175,7 +177,8 @@ def _share(item: Item | Row, thresholds: Thresholds) -> float | None:
 
 def override(item: Item | Row) -> Verdict | None:
     """Return the user's own word on an item; what is none of :data:`WORDS` is no word."""
-    return WORDS.get(str(own(item, Field.OVERRIDE) or "").strip().lower())
+    word = own(item, Field.OVERRIDE)
+    return WORDS.get(str(word).strip().lower()) if word else None
 
 
 def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.models.card import MAX_SAMPLES, ModelInput
+from beetsplug.artifactnet.models.card import MAX_SAMPLES, ModelCard, ModelInput
 from beetsplug.artifactnet.models.onnx_file import GraphValue
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.engines import CPU, Session, open_session
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 from beetsplug.artifactnet.scoring.voting import Votes, cast_votes
+from beetsplug.artifactnet.workers import PREPARING_LIMIT_S
 
-OPENING_LIMIT_S = 120.0
-"""The longest that a model may take to be hashed and loaded, seconds."""
+OPENING_LIMIT_S = PREPARING_LIMIT_S
+"""The longest that a model may take to be hashed, loaded and run once, seconds."""
+_NOISE_LEVEL = 0.1
 _REASON_CHARS = 200
 _NUMBERS = re.compile(r"tensor\((float|double|float16|u?int\d+|bool)\)")
 _ROUNDING = 1e-6
@@ -104,6 +106,18 @@ class Detector:
         if self.open().engine.startswith("tract"):
             return "without effect: tract is the engine here, and it uses the CPU alone"
         return f"{', '.join(missing)} cannot be used here; the CPU does their work"
+
+    def try_out(self) -> str:
+        """Run the model once, and return what :meth:`provider_notice` does.
+
+        What it makes of noise does not matter: it has to answer.
+
+        Raises:
+            ModelError: As :meth:`probabilities`.
+        """
+        notice = self.provider_notice()
+        self.probabilities(noise(self.card, 1))
+        return notice
 
     def votes(self, batch: SegmentBatch) -> Votes:
         """Return the votes of the segments, prepared as the card says.
@@ -319,6 +333,21 @@ def _engine_errors(what: str) -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     """Return the start of an engine's reason; tract goes on for pages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:_REASON_CHARS]
+
+
+def noise(card: ModelCard, n_segments: int, seed: int = 0) -> SegmentBatch:
+    """Return what one call of a model takes, made of white noise in [-1, 1]."""
+    generator = np.random.default_rng(seed)
+    samples = tuple(
+        np.clip(
+            generator.standard_normal((n_segments, given.segment_samples), dtype=np.float32)
+            * np.float32(_NOISE_LEVEL),
+            -1,
+            1,
+        )
+        for given in card.inputs
+    )
+    return SegmentBatch(samples, np.arange(n_segments, dtype=np.float64))
 
 
 _shared: list[Detector] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from beetsplug.artifactnet.audio import open_audio
+from beetsplug.artifactnet.audio import AudioReader, Mix, open_audio
 from beetsplug.artifactnet.errors import (
     ArtifactNetError,
     AudioError,
@@ -27,6 +27,7 @@ from beetsplug.artifactnet.errors import (
     SilentError,
     TooShortError,
 )
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
@@ -42,6 +43,11 @@ log = logging.getLogger("beetsplug.artifactnet")
 _DETAIL_CHARS = 200
 _LEVELS_OF_AN_ALBUM = 2
 """Artist and album: an empty folder may be all that is left of either."""
+
+_MIXES: dict[Mix, str] = {
+    "mean": "mean of channels",
+    "aligned": "mean of channels turned to one polarity",
+}
 
 _OUTCOMES: tuple[tuple[type[FileError], Outcome], ...] = (
     (MissingFileError, Outcome.MISSING),
@@ -141,10 +147,12 @@ def _results(
     music_folder: Path | None,
 ) -> list[TrackResult]:
     try:
-        segments, duration_s = _score_segments(path, detectors, count)
+        segments, duration_s, reading = _score_segments(path, detectors, count)
     except FileError as error:
         if isinstance(error, MissingFileError):
             check_disk(path, music_folder)
+        elif isinstance(error, AudioError):
+            refuse_without_memory(error)
         return [_failed(path, error)] * len(detectors)
     except ArtifactNetError:
         raise
@@ -152,18 +160,19 @@ def _results(
         # Decoders and parsers raise whatever comes to them on a damaged file.
         if trouble_of(error) is not None:
             raise
+        refuse_without_memory(error)
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
         return [_failed(path, AudioError(detail))] * len(detectors)
     return [
-        _aggregated(path, detector.card, found, duration_s)
+        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
         for detector, found in zip(detectors, segments, strict=True)
     ]
 
 
 def _score_segments(
     path: Path, detectors: Sequence[Detector], count: SegmentCount
-) -> tuple[list[_Segments], float]:
-    """Return the segments as each model scores them, and the track's length in seconds."""
+) -> tuple[list[_Segments], float, str]:
+    """Return each model's segments, the track's length in seconds and how it was read."""
     segments = [_Segments() for _ in detectors]
     silent = True
     with open_audio(path, detectors[0].card.down_mix) as reader:
@@ -171,10 +180,16 @@ def _score_segments(
             silent = silent and batch.is_silent
             for found, detector in zip(segments, detectors, strict=True):
                 found.add(batch, detector)
-        duration_s = reader.duration_s
+        duration_s, reading = reader.duration_s, _reading(reader)
     if silent:
         raise SilentError
-    return segments, duration_s
+    return segments, duration_s, reading
+
+
+def _reading(reader: AudioReader) -> str:
+    """Return which library decoded a track, and what was made of its channels."""
+    mixes = " and ".join(_MIXES[mix] for mix in sorted(reader.mixes, reverse=True))
+    return f"{reader.decoder}, {mixes}"
 
 
 def _aggregated(
@@ -206,7 +221,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
-    The model is opened before the first file, so a broken one stops the run at once. A
+    The model is run once before the first file, so a broken one stops the run at once. A
     file that crashes its worker twice, or that takes too long, is unreadable; one that
     cannot be read while others can is unavailable. Closing the generator ends what runs
     and drops what waits; no more than two files a worker do either.
@@ -216,11 +231,12 @@ def score_files(  # noqa: PLR0913 - options with defaults
         MachineError: Many files cannot be read, or no worker can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
-    open_detectors([detector], workers)
+    open_detectors([detector], workers, is_cancelled)
     results = run_each(
         partial(score_file, detector=detector, count=count, music_folder=music_folder),
         paths,
         workers,
+        prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
     )
@@ -230,6 +246,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
                 yield place, lost_result(path, result)
             else:
                 check_sight(result, workers)
+                if result.reading:
+                    log.debug("%s: %s", result.path, result.reading)
                 yield place, result
 
 
@@ -278,17 +296,35 @@ def lost_result(path: Path, lost: Lost) -> TrackResult:
     return TrackResult(path, outcome, detail=str(lost))
 
 
-def open_detectors(detectors: Iterable[Detector], workers: Workers) -> None:
-    """Open each model in a worker, and say which execution providers it does without.
+def open_all(detectors: Iterable[Detector]) -> None:
+    """Open each model in this process.
+
+    Raises:
+        ModelError: One is broken.
+    """
+    for detector in detectors:
+        detector.open()
+
+
+def open_detectors(
+    detectors: Iterable[Detector],
+    workers: Workers,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run each model once in a worker, and say which execution providers it does without.
 
     Raises:
         ModelError: One is broken, takes its worker down, or takes too long.
     """
     opened = run_each(
-        Detector.provider_notice, detectors, workers, time_limit_s=OPENING_LIMIT_S
+        Detector.try_out,
+        detectors,
+        workers,
+        time_limit_s=OPENING_LIMIT_S,
+        is_cancelled=is_cancelled,
     )
     for _, detector, notice in opened:
         if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be opened: {notice}")
+            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
         if notice:
             log.warning("providers: %s", notice)

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 from beetsplug.artifactnet.errors import ModelOutputError
 from beetsplug.artifactnet.models.card import Aggregation
-from beetsplug.artifactnet.results import SegmentScore, Thresholds, TrackScore, Verdict
-from beetsplug.artifactnet.scoring.comb import find_comb
+from beetsplug.artifactnet.results import (
+    Comb,
+    SegmentScore,
+    Thresholds,
+    TrackScore,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Findings
@@ -94,11 +99,19 @@ def score_song(
         for start, value in zip(starts_s, values.tolist(), strict=False)
         if math.isfinite(value)
     )
-    combs = None
-    if found.lines is not None:
-        comb = find_comb(found.lines, found.lines_hz)
-        combs = () if comb is None else (comb,)
-    return TrackScore(probability, segments, duration_s, model, found.evidence, combs)
+    return TrackScore(
+        probability, segments, duration_s, model, found.evidence, _combs_of(found)
+    )
+
+
+def _combs_of(found: Findings) -> tuple[Comb, ...] | None:
+    if found.lines is None:
+        return None
+    # Here: beets starts without NumPy.
+    from beetsplug.artifactnet.scoring.comb import find_comb
+
+    comb = find_comb(found.lines, found.lines_hz)
+    return () if comb is None else (comb,)
 
 
 def aggregate(values: Sequence[float], aggregation: Aggregation) -> float:

@@ -1,8 +1,9 @@
 """The votes of a track's segments: what a model says of each that can be judged.
 
-A vote against the music is looked at twice: mains hum is taken out of its segment, which is
-then scored again, and a segment without evidence loses its vote. A vote for the music is
-taken as it is, so this costs nothing for most files.
+Mains hum is taken out of all segments of a song first, where a quick look at the quietest
+finds it. A vote against the music is looked at twice: a thorough search for hum follows,
+and a segment without evidence loses its vote. A vote for the music is taken as it is, so
+this costs next to nothing for most files.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from numpy.typing import NDArray
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Unjudged
 from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
-from beetsplug.artifactnet.scoring.hum import without_hum
+from beetsplug.artifactnet.scoring.hum import mains_of, without_hum
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.scoring.detector import Findings
+
+
+_N_HUM_SEGMENTS = 2
+"""Segments in which hum is looked for: it is in all of a recording, or in none of it."""
 
 
 class Model(Protocol):
@@ -29,9 +34,6 @@ class Model(Protocol):
     @property
     def card(self) -> ModelCard:
         """What it must be given."""
-
-    def probabilities(self, batch: SegmentBatch) -> NDArray[np.float64]:
-        """Return P(AI) of each segment, or one for all of them."""
 
     def findings(self, batch: SegmentBatch) -> Findings:
         """Return all that it found in a batch."""
@@ -57,92 +59,90 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
     Raises:
         ModelError: The model is broken.
     """
-    if model.card.call == "song":
-        return _song_votes(model, batch)
-    found = model.probabilities(leveled(batch, model.card))
-    suspicious = found >= model.card.thresholds.unsure
-    if suspicious.any() and _looks_twice(model.card):
-        batch, found = _again(model, batch, found, suspicious)
-    starts_s = batch.starts_s[: len(found)].tolist()
-    return Votes(found.tolist(), starts_s, unjudged=batch.unjudged)
-
-
-def _looks_twice(card: ModelCard) -> bool:
-    return card.hum == "removed" or card.evidence == "needed"
-
-
-def _again(
-    model: Model, batch: SegmentBatch, found: NDArray[np.float64], suspicious: NDArray[np.bool]
-) -> tuple[SegmentBatch, NDArray[np.float64]]:
-    """Return segments and probabilities after a second look at the suspicious ones."""
-    clean, kept, changed = _examined(batch, model.card, suspicious)
-    if changed.any():
-        found = found.copy()
-        found[changed] = model.probabilities(leveled(clean.only(changed), model.card))
-    return batch.only(kept), found[kept]
-
-
-def _song_votes(model: Model, batch: SegmentBatch) -> Votes:
-    """Return the vote of a song, after a second look at all segments of a suspicious one.
-
-    Hum hides a decoder's lines from a model that has learnt what hum is. So where there is
-    hum there is no first look.
-    """
     card = model.card
-    found = None if _has_hum(batch, card) else model.findings(leveled(batch, card))
-    if found is not None:
-        is_suspicious = (found.probabilities >= card.thresholds.unsure).any()
-        if not is_suspicious or not _looks_twice(card):
-            return _song_vote(found, batch)
-    examined = second_look(batch, card)
-    if not len(examined.starts_s):
-        return Votes([], [])
-    if found is None or examined is not batch:
-        found = model.findings(leveled(examined, card))
-    return _song_vote(found, examined)
+    mains_hz = _mains_of(batch.samples[0], card) if card.hum == "removed" else None
+    batch = _cleared(batch, card, mains_hz)
+    found = model.findings(leveled(batch, card))
+    if card.hum == "removed" and mains_hz is None:
+        accused = batch.samples[0][_suspicious(batch, card, found)]
+        mains_hz = _mains_of(accused, card, is_thorough=True)
+        if mains_hz is not None:
+            batch = _cleared(batch, card, mains_hz)
+            found = model.findings(leveled(batch, card))
+    if card.evidence == "needed":
+        batch, found = _with_evidence(model, batch, found)
+    probabilities, starts_s = found.probabilities.tolist(), batch.starts_s.tolist()
+    if card.call == "song":
+        return Votes(probabilities, starts_s, found, batch.unjudged)
+    return Votes(probabilities, starts_s[: len(probabilities)], unjudged=batch.unjudged)
 
 
-def _song_vote(found: Findings, batch: SegmentBatch) -> Votes:
-    starts_s = batch.starts_s.tolist()
-    return Votes(found.probabilities.tolist(), starts_s, found, batch.unjudged)
+def _mains_of(segments: Samples, card: ModelCard, *, is_thorough: bool = False) -> int | None:
+    """Return the frequency of a song's hum, None where there is none.
+
+    It is looked for in the quietest segments: there it is easiest to see.
+    """
+    rate = card.inputs[0].sample_rate
+    levels = np.einsum("ij,ij->i", segments, segments)
+    quietest = segments[np.argsort(levels)[:_N_HUM_SEGMENTS]]
+    found = (mains_of(segment, rate, is_thorough=is_thorough) for segment in quietest)
+    return next((mains_hz for mains_hz in found if mains_hz is not None), None)
 
 
-def _has_hum(batch: SegmentBatch, card: ModelCard) -> bool:
-    """Tell whether hum is to be removed and there is some where a song is quietest."""
-    if card.hum == "kept":
-        return False
-    samples = batch.samples[0]
-    quietest = samples[np.einsum("ij,ij->i", samples, samples).argmin()]
-    return without_hum(quietest, card.inputs[0].sample_rate) is not quietest
+def _suspicious(batch: SegmentBatch, card: ModelCard, found: Findings) -> NDArray[np.bool]:
+    """Return which segments a model speaks against; of a song that is judged as one, all."""
+    return np.broadcast_to(found.probabilities >= card.thresholds.unsure, batch.starts_s.shape)
+
+
+def _cleared(batch: SegmentBatch, card: ModelCard, mains_hz: int | None) -> SegmentBatch:
+    """Return the segments of a song without its hum."""
+    if mains_hz is None:
+        return batch
+    samples = [
+        np.stack([without_hum(own, given.sample_rate, mains_hz) for own in segments])
+        for given, segments in zip(card.inputs, batch.samples, strict=True)
+    ]
+    return replace(batch, samples=tuple(samples))
+
+
+def _with_evidence(
+    model: Model, batch: SegmentBatch, found: Findings
+) -> tuple[SegmentBatch, Findings]:
+    """Return a batch without the segments that a model speaks against without evidence."""
+    kept = _kept(batch, model.card, _suspicious(batch, model.card, found))
+    if kept.all():
+        return batch, found
+    batch = batch.only(kept)
+    if model.card.call == "song" and kept.any():
+        return batch, model.findings(leveled(batch, model.card))
+    return batch, replace(
+        found, probabilities=found.probabilities[kept[: len(found.probabilities)]]
+    )
+
+
+def _kept(batch: SegmentBatch, card: ModelCard, chosen: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Return which segments have a vote: of the chosen ones those that hold enough.
+
+    None of a song that is judged as one where most do not: what little is left of it is
+    mostly of the same kind.
+    """
+    rate = card.inputs[0].sample_rate
+    kept = np.array(
+        [
+            not is_chosen or has_evidence(segment, rate)
+            for is_chosen, segment in zip(chosen, batch.samples[0], strict=True)
+        ]
+    )
+    if card.call == "song" and 2 * kept.sum() < len(kept):
+        kept[:] = False
+    return kept
 
 
 def second_look(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
-    """Return the segments without hum that hold enough to be judged.
-
-    None of them where most do not: what little is left is mostly of the same kind.
-    """
-    clean, kept, changed = _examined(batch, card, np.ones(len(batch.starts_s), bool))
-    if 2 * kept.sum() < len(kept):
-        kept[:] = False
-    return clean.only(kept) if changed.any() or not kept.all() else batch
-
-
-def _examined(
-    batch: SegmentBatch, card: ModelCard, chosen: NDArray[np.bool]
-) -> tuple[SegmentBatch, NDArray[np.bool], NDArray[np.bool]]:
-    """Return the segments without hum, which have evidence, and which of those changed."""
-    kept, changed = np.ones(len(chosen), bool), np.zeros(len(chosen), bool)
-    samples = tuple(given.copy() for given in batch.samples)
-    for place in np.flatnonzero(chosen):
-        if card.hum == "removed":
-            for given, own in zip(card.inputs, samples, strict=True):
-                segment = own[place]
-                clean = without_hum(segment, given.sample_rate)
-                if clean is not segment:
-                    own[place], changed[place] = clean, True
-        if card.evidence == "needed":
-            kept[place] = has_evidence(samples[0][place], card.inputs[0].sample_rate)
-    return replace(batch, samples=samples), kept, changed & kept
+    """Return the segments as a suspicious song is judged by: without hum, with evidence."""
+    mains_hz = _mains_of(batch.samples[0], card, is_thorough=True)
+    cleared = _cleared(batch, card, mains_hz)
+    return cleared.only(_kept(cleared, card, np.ones(len(batch.starts_s), bool)))
 
 
 def leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:

@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from beetsplug.artifactnet.workers.trouble import trouble_of
+from beetsplug.artifactnet.errors import ArtifactNetError
+from beetsplug.artifactnet.memory import is_memory_left
+from beetsplug.artifactnet.workers.trouble import Lost, trouble_of
 
 READY = b"ready"
 _HEADER = struct.Struct(">Q")
@@ -47,10 +49,18 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
     except Exception as error:
-        trouble = trouble_of(error)
+        trouble = _trouble(error)
         if trouble is None:
             raise
         return trouble
+
+
+def _trouble(error: BaseException) -> Lost | None:
+    """Return what an exception says of the machine; without memory any one says that."""
+    trouble = trouble_of(error)
+    if trouble is None and not isinstance(error, ArtifactNetError) and not is_memory_left():
+        return trouble_of(MemoryError())
+    return trouble
 
 
 def main() -> None:
@@ -77,7 +87,9 @@ def _answer(message: bytes) -> bytes:
         function, args = pickle.loads(message)  # noqa: S301 - from the process that started this
         answer: tuple[bool, Any] = True, call(function, *args)
     except BaseException as error:  # noqa: BLE001 - it is for the other process to judge
-        answer = False, error
+        # Reading the message imports what is called, and that may be in trouble as well.
+        trouble = _trouble(error)
+        answer = (False, error) if trouble is None else (True, trouble)
     try:
         return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - what cannot travel is told in words

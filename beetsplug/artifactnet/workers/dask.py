@@ -95,10 +95,15 @@ class DaskWorkers:
         return True
 
     def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+        self,
+        time_limit_s: float | None,
+        function: Callable[..., T],
+        *args: Any,
+        prepare: Callable[[], object] | None = None,
+        is_fresh: bool = False,
     ) -> Future[T | Lost]:
-        """Call a function on the cluster, which knows no time limit."""
-        del time_limit_s
+        """Call a function on the cluster, which knows no time limit and no processes."""
+        del time_limit_s, prepare, is_fresh
         try:
             task = self._executor.submit(call, function, *args)
         except Exception as error:

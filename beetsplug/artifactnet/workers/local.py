@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from beetsplug.artifactnet.errors import MachineError
 from beetsplug.artifactnet.workers.process import (
     CannotStartError,
     Ended,
@@ -27,6 +28,8 @@ from beetsplug.artifactnet.workers.trouble import Loss, Lost
 
 T = TypeVar("T")
 
+PREPARING_LIMIT_S = 120.0
+"""The longest that a process may take until it can work, seconds."""
 _TASKS_PER_PROCESS = 2_000
 """A process is replaced after that many: what a decoder leaks does not add up."""
 _LONGEST_STEP_S = 1.0
@@ -47,20 +50,30 @@ class _Task:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     time_limit_s: float | None
+    prepare: Callable[[], object] | None = None
+    is_fresh: bool = False
+    """Whether it is for a process that has done nothing before."""
+    is_preparing: bool = False
     future: Future[Any] = field(default_factory=Future)
     ran_s: float = 0.0
     looked_at: float | None = None
-    """When its time was counted last; None before its function was called."""
+    """When its time was counted last; None before its process could work."""
     lost: Lost | None = None
     """Why its process was ended, where that was done on purpose."""
 
     def count_time(self, now: float) -> bool:
         """Count the time that it ran; tell whether that is beyond its limit."""
-        if self.looked_at is None or self.time_limit_s is None:
+        limit_s = PREPARING_LIMIT_S if self.is_preparing else self.time_limit_s
+        if self.looked_at is None or limit_s is None:
             return False
         self.ran_s += min(now - self.looked_at, _LONGEST_STEP_S)
         self.looked_at = now
-        return self.ran_s > self.time_limit_s
+        return self.ran_s > limit_s
+
+    def begin(self, *, is_preparing: bool = False) -> None:
+        """Count its time from now on."""
+        self.ran_s, self.looked_at = 0.0, time.monotonic()
+        self.is_preparing = is_preparing
 
     def settle(self, value: object) -> None:
         """Give the future its result, an exception its own way; once."""
@@ -78,6 +91,8 @@ class _Slot:
         self._next_task = next_task
         self._process: WorkerProcess | None = None
         self._n_calls = 0
+        self._prepared: Callable[[], object] | None = None
+        """What the process was prepared with."""
         self._lock = threading.Lock()
         """Held while the task in hand changes, or its process is ended for it."""
         self._task: _Task | None = None
@@ -94,7 +109,7 @@ class _Slot:
         with self._lock:
             task = self._task
             if task is not None and task.lost is None and task.count_time(now):
-                self._end(task, _late(self._process))
+                self._end(task, _late(task, self._process))
 
     def give_up(self, future: Future[Any] | None = None) -> None:
         """End the process if it works on this task, or on any."""
@@ -126,7 +141,10 @@ class _Slot:
         """Return what the task's function returned or raised, or how it was lost."""
         try:
             process = self._started(task)
-            return task.lost or process.call(task.function, task.args)
+            result = self._prepare(process, task)
+            if result is None:
+                task.begin()
+                result = task.lost or process.call(task.function, task.args)
         except Ended as ended:
             self._let_go()
             return task.lost or _lost_by(ended)
@@ -134,14 +152,18 @@ class _Slot:
             return task.lost or Lost(str(error), Loss.SCARCITY)
         except BaseException as error:  # noqa: BLE001 - the future hands it on
             return error
+        if isinstance(result, Lost) and result.kind in (Loss.SCARCITY, Loss.EXCESS):
+            # What it holds or has leaked is free for the next one.
+            self._let_go()
+        return result
 
     def _started(self, task: _Task) -> WorkerProcess:
-        """Return a process that can work, and let the task's time begin.
+        """Return a process that can work.
 
         Raises:
             CannotStartError: None can be started.
         """
-        is_worn = self._n_calls >= _TASKS_PER_PROCESS
+        is_worn = self._n_calls >= (1 if task.is_fresh else _TASKS_PER_PROCESS)
         if is_worn or (self._process is not None and self._process.is_dead()):
             self._let_go()
         self._n_calls += 1
@@ -153,16 +175,37 @@ class _Slot:
                 self._let_go()
                 how = how_it_ended(ended.exit_code)
                 raise CannotStartError(f"it ended before it could work, {how}") from None
-        task.looked_at = time.monotonic()
         return self._process
+
+    def _prepare(self, process: WorkerProcess, task: _Task) -> Lost | None:
+        """Prepare a process for a task where it is not; return what stood in the way.
+
+        Raises:
+            CannotStartError: It ended; the task's item has no part in that.
+        """
+        if task.prepare is None or task.prepare == self._prepared:
+            return None
+        task.begin(is_preparing=True)
+        try:
+            result = process.call(task.prepare, ())
+        except Ended as ended:
+            self._let_go()
+            how = how_it_ended(ended.exit_code)
+            raise CannotStartError(f"a worker ended while it got ready, {how}") from None
+        if isinstance(result, Lost):
+            return result
+        self._prepared = task.prepare
+        return None
 
     def _let_go(self) -> None:
         if self._process is not None:
             self._process.close()
-        self._process, self._n_calls = None, 0
+        self._process, self._n_calls, self._prepared = None, 0, None
 
 
-def _late(process: WorkerProcess | None) -> Lost:
+def _late(task: _Task, process: WorkerProcess | None) -> Lost:
+    if task.is_preparing:
+        return Lost(f"a worker is not ready after {PREPARING_LIMIT_S:g} s", Loss.SCARCITY)
     if process is not None and process.waits_for_the_machine():
         return Lost("its disk does not answer", Loss.ACCESS)
     return Lost("not done within the time limit", Loss.TIME)
@@ -200,7 +243,12 @@ class LocalWorkers:
         return False
 
     def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+        self,
+        time_limit_s: float | None,
+        function: Callable[..., T],
+        *args: Any,
+        prepare: Callable[[], object] | None = None,
+        is_fresh: bool = False,
     ) -> Future[T | Lost]:
         """Call a function in a process.
 
@@ -209,19 +257,37 @@ class LocalWorkers:
                 in which this machine slept does not count. None: it may run for ever.
             function: One of a module, or something else that can be pickled.
             args: Its arguments.
+            prepare: Called before in a process that has not yet; what goes wrong there is
+                trouble of the machine.
+            is_fresh: Whether the process is to be a new one.
+
+        Raises:
+            MachineError: No worker can be started.
 
         Returns:
             Its result, or a :class:`Lost` where there is none; or the future raises what
             the function raised.
         """
-        task = _Task(function, args, time_limit_s)
+        task = _Task(function, args, time_limit_s, prepare, is_fresh)
         with self._changed:
             self._tasks.append(task)
             n_idle = sum(slot.is_idle for slot in self._slots)
             if n_idle < len(self._tasks) and len(self._slots) < self._n_workers:
-                self._slots.append(_Slot(self._next_task))
+                self._add_slot()
             self._changed.notify()
         return task.future
+
+    def _add_slot(self) -> None:
+        """Start a thread that keeps a process.
+
+        Raises:
+            MachineError: There is none so far, and the system starts none.
+        """
+        try:
+            self._slots.append(_Slot(self._next_task))
+        except RuntimeError as error:
+            if not self._slots:
+                raise MachineError(f"no worker can be started: {error}") from error
 
     def _next_task(self, slot: _Slot) -> _Task | None:
         """Wait for a task; None where the slot is to end."""

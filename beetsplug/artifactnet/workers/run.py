@@ -7,9 +7,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from beetsplug.artifactnet.errors import MachineError
+from beetsplug.artifactnet.memory import with_memory_left
 from beetsplug.artifactnet.workers.trouble import Loss, Lost
 
 T = TypeVar("T")
@@ -19,8 +21,6 @@ _WAIT_S = 0.2
 """How long the main thread waits at a time: Ctrl-C is heard between two waits."""
 _PER_WORKER = 2
 """Items a worker has at hand: the one that it works on, and the next."""
-_CRASHES = 2
-"""A worker may crash for another reason than its item, so each has a second attempt."""
 _SCARCITIES = 3
 """Items in a row that even one worker alone cannot do, before a run stops."""
 _IN_A_ROW = 8
@@ -45,7 +45,12 @@ class Workers(Protocol):
         """Whether they may see other files than this machine."""
 
     def submit(
-        self, time_limit_s: float | None, function: Callable[..., T], *args: Any
+        self,
+        time_limit_s: float | None,
+        function: Callable[..., T],
+        *args: Any,
+        prepare: Callable[[], object] | None = None,
+        is_fresh: bool = False,
     ) -> Future[T | Lost]:
         """Call a function of a module, with arguments that can be pickled.
 
@@ -54,6 +59,8 @@ class Workers(Protocol):
                 run.
             function: What to call.
             args: Its arguments.
+            prepare: Called first in a process that has not been prepared with it.
+            is_fresh: Whether a new process is to do it.
         """
 
     def check(self) -> None:
@@ -75,23 +82,35 @@ def run_each(
     items: Iterable[Item],
     workers: Workers,
     *,
+    prepare: Callable[[], object] | None = None,
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
-    An item whose worker crashes is tried a second time, and is then :class:`Lost`. One that
-    meets trouble of the machine is put off: it is lost only if it does so again at the end,
-    when others could be done. Closing the generator ends what runs and drops what waits;
-    no more than two items a worker do either.
+    An item whose worker crashes, or that asks for an absurd amount of memory, is tried a
+    second time at the end: alone, in a new process, and while memory is left. It is
+    :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
+    Where it cannot be read at the end either, and others could be, it is lost. Closing the
+    generator ends what runs and drops what waits; no more than two items a worker do either.
+
+    Args:
+        function: What is done.
+        items: To each of these.
+        workers: By whom.
+        prepare: Called once in each process before its first item; items have no part in
+            what goes wrong there, nor does its time count as theirs.
+        time_limit_s: For an item, of running time.
+        is_cancelled: See below.
 
     Raises:
         Cancelled: ``is_cancelled`` said so, asked several times a second.
-        MachineError: The machine is in trouble that no single item explains. Items that
-            were not yielded are as they were.
+        MachineError: The machine is in trouble that no single item explains, or memory,
+            file handles or processes were short to the end. Items that were not yielded are
+            as they were.
         Exception: What the function raised.
     """
-    run = _Run(function, items, workers, time_limit_s)
+    run = _Run(function, items, workers, prepare, time_limit_s)
     with closing(run):
         yield from run.results(is_cancelled)
 
@@ -100,7 +119,8 @@ def run_each(
 class _Task(Generic[Item]):
     place: int
     item: Item
-    n_crashes: int = 0
+    is_suspect: bool = False
+    """It took its worker down, or asked for an absurd amount of memory."""
     is_probe: bool = False
     """It could be done before, and is done again to see whether anything can be."""
     is_last_try: bool = False
@@ -114,10 +134,11 @@ class _Run(Generic[Item, T]):
         function: Callable[[Item], T],
         items: Iterable[Item],
         workers: Workers,
+        prepare: Callable[[], object] | None,
         time_limit_s: float | None,
     ) -> None:
         self._function, self._workers = function, workers
-        self._time_limit_s = time_limit_s
+        self._prepare, self._time_limit_s = prepare, time_limit_s
         self._new = (_Task(place, item) for place, item in enumerate(items))
         self._again: deque[_Task[Item]] = deque()
         self._put_off: deque[_Task[Item]] = deque()
@@ -126,6 +147,8 @@ class _Run(Generic[Item, T]):
         self._in_a_row = 0
         """Troubles since something was done."""
         self._n_scarcities = 0
+        self._left: Lost | None = None
+        """Why an item is left as it is, though all others are done."""
 
     def results(self, is_cancelled: Callable[[], bool]) -> Iterator[tuple[int, Item, T | Lost]]:
         """Yield what comes, until nothing is left."""
@@ -139,6 +162,8 @@ class _Run(Generic[Item, T]):
                 result = future.result()
                 if self._is_final(task, result) and not task.is_probe:
                     yield task.place, task.item, result
+        if self._left is not None:
+            raise MachineError(_advice(self._left))
 
     def close(self) -> None:
         """End what runs and drop what waits."""
@@ -151,9 +176,21 @@ class _Run(Generic[Item, T]):
             task = self._next()
             if task is None:
                 break
-            future = self._workers.submit(self._time_limit_s, self._function, task.item)
-            self._waiting[future] = task
+            self._waiting[self._future(task)] = task
         return bool(self._waiting)
+
+    def _future(self, task: _Task[Item]) -> Future[T | Lost]:
+        function = self._function
+        if task.is_suspect:
+            # Where memory is short, libraries crash, too.
+            function = partial(with_memory_left, function)
+        return self._workers.submit(
+            self._time_limit_s,
+            function,
+            task.item,
+            prepare=self._prepare,
+            is_fresh=task.is_suspect,
+        )
 
     def _next(self) -> _Task[Item] | None:
         if self._again:
@@ -171,8 +208,8 @@ class _Run(Generic[Item, T]):
             return True
         if result.kind.is_trouble:
             return self._is_lost_for_good(task, result)
-        if result.kind is Loss.CRASH and task.n_crashes + 1 < _CRASHES:
-            self._again.append(replace(task, n_crashes=task.n_crashes + 1))
+        if result.kind in (Loss.CRASH, Loss.EXCESS) and not task.is_suspect:
+            self._put_off.append(replace(task, is_suspect=True))
             return False
         return True
 
@@ -190,6 +227,9 @@ class _Run(Generic[Item, T]):
         self._probe()
         if task.is_last_try and self._done_before is None and not self._put_off:
             raise MachineError(_advice(lost))
+        if task.is_last_try and lost.kind is Loss.SCARCITY:
+            self._left = lost
+            return False
         return task.is_last_try and self._done_before is not None
 
     def _is_hopeless(self, lost: Lost) -> bool:

@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 
+from beetsplug.artifactnet.memory import ExcessiveMemoryError
+
+_REASON_CHARS = 200
 _RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 """What another worker may have used up: fewer workers may do."""
 _ACCESS_NAMES = """
@@ -24,7 +27,9 @@ class Loss(Enum):
     """Why there is no result."""
 
     CRASH = "crash"
-    """The worker's own code ended it; the file is to blame if that happens twice."""
+    """The worker's own code ended it; the item is to blame if that happens twice."""
+    EXCESS = "excess"
+    """It asked for an absurd amount of memory; to blame if that happens twice."""
     TIME = "time"
     """It took longer than it may."""
     SCARCITY = "scarcity"
@@ -51,22 +56,41 @@ class Lost:
 
 
 def trouble_of(error: BaseException) -> Lost | None:
-    """Return what an exception says of the machine, None where it says nothing.
+    """Return what an exception says of the machine or its memory, None for nothing.
 
     Args:
         error: Anything that was raised while a file was read or scored.
     """
+    if isinstance(error, ExcessiveMemoryError):
+        return Lost("asks for more memory than any audio takes", Loss.EXCESS)
+    if isinstance(error, OSError):
+        return _trouble_of_system(error)
+    scarcity = _scarcity(error)
+    return None if scarcity is None else Lost(scarcity, Loss.SCARCITY)
+
+
+def _scarcity(error: BaseException) -> str | None:
+    """Return what there was too little of, in a few words."""
     if isinstance(error, MemoryError):
-        return Lost("out of memory", Loss.SCARCITY)
+        return "out of memory"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
-        return Lost("no more threads", Loss.SCARCITY)
-    if not isinstance(error, OSError) or error.errno is None:
-        return None
+        return "no more threads"
+    if isinstance(error, ImportError):
+        # Its file cannot be mapped, as where memory is short, or is not there.
+        return f"a library cannot be loaded: {_first_line(error)}"
+    return None
+
+
+def _trouble_of_system(error: OSError) -> Lost | None:
     if error.errno in _RESOURCES:
         return Lost(_words(error), Loss.SCARCITY)
     if error.errno in _ACCESS:
         return Lost(_words(error), Loss.ACCESS)
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:_REASON_CHARS]
 
 
 def _words(error: OSError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from beetsplug.artifactnet.benchmark.transport.shifts import Transported, summar
 from beetsplug.artifactnet.errors import AudioError, ConfigError
 from beetsplug.artifactnet.results import Outcome
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import open_detectors
+from beetsplug.artifactnet.scoring.pipeline import open_all, open_detectors
 from beetsplug.artifactnet.workers import Lost, run_each
 
 
@@ -111,7 +112,13 @@ def _run(
     open_detectors(setup.detectors, setup.workers)
     limit_s = setup.time_limit_s and setup.time_limit_s * len(ENCODINGS)
     on_progress(0, len(jobs))
-    results = run_each(_transport, jobs, setup.workers, time_limit_s=limit_s)
+    results = run_each(
+        _transport,
+        jobs,
+        setup.workers,
+        prepare=partial(open_all, setup.detectors),
+        time_limit_s=limit_s,
+    )
     for n_done, (_, task, result) in enumerate(results, start=1):
         if isinstance(result, Lost):
             table = (lost_answers(task.job, result),) * len(task.encodings)

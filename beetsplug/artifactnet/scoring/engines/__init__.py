@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from beetsplug.artifactnet.errors import ModelError
+from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.runtime import load_onnxruntime, load_tract
 from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.engines.onnxruntime_session import OnnxruntimeSession
@@ -25,11 +26,13 @@ def open_session(model: Model, providers: Sequence[str]) -> Session:
 
     Raises:
         ModelError: Neither engine is installed, or a file is missing or changed.
+        MemoryError: Little is left, so the engine cannot be loaded.
         Exception: The engine does not load the file; none of them has a base for its errors.
     """
     try:
         onnxruntime = load_onnxruntime()
     except ImportError as error:
+        refuse_without_memory(error)
         return TractSession(_tract_instead(error), model)
     return OnnxruntimeSession(onnxruntime, model.graph, providers)
 

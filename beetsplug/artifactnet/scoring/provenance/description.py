@@ -9,7 +9,11 @@ from typing import Any
 
 from beetsplug.artifactnet.results import Claim, ReleaseTags
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest
-from beetsplug.artifactnet.scoring.provenance.reader import opens, read_claims, read_manifests
+from beetsplug.artifactnet.scoring.provenance.reader import (
+    if_readable,
+    read_claims,
+    read_manifests,
+)
 from beetsplug.artifactnet.scoring.provenance.releases import read_release
 from beetsplug.artifactnet.scoring.provenance.signature import (
     NO_SIGNATURE,
@@ -94,5 +98,5 @@ def describe(path: Path, anchors: str | None = None) -> Description:
 
 
 def describe_many(paths: Iterable[Path]) -> list[Description | None]:
-    """Return what each file says of itself; None for one that cannot be opened."""
-    return [describe(path) if opens(path) else None for path in paths]
+    """Return what each file says of itself; None for one that cannot be read."""
+    return [if_readable(describe, path) for path in paths]

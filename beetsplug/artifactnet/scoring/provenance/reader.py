@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from beetsplug.artifactnet.memory import is_memory_left
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.scoring.provenance.containers import manifests_in_container
 from beetsplug.artifactnet.scoring.provenance.files import LARGEST_STORE_BYTES, open_bounded
 from beetsplug.artifactnet.scoring.provenance.labels import UNKNOWN, claims_in
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest, read_manifest
 from beetsplug.artifactnet.scoring.provenance.tags import manifests_in_tags, read_tags, texts
+from beetsplug.artifactnet.workers import Loss, trouble_of
 
 log = logging.getLogger("beetsplug.artifactnet")
 
@@ -23,14 +25,36 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     """Return what a file says of its own origin, each claim once.
 
     Nothing is decoded and no signature is checked. A file that says nothing, or that
-    cannot be read, claims nothing: this is extra evidence, never the reason for a failure.
+    cannot be parsed, claims nothing: this is extra evidence, never the reason for a failure.
+
+    Raises:
+        OSError: The machine is in trouble, as :func:`~...workers.trouble_of` knows it.
+        MemoryError: So it is.
     """
-    return tuple(dict.fromkeys(_safely(_claims(path))))
+    return tuple(dict.fromkeys(_passing_trouble(_claims(path))))
 
 
 def read_many(paths: Iterable[Path]) -> list[tuple[Claim, ...] | None]:
-    """Return the claims of each file; None for one that is not there or cannot be opened."""
-    return [read_claims(path) if opens(path) else None for path in paths]
+    """Return the claims of each file; None for one that is not there or cannot be read."""
+    return [if_readable(read_claims, path) for path in paths]
+
+
+def if_readable(read: Callable[[Path], T], path: Path) -> T | None:
+    """Return what a function reads from a file, None where that is not there or fails.
+
+    Raises:
+        OSError: File handles are short.
+        MemoryError: Memory is.
+    """
+    if not opens(path):
+        return None
+    try:
+        return read(path)
+    except OSError as error:
+        trouble = trouble_of(error)
+        if trouble is not None and trouble.kind is Loss.SCARCITY:
+            raise
+        return None
 
 
 def read_manifests(path: Path) -> tuple[Manifest, ...]:
@@ -61,11 +85,11 @@ def _claims(path: Path) -> Iterator[Claim]:
         return
     with open_bounded(path) as stream:
         for tags in read_tags(stream):
-            for pair in _safely(texts(tags)):
-                yield from _safely(claims_in([pair]))
-            for store in _safely(manifests_in_tags(tags)):
+            for pair in _passing_trouble(texts(tags)):
+                yield from _passing_trouble(claims_in([pair]))
+            for store in _passing_trouble(manifests_in_tags(tags)):
                 yield _manifest_claim(store)
-        for store in _safely(manifests_in_container(stream)):
+        for store in _passing_trouble(manifests_in_container(stream)):
             yield _manifest_claim(store)
 
 
@@ -80,13 +104,26 @@ def _stores(path: Path) -> Iterator[bytes]:
 
 def _safely(parts: Iterable[T]) -> Iterator[T]:
     """Yield the parts up to the first that cannot be read."""
+    try:
+        yield from _passing_trouble(parts)
+    except (OSError, MemoryError, ImportError) as error:
+        log.debug("what a file says of itself, left out: %r", error)
+
+
+def _passing_trouble(parts: Iterable[T]) -> Iterator[T]:
+    """Yield the parts up to the first that cannot be parsed; raise trouble of the machine."""
     iterator = iter(parts)
     while True:
         try:
             part = next(iterator)
         except StopIteration:
             return
-        except Exception as error:  # noqa: BLE001 - parsers meet whatever is in the wild
+        except Exception as error:  # parsers meet whatever is in the wild
+            trouble = trouble_of(error)
+            # A tag may claim any size, so a parser can run out of memory by itself.
+            is_of_the_file = isinstance(error, MemoryError) and is_memory_left()
+            if trouble is not None and trouble.kind.is_trouble and not is_of_the_file:
+                raise
             log.debug("what a file says of itself, left out: %r", error)
             return
         yield part
