@@ -10,7 +10,7 @@ import pytest
 
 HEAVY = (
     *("onnxruntime", "soundfile", "soxr", "av", "requests", "tqdm", "distributed"),
-    *("asn1crypto", "c2pa", "cbor2"),
+    *("asn1crypto", "c2pa", "cbor2", "jinja2"),
     *("torch", "scipy", "librosa", "onnx", "sklearn", "matplotlib"),
 )
 

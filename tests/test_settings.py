@@ -37,10 +37,12 @@ def test_defaults() -> None:
         write=False,
         declared=True,
         keep_signed=True,
+        import_action="report",
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
+        review_file=Path("/config/artifactnet/review.jsonl"),
     )
 
 
@@ -62,6 +64,7 @@ def test_every_option_is_read() -> None:
             "write": True,
             "declared": False,
             "keep_signed": False,
+            "import_action": "ask",
             "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
         }
     )
@@ -81,10 +84,12 @@ def test_every_option_is_read() -> None:
         write=True,
         declared=False,
         keep_signed=False,
+        import_action="ask",
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
+        review_file=Path("/config/artifactnet/review.jsonl"),
     )
     assert isinstance(settings.ai_threshold, float)
 
@@ -95,6 +100,7 @@ TIME_LIMIT = "a whole number from 0 to 604800"
 EXECUTOR = "local, or a Dask scheduler's dask://HOST:PORT"
 COUNT = "a whole number from 1 to 10000, or `all`"
 THRESHOLD = "above 0 and at most 1, or empty for the model's own"
+ACTION = "report, ask or skip"
 PROVIDERS = "a list of execution providers"
 
 
@@ -139,6 +145,9 @@ PROVIDERS = "a list of execution providers"
         ("quiet", 0, FLAG),
         ("write", "tags", FLAG),
         ("write", None, FLAG),
+        ("import_action", "delete", ACTION),
+        ("import_action", None, ACTION),
+        ("import_action", True, ACTION),
         ("providers", "CPUExecutionProvider", PROVIDERS),
         ("providers", [], PROVIDERS),
         ("providers", [1], PROVIDERS),

@@ -12,6 +12,7 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.thresholds import (
     Origin,
+    false_positives,
     in_force,
     read_thresholds,
     save_thresholds,
@@ -124,3 +125,52 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be"):
         save_thresholds(tmp_path / "file" / "thresholds.json", {})
+
+
+RATES = {"ai": {"rate": [0.003, 0.0, 0.007]}, "unsure or ai": {"rate": [0.05, 0.03, 0.08]}}
+RATED = {"songs": {"human": {"tracks": 628, "sources": 136, **RATES}}}
+
+
+def test_false_positives_of_a_card(tmp_path: Path) -> None:
+    """The card's rates hold for the card's thresholds, and for no others."""
+    path = tmp_path / "thresholds.json"
+    found = false_positives(in_force(User(), None, CARD), path, "m-1", RATED)
+    assert (found["ai"].rate, found["ai"].at_most) == (0.003, 0.007)
+    assert found["unsure"].at_most == 0.08
+    assert found["ai"].tracks == "628 tracks of 136 sources"
+    assert false_positives(in_force(User(0.6, 0.6), None, CARD), path, "m-1", RATED) == {}
+    assert set(false_positives(in_force(User(0.6), None, CARD), path, "m-1", RATED)) == {
+        "unsure"
+    }
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        {},
+        {"fpr": 0.01, "n_tracks": 1000},
+        {"songs": {"human": {"tracks": 1, "sources": 1, "ai": {"rate": 0.1}}}},
+        {"songs": {"human": {"tracks": 1, "sources": 1, "ai": {"rate": [0.1, 0.2, 0.05]}}}},
+        {"songs": {"human": {"tracks": 1, "sources": 1, "ai": {"rate": [True, 0, 1]}}}},
+        {"songs": {"human": {"tracks": "x", "sources": 1, "ai": {"rate": [0.1, 0, 1]}}}},
+        {"songs": {"human": [1, 2]}},
+    ],
+)
+def test_cards_without_such_rates(rates: dict[str, object], tmp_path: Path) -> None:
+    """A card's rates are free; of what is none, nothing is claimed."""
+    force = in_force(User(), None, CARD)
+    assert false_positives(force, tmp_path / "thresholds.json", "m-1", rates) == {}
+
+
+def test_false_positives_of_a_calibration(tmp_path: Path) -> None:
+    """Those of one's own music come with its thresholds; older files have none."""
+    path = tmp_path / "thresholds.json"
+    flagged = {"ai": {"n": 1, "rate": 0.01, "at_most": 0.05}}
+    values = {"ai": 0.7, "unsure": 0.4, "n_tracks": 100, "flagged": flagged}
+    save_thresholds(path, {"m-1": values, "m-2": {"ai": 0.7, "unsure": 0.4}})
+    force = in_force(User(), SAVED, CARD)
+    found = false_positives(force, path, "m-1", RATED)
+    assert found["ai"].at_most == 0.05
+    assert found["ai"].tracks == "100 tracks of your own"
+    assert "unsure" not in found
+    assert false_positives(force, path, "m-2", RATED) == {}

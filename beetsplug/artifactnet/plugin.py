@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from beetsplug.artifactnet.commands import (
     aibench_command,
     aicalibrate_command,
     aimodel_command,
+    aireport_command,
+    aireview_command,
     artifactnet_command,
 )
 from beetsplug.artifactnet.commands.declarations import manifest_line
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from beets.logging import BeetsLogger
     from beets.ui import Subcommand
 
+    from beetsplug.artifactnet.commands.import_action import ImportAction
+
 
 class ArtifactNetPlugin(BeetsPlugin):
     """Scores tracks at import and on command, and keeps what is stored consistent."""
@@ -56,7 +61,8 @@ class ArtifactNetPlugin(BeetsPlugin):
         # What the core has to say goes where the plugin's own lines go.
         logging.getLogger(__package__).parent = self._log
         listeners: tuple[tuple[EventType, Callable[..., None]], ...] = (
-            ("import_task_created", self.read_declarations),
+            ("import_task_created", self.before_task),
+            ("import_task_start", self.before_choice),
             ("write", self.before_write),
             ("database_change", self.follow_override),
             ("item_removed", self.after_removal),
@@ -84,12 +90,14 @@ class ArtifactNetPlugin(BeetsPlugin):
             library.sort_unscored_last(model, [*field_types])
 
     def commands(self) -> list[Subcommand]:
-        """Return the commands: ``artifactnet``, ``aibench``, ``aicalibrate``, ``aimodel``."""
+        """Return the commands."""
         return [
             artifactnet_command(self.settings, self._log),
             aibench_command(self.settings),
             aicalibrate_command(self.settings),
             aimodel_command(self),
+            aireport_command(self.settings),
+            aireview_command(self.settings, self._log),
         ]
 
     @property
@@ -126,7 +134,23 @@ class ArtifactNetPlugin(BeetsPlugin):
                 field_type.parse(value)
         library.Refusal.ends_the_command = False
 
-    def read_declarations(self, task: ImportTask, **_: object) -> None:
+    @cached_property
+    def _import_action(self) -> ImportAction:
+        # beets' importer comes with it, and NumPy with that: no other command needs them.
+        from beetsplug.artifactnet.commands.import_action import ImportAction
+
+        return ImportAction(self._import, self.settings, self._log)
+
+    def before_task(self, session: ImportSession, task: ImportTask, **_: object) -> None:
+        """Read what a task's files say, and decide before its choice what is imported."""
+        self._read_declarations(task)
+        self._import_action.watch(session, task)
+
+    def before_choice(self, task: ImportTask, **_: object) -> None:
+        """Score what a decision will be asked for, while beets asks about other tasks."""
+        self._import_action.score_early(task)
+
+    def _read_declarations(self, task: ImportTask) -> None:
         """Read what an import task's files say of themselves, before anything writes.
 
         As soon as the task is there: a tag writer spoils a manifest, and `convert` leaves
@@ -148,6 +172,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         """Say what a quiet import found."""
         library.Refusal.ends_the_command = True
         self._import.finish(lib)
+        self._import_action.forget()
 
     # Tags.
 

@@ -29,9 +29,13 @@ DEFAULTS: dict[str, Any] = {
     "write": False,
     "declared": True,
     "keep_signed": True,
+    "import_action": "report",
     "providers": ["CPUExecutionProvider"],
 }
 """Every option of the section ``artifactnet`` with its default."""
+
+IMPORT_ACTIONS = ("report", "ask", "skip")
+"""What an import may do about flagged tracks."""
 
 _MAX_SEGMENTS = 10_000
 _MAX_THREADS = 512
@@ -66,6 +70,8 @@ class Settings:
     """Whether a strong declaration in a file decides its verdict."""
     keep_signed: bool
     """Whether files that carry a C2PA manifest are kept free of the plugin's tags."""
+    import_action: str
+    """What an import does about flagged tracks, one of :data:`IMPORT_ACTIONS`."""
     providers: tuple[str, ...]
     """onnxruntime's execution providers, in order of preference."""
     model_folders: tuple[Path, ...]
@@ -74,6 +80,8 @@ class Settings:
     """Where calibrated thresholds are saved."""
     forced_run_file: Path
     """Where a run that scores everything again is noted while it lasts."""
+    review_file: Path
+    """Where the last review is noted, so that it can be taken back."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
 
@@ -115,9 +123,11 @@ def read_settings(
         write=_flag(config, "write"),
         declared=_flag(config, "declared"),
         keep_signed=_flag(config, "keep_signed"),
+        import_action=_import_action(config),
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
+        review_file=config_folder / "artifactnet" / "review.jsonl",
         music_folder=music_folder,
         forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
@@ -172,6 +182,13 @@ def _executor(config: confuse.ConfigView) -> str:
     value = config["executor"].get()
     if not is_executor(value):
         raise _bad("executor", value, "local, or a Dask scheduler's dask://HOST:PORT")
+    return str(value)
+
+
+def _import_action(config: confuse.ConfigView) -> str:
+    value = config["import_action"].get()
+    if value not in IMPORT_ACTIONS:
+        raise _bad("import_action", value, "report, ask or skip")
     return str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -111,6 +112,67 @@ def read_thresholds(path: Path, model: str) -> Thresholds | None:
             f"{path}: the thresholds of {model} must be numbers with 0 < unsure <= ai <= 1; "
             f"remove the file and calibrate again"
         ) from error
+
+
+@dataclass(frozen=True)
+class FalsePositives:
+    """Share of human-made tracks that reach a threshold."""
+
+    rate: float
+    """In [0, 1], as measured."""
+    at_most: float
+    """The rate on other music, with 95 % confidence; in [0, 1]."""
+    tracks: str
+    """What it was measured on, for a reader."""
+
+
+def false_positives(
+    force: InForce, path: Path, model: str, error_rates: Mapping[str, Any]
+) -> dict[str, FalsePositives]:
+    """Return the known rates of the thresholds in force: of ``ai``, and of ``unsure`` or above.
+
+    A threshold from the configuration has none, unless somebody calibrates it.
+
+    Args:
+        force: The thresholds.
+        path: Of ``thresholds.json``.
+        model: Label of the model.
+        error_rates: Of its card, where they are in :func:`_of_card`'s form.
+
+    Raises:
+        ConfigError: The file is not as :func:`save_thresholds` writes it.
+    """
+    saved = _read(path).get(model) or {}
+    found = {}
+    for name, origin in (("ai", force.ai_origin), ("unsure", force.unsure_origin)):
+        if origin is Origin.CONFIG:
+            continue
+        read = _of_saved if origin is Origin.SAVED else _of_card
+        # A card's rates are free; so is what an older version saved.
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            found[name] = read(saved if origin is Origin.SAVED else error_rates, name)
+    return found
+
+
+def _of_saved(values: Mapping[str, Any], name: str) -> FalsePositives:
+    flagged = values["flagged"][name]
+    tracks = f"{int(values['n_tracks'])} tracks of your own"
+    return _rate(flagged["rate"], flagged["at_most"], tracks)
+
+
+def _of_card(values: Mapping[str, Any], name: str) -> FalsePositives:
+    """Return a rate of ``{"songs": {"human": {"ai": {"rate": [rate, low, high]}}}}``."""
+    human = values["songs"]["human"]
+    rate, _, high = human["ai" if name == "ai" else "unsure or ai"]["rate"]
+    tracks = f"{int(human['tracks'])} tracks of {int(human['sources'])} sources"
+    return _rate(rate, high, tracks)
+
+
+def _rate(rate: object, at_most: object, tracks: str) -> FalsePositives:
+    found = FalsePositives(_number(rate), _number(at_most), tracks)
+    if not 0 <= found.rate <= found.at_most <= 1:
+        raise ValueError(f"{rate} and {at_most} are no rate and its limit")
+    return found
 
 
 def save_thresholds(path: Path, models: Mapping[str, Mapping[str, Any]]) -> None:

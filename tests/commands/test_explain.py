@@ -60,7 +60,7 @@ class TestTracks(ArtifactNetHelper):
         """An unscored one is told how to be scored, and nothing is scored."""
         self.add_track("New", "ai")
         self.add_file(write_broken(self.lib_path / "broken.flac"), title="Broken")
-        with pytest.raises(UserError, match="none of 1 file"):
+        with pytest.raises(UserError, match="could not be scored"):
             self.run_command("artifactnet", "-q", "title:Broken")
         new = self.get("New")
         assert self.explain("title:New") == [
@@ -168,6 +168,14 @@ class TestPaths(ArtifactNetHelper):
         lines = [line.strip() for line in self.run_lines("ai", "--explain", str(path.parent))]
         assert f"-              {path}" in lines
         assert any(line.startswith("it could not be scored: unreadable (") for line in lines)
+
+    def test_a_quiet_file(self) -> None:
+        """It has its line, with the option `quiet` as well."""
+        path = write_track(self.folder / "x.flac")
+        line, _ = self.run_lines("ai", "--explain", "-q", str(path))
+        assert line.startswith(f"ai     0.7999  {path}: the score 0.80 reaches")
+        self.configure(quiet=True)
+        assert len(self.run_lines("ai", "--explain", str(path))) == 3
 
     def test_json_of_a_file(self) -> None:
         path = write_track(self.folder / "x.flac")

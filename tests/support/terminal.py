@@ -2,44 +2,89 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
+import io
+import re
 import sys
-import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pexpect
+
+_LIMIT_S = 30
+_STYLE = r"(?:\x1b\[[0-9;?]*[a-zA-Z])"
+
+
+class Terminal:
+    """``beet`` on a terminal of its own.
+
+    Args:
+        args: Those of the command.
+        columns: Width of the terminal.
+    """
+
+    def __init__(self, *args: str, columns: int = 200) -> None:
+        self._seen = io.StringIO()
+        self._beet = pexpect.spawn(
+            sys.executable,
+            ["-m", "beets", *args],
+            # On a terminal without lines no progress bar has its place.
+            dimensions=(24, columns),
+            timeout=_LIMIT_S,
+            encoding="utf-8",
+        )
+        self._beet.logfile_read = self._seen
+        # Keys are typed when they are asked for; the usual pause of 50 ms is for passwords.
+        self._beet.delaybeforesend = None
+
+    @property
+    def seen(self) -> str:
+        """All that was shown so far, what was typed included, without colours."""
+        return re.sub(_STYLE, "", self._seen.getvalue()).replace("\r\n", "\n")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a text is shown that was not waited for before, in whatever colours."""
+        self._beet.expect(f"{_STYLE}*".join(map(re.escape, text)))
+
+    def send(self, keys: str) -> None:
+        """Type keys."""
+        self._beet.send(keys)
+
+    def answer(self, prompt: str, keys: str) -> None:
+        """Wait for a prompt, and type keys and Enter."""
+        self.wait_for(prompt)
+        self.send(f"{keys}\n")
+
+    def press_ctrl_c(self) -> None:
+        """Interrupt."""
+        self._beet.sendintr()
+
+    def resize(self, columns: int) -> None:
+        """Make the terminal wider or narrower."""
+        self._beet.setwinsize(24, columns)
+
+    def end(self) -> int:
+        """Wait for the end; return the exit status."""
+        self._beet.expect(pexpect.EOF)
+        status = self._beet.wait()
+        return int(status)
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._beet.close(force=True)
+
+
+@contextmanager
+def beet_in_terminal(*args: str, columns: int = 200) -> Iterator[Terminal]:
+    """Run ``beet`` on a terminal, and end it at the end of the block."""
+    terminal = Terminal(*args, columns=columns)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
 
 
 def run_in_terminal(answer: str, *args: str, columns: int = 200) -> tuple[int, str]:
     """Run ``beet``, type an answer; return its exit status and what was seen."""
-    ours, theirs = pty.openpty()
-    # On a terminal without lines no progress bar has its place.
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-m", "beets", *args],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        ) as beet:
-            os.close(theirs)
-            os.write(ours, answer.encode())
-            seen = _read_all(ours)
-            return beet.wait(30), seen
-    finally:
-        os.close(ours)
-
-
-def _read_all(descriptor: int) -> str:
-    """Return what comes out of a terminal until its other end is closed."""
-    pieces: list[bytes] = []
-    while True:
-        try:
-            piece = os.read(descriptor, 1 << 16)
-        except OSError:
-            piece = b""
-        if not piece:
-            return b"".join(pieces).decode().replace("\r\n", "\n")
-        pieces.append(piece)
+    with beet_in_terminal(*args, columns=columns) as terminal:
+        terminal.send(answer)
+        return terminal.end(), terminal.seen

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +56,28 @@ def encode(
     Raises:
         FFmpegError: The encoder does not take them.
     """
+    with path.open("wb") as file:
+        _encode(file, samples, sample_rate, encoding)
+
+
+def encoded(samples: NDArray[np.float32], sample_rate: int, encoding: Encoding) -> bytes:
+    """Return what :func:`encode` writes.
+
+    Raises:
+        FFmpegError: The encoder does not take the samples.
+    """
+    file = io.BytesIO()
+    _encode(file, samples, sample_rate, encoding)
+    return file.getvalue()
+
+
+def _encode(
+    file: BinaryIO, samples: NDArray[np.float32], sample_rate: int, encoding: Encoding
+) -> None:
     import av
     from av.audio.resampler import AudioResampler
 
-    with path.open("wb") as file, av.open(file, "w", format=_FORMATS[path.suffix]) as out:
+    with av.open(file, "w", format=_FORMATS[encoding.suffix]) as out:
         layout = _LAYOUTS[samples.shape[1]]
         rates = av.Codec(encoding.codec, "w").audio_rates or [sample_rate]
         rate = min((r for r in rates if r >= sample_rate), default=max(rates))

@@ -210,7 +210,8 @@ def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -
     screen.tell(f"calibration: {path}")
     if opts.save:
         _confirm(results, yes=opts.yes)
-        _save(lib, results, opts.real or args[0], settings, screen)
+        origin = args[0] if opts.real is None else opts.real
+        _save(lib, results, origin, settings, screen)
 
 
 def _found(

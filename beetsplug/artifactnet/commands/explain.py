@@ -12,6 +12,7 @@ from beets.exceptions import UserError
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.descriptions import Beside, parts
+from beetsplug.artifactnet.commands.evidence import sentence_line
 from beetsplug.artifactnet.commands.output import json_line
 from beetsplug.artifactnet.commands.paths import score_strangers, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import printable, title, verdict_words
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
 
 _INDENT = " " * 4
-_SIDES = {"ai": "for ai: ", "human": "for a human: ", None: ""}
 
 
 class Options(Protocol):
@@ -118,7 +118,7 @@ def _show(
 
 def _lines(run: ScoreRun, explanation: Explanation, changes: Sequence[Change]) -> Iterator[str]:
     for sentence in explanation.sentences:
-        yield f"{_SIDES[sentence.speaks]}{sentence.text}"
+        yield sentence_line(sentence)
     if run.opts.numbers:
         yield from explanation.numbers
     for change in changes:

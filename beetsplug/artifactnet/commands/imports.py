@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import beets
 from beets import ui
 from beets.dbcore.query import ParsingError
+from beets.exceptions import UserError
 from beets.library import Item, parse_query_string
 
 from beetsplug.artifactnet import library
@@ -28,6 +30,7 @@ from beetsplug.artifactnet.errors import ArtifactNetError, ConfigError
 from beetsplug.artifactnet.library import Field, Reason, State
 from beetsplug.artifactnet.results import Outcome, Thresholds, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.stamp import Change, change_since
 
 if TYPE_CHECKING:
     from beets.importer import ImportTask
@@ -88,36 +91,80 @@ class ImportScoring:
 
     settings: Callable[[], Settings]
     log: BeetsLogger
+    told: set[bytes] = field(default_factory=set)
+    """Paths of the tracks whose verdict the user has been shown already."""
     _is_broken: bool = False
     _total: _Counts = field(default_factory=_Counts)
     _failures: Failures = field(default_factory=Failures)
     _flagged: dict[int, None] = field(default_factory=dict)
     """Ids, in order, each once: a declared track may be scored as well."""
+    _early: dict[bytes, TrackResult] = field(default_factory=dict)
+    """Path -> result, of the files that were scored before the choice of their tags."""
+    _workers: threading.Lock = field(default_factory=threading.Lock)
+    """Held while files are scored: an import does so before the choice and after it."""
 
     def score(self, task: ImportTask) -> None:
         """Score the items of an import task.
 
         An exception here would end the whole import and leave its files unmoved.
         """
-        if self._is_broken:
-            return
-        try:
+        with self.survives():
             settings = self.settings()
             counts = _Counts(n_declared=self._follow_declarations(task, settings))
             self._total.n_declared += counts.n_declared
-            if settings.auto:
+            if settings.auto and not self._is_broken:
                 self._score_task(task, settings, counts)
+        with self.survives():
             if task.is_album:
                 library.take_back_album_values(task.album)
                 # Tracks that were scored before may have come to a new album.
                 library.update_album(task.album)
+
+    @contextmanager
+    def survives(self) -> Iterator[None]:
+        """Say what goes wrong within the block, a broken setup once; the import goes on."""
+        try:
+            yield
         except ArtifactNetError as error:
+            if not self._is_broken:
+                self.log.error(  # noqa: TRY400 - no traceback
+                    "nothing is scored in this import: {}", printable(str(error))
+                )
             self._is_broken = True
-            self.log.error(  # noqa: TRY400 - no traceback
-                "nothing is scored in this import: {}", printable(str(error))
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the import goes on
+        except Exception as error:
+            # Whatever it is, the import goes on.
+            if _is_of_a_prompt(error):
+                raise
             self.log.error("not scored: {!r}", error)  # noqa: TRY400
+
+    def score_early(self, items: Iterable[Item]) -> None:
+        """Score items before the choice of their tags; :meth:`score` stores the results."""
+        with self.survives():
+            settings = self.settings()
+            if not settings.auto or self._is_broken:
+                return
+            engine = make_engine(settings)
+            due = self._due(items, settings, engine)
+            for item, result in self._results(due, engine):
+                self._early[item.path] = result
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing more is scored in this import."""
+        return self._is_broken
+
+    def judge(self) -> library.Judge:
+        """Return what decides in this import: scores and declarations, or these alone.
+
+        Raises:
+            ArtifactNetError: The setup is broken.
+        """
+        settings = self.settings()
+        return make_engine(settings).judge if settings.auto else _declared_judge(settings)
+
+    def early_result(self, item: Item) -> TrackResult | None:
+        """Return what :meth:`score_early` found of an item."""
+        return self._early.get(item.path)
 
     def _follow_declarations(self, task: ImportTask, settings: Settings) -> int:
         """Let declarations decide, whether or not the items are scored, and tell of them.
@@ -125,41 +172,57 @@ class ImportScoring:
         Returns:
             How many items declare themselves generated.
         """
-        judge = library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
+        judge = _declared_judge(settings)
         declared = [item for item in task.imported_items() if library.is_declared(item)]
         for item in declared:
             if library.redecide(item, judge):
                 library.store(item)
-            if not _is_quiet(settings):
+            if not _is_quiet(settings) and item.path not in self.told:
                 self.log.warning("{}", declaration_line(item))
             if library.own(item, Field.VERDICT) == Verdict.AI.value:
                 self._flagged[int(item.id or 0)] = None
         return len(declared)
 
     def _score_task(self, task: ImportTask, settings: Settings, counts: _Counts) -> None:
-        from beetsplug.artifactnet.workers import Cancelled
-
         engine = make_engine(settings)
-        items = self._due(task, settings, engine)
+        items = self._due(task.imported_items(), settings, engine)
         albums = library.AlbumSummaries(task.album.db) if task.is_album else None
-        results = engine.score(
-            [library.item_path(item) for item in items], is_cancelled=_import_was_aborted
-        )
-        try:
-            for place, result in results:
-                library.store_result(items[place], result, engine.judge, albums)
-                self._count(items[place], result, settings, counts)
-        except Cancelled:
-            self.log.debug("import aborted, scoring stopped")
+        for item, result in self._results(items, engine):
+            library.store_result(item, result, engine.judge, albums)
+            self._early.pop(item.path, None)
+            self._count(item, result, settings, counts)
         if items and task.is_album and not _is_quiet(settings):
             self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
 
-    def _due(self, task: ImportTask, settings: Settings, engine: Engine) -> Sequence[Item]:
-        """Return the task's items that need a score and are not exempt."""
+    def _results(
+        self, items: Iterable[Item], engine: Engine
+    ) -> Iterator[tuple[Item, TrackResult]]:
+        """Yield items and their results; what was scored early is not scored again."""
+        from beetsplug.artifactnet.workers import Cancelled
+
+        rest = []
+        for item in items:
+            result = self._early.get(item.path)
+            if result is not None and _is_of_the_same_audio(result):
+                yield item, result
+            else:
+                rest.append(item)
+        if not rest:
+            return
+        paths = [library.item_path(item) for item in rest]
+        with self._workers, closing(engine.score(paths, None, import_was_aborted)) as results:
+            try:
+                for place, result in results:
+                    yield rest[place], result
+            except Cancelled:
+                self.log.debug("import aborted, scoring stopped")
+
+    def _due(self, items: Iterable[Item], settings: Settings, engine: Engine) -> list[Item]:
+        """Return those of the items that need a score and are not exempt."""
         exempt = ignore_query(settings)
         return [
             item
-            for item in task.imported_items()
+            for item in items
             if (settings.force or library.state(item, engine.judge.model) is not State.FRESH)
             and not (exempt is not None and exempt.match(item))
         ]
@@ -180,7 +243,7 @@ class ImportScoring:
             self._flagged[int(item.id or 0)] = None
             # A declaration was told of before.
             is_told = library.own(item, Field.REASON) == Reason.DECLARED.value
-            if not is_told and not _is_quiet(settings):
+            if not is_told and item.path not in self.told and not _is_quiet(settings):
                 score = library.own(item, Field.SCORE)
                 self.log.warning("{} {:.4f} {}", verdict, score, title(item))
 
@@ -188,6 +251,7 @@ class ImportScoring:
         """Say at the end of a quiet import what there was, and begin anew."""
         total, failures, flagged = self._total, self._failures, self._flagged
         self._is_broken = False
+        self._early, self.told = {}, set()
         self._total, self._failures, self._flagged = _Counts(), Failures(), {}
         try:
             is_silent = self.settings().quiet
@@ -205,11 +269,29 @@ class ImportScoring:
             ui.print_(line)
 
 
+def _declared_judge(settings: Settings) -> library.Judge:
+    """Return what decides where there is no score."""
+    return library.Judge("", Thresholds(ai=1.0, unsure=1.0), settings.declared)
+
+
+def _is_of_a_prompt(error: Exception) -> bool:
+    """Tell whether the user ends the import at a prompt, or nobody is there to answer."""
+    from beets.importer import ImportAbortError
+
+    return isinstance(error, (ImportAbortError, UserError))
+
+
+def _is_of_the_same_audio(result: TrackResult) -> bool:
+    """Tell whether a file has not been replaced since; what hung has no stamp."""
+    changes = (Change.NONE, Change.TAGS)
+    return not result.stamp or change_since(str(result.path), result.stamp) in changes
+
+
 def _is_quiet(settings: Settings) -> bool:
     return settings.quiet or beets.config["import"]["quiet"].get(bool)
 
 
-def _import_was_aborted() -> bool:
+def import_was_aborted() -> bool:
     """Tell whether beets has told this import stage's thread to end.
 
     beets joins a stage's thread on Ctrl-C, and waits for the stage to return.

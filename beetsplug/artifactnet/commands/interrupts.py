@@ -72,6 +72,15 @@ class _Interrupts:
         if self._pending is not None:
             raise Interrupted(self._pending)
 
+    @contextmanager
+    def left_to_others(self) -> Iterator[None]:
+        """Leave Ctrl-C to a program that shares the terminal, and pay no heed to it."""
+        before = signal.signal(signal.SIGINT, _ignore)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def is_pending(self) -> bool:
         """Tell whether a signal has come."""
         return self._pending is not None
@@ -82,6 +91,10 @@ class _Interrupts:
             signal.signal(each, signal.SIG_IGN)
         if not self._is_deferred:
             raise Interrupted(number)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; unlike SIG_IGN, the programs that are started do not inherit it."""
 
 
 interrupts = _Interrupts()

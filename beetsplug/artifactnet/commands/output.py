@@ -16,7 +16,7 @@ from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_ti
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.thresholds import InForce, Origin
 
-_JSON_FIELDS = {
+JSON_FIELDS = {
     "verdict": Field.VERDICT,
     "reason": Field.REASON,
     "score": Field.SCORE,
@@ -38,7 +38,7 @@ _JSON_FIELDS = {
 def json_line(row: Row, more: Mapping[str, Any]) -> str:
     """Return a track and what else is told of it as one JSON object on one line, in ASCII."""
     values: dict[str, Any] = {"path": row.file, "id": row.id or None}
-    values.update({key: row.get(name) for key, name in _JSON_FIELDS.items()})
+    values.update({key: row.get(name) for key, name in JSON_FIELDS.items()})
     try:
         segments = parse_timeline(str(row.get(Field.TIMELINE) or ""))
     except ValueError:

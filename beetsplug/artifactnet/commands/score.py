@@ -182,7 +182,7 @@ class ScoreRun:
         self.engine.check_executor(opts.threads)
         self.force = opts.force or settings.force
         self.quiet = opts.quiet or opts.json or settings.quiet
-        self.is_silent = self.quiet and not opts.json
+        self.is_silent = self.quiet and not (opts.json or opts.explain)
         """Whether no track has a line."""
         self.describer = Describer(self.engine, opts.threads, read_list(opts.lists))
         self.write = (settings.write or opts.write) and not opts.nowrite

@@ -233,11 +233,11 @@ def colored(verdict: str, text: str) -> str:
 
 
 def verdict_line(item: Item) -> str:
-    """Return the line of a scored track: verdict, score, and what it is."""
+    """Return a track's line: verdict and score, if it has them, and what it is."""
     verdict, score = own(item, Field.VERDICT), own(item, Field.SCORE)
     is_declared = own(item, Field.REASON) == Reason.DECLARED.value
     claims = f"  (declared by {own(item, Field.PROVENANCE)})" if is_declared else ""
-    return f"{verdict_words(verdict, score)}  {title(item)}{printable(claims)}"
+    return f"{verdict_words(verdict or '-', score)}  {title(item)}{printable(claims)}"
 
 
 def verdict_words(verdict: object, score: object) -> str:
@@ -276,14 +276,22 @@ class Progress:
         n_total: Number of tracks.
         quiet: Whether nothing at all is shown.
         log: Where the line a minute goes; None for nowhere.
+        verb: What is done, in front of the bar.
     """
 
     _EVERY_S = 60.0
 
-    def __init__(self, n_total: int, *, quiet: bool, log: BeetsLogger | None = None) -> None:
+    def __init__(
+        self,
+        n_total: int,
+        *,
+        quiet: bool,
+        log: BeetsLogger | None = None,
+        verb: str = "scoring",
+    ) -> None:
         self.n_total, self._log = n_total, log
         self._started = self._logged = time.monotonic()
-        self._bar = None if quiet or not sys.stderr.isatty() else _bar(n_total)
+        self._bar = None if quiet or not sys.stderr.isatty() else _bar(n_total, verb)
 
     def show(self, n_done: int, note: str = "") -> None:
         """Show how far a run is, and a note of a few words."""
@@ -320,7 +328,7 @@ class Progress:
             self._bar = None
 
 
-def _bar(n_total: int) -> tqdm[NoReturn]:
+def _bar(n_total: int, verb: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
     # A terminal that does not know its width is taken for one of 80 columns.
@@ -330,7 +338,7 @@ def _bar(n_total: int) -> tqdm[NoReturn]:
     tqdm.monitor_interval = 0
     return tqdm(
         total=n_total,
-        desc="scoring",
+        desc=verb,
         unit=" tracks",
         file=sys.stderr,
         dynamic_ncols=has_width,

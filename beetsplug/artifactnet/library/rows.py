@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -31,6 +32,10 @@ _RELEASES_SQL = (
     "  SELECT value FROM item_attributes"
     "  WHERE entity_id = items.id AND key = 'spotify_artist_id'"
     ") AS spotify_artist_id FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
+)
+_NAMES_SQL = (
+    "SELECT id, title, artist, album, format, length FROM items"
+    " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
@@ -118,6 +123,38 @@ def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags
             return transaction.query(_RELEASES_SQL, (json.dumps(list(ids)),))
 
     return {int(row["id"]): _release(row) for row in patiently(query)}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a track is called, and what its file is."""
+
+    title: str
+    artist: str
+    album: str
+    codec: str
+    """beets' name of the format."""
+    length_s: float
+
+
+def read_names(library: Library, ids: Iterable[int]) -> dict[int, Names]:
+    """Return what these tracks are called, by their ids."""
+
+    def query() -> list[Any]:
+        with library.transaction() as transaction:
+            return transaction.query(_NAMES_SQL, (json.dumps(list(ids)),))
+
+    return {int(row[0]): _names(*row[1:]) for row in patiently(query)}
+
+
+def _names(title: Any, artist: Any, album: Any, codec: Any, length: Any) -> Names:
+    return Names(
+        title=str(title or ""),
+        artist=str(artist or ""),
+        album=str(album or ""),
+        codec=str(codec or ""),
+        length_s=float(length or 0.0),
+    )
 
 
 def _release(row: Any) -> ReleaseTags:

@@ -29,7 +29,8 @@ from beetsplug.artifactnet.errors import (
 )
 from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
-from beetsplug.artifactnet.results import Outcome, TrackResult, TrackScore, Unjudged
+from beetsplug.artifactnet.results import Comb, Outcome, TrackResult, TrackScore, Unjudged
+from beetsplug.artifactnet.scoring.comb import find_comb
 from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
@@ -146,14 +147,67 @@ def _results(
     count: SegmentCount,
     music_folder: Path | None,
 ) -> list[TrackResult]:
-    try:
-        segments, duration_s, reading = _score_segments(path, detectors, count)
-    except FileError as error:
-        if isinstance(error, MissingFileError):
+    attempted = _attempted(path, detectors, count)
+    if isinstance(attempted, FileError):
+        if isinstance(attempted, MissingFileError):
             check_disk(path, music_folder)
-        elif isinstance(error, AudioError):
+        return [_failed(path, attempted)] * len(detectors)
+    segments, duration_s, reading = attempted
+    return [
+        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
+        for detector, found in zip(detectors, segments, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class LinesJob:
+    """A file whose lines are asked for, as a worker gets it."""
+
+    path: Path
+    detector: Detector
+    """Its card names an output of lines."""
+    count: SegmentCount
+
+
+@dataclass(frozen=True)
+class Lines:
+    """By how much each bin of a song's spectrum stands out of its neighbours."""
+
+    levels_db: tuple[float, ...]
+    bin_hz: float
+    """Distance of bins, Hz; the first one is 0 Hz."""
+    comb: Comb | None
+
+
+def file_lines(job: LinesJob) -> Lines | str:
+    """Return the lines of a file, or why there are none.
+
+    Raises:
+        ModelError: The model itself is broken.
+        OSError, MemoryError: The machine is in trouble.
+    """
+    attempted = _attempted(job.path, [job.detector], job.count)
+    if isinstance(attempted, FileError):
+        return str(attempted)
+    (found,), *_ = attempted
+    if not found.songs or found.songs[0].lines is None:
+        return "no segment of it can be judged"
+    lines, bin_hz = found.songs[0].lines, found.songs[0].lines_hz
+    return Lines(tuple(lines[0].tolist()), bin_hz, find_comb(lines, bin_hz))
+
+
+def _attempted(
+    path: Path, detectors: Sequence[Detector], count: SegmentCount
+) -> tuple[list[_Segments], float, str] | FileError:
+    """Return what :func:`_score_segments` does, or what is wrong with the file."""
+    try:
+        return _score_segments(path, detectors, count)
+    except AudioError as error:
+        if not isinstance(error, MissingFileError):
             refuse_without_memory(error)
-        return [_failed(path, error)] * len(detectors)
+        return error
+    except FileError as error:
+        return error
     except ArtifactNetError:
         raise
     except Exception as error:
@@ -161,12 +215,7 @@ def _results(
         if trouble_of(error) is not None:
             raise
         refuse_without_memory(error)
-        detail = f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS]
-        return [_failed(path, AudioError(detail))] * len(detectors)
-    return [
-        replace(_aggregated(path, detector.card, found, duration_s), reading=reading)
-        for detector, found in zip(detectors, segments, strict=True)
-    ]
+        return AudioError(f"{type(error).__name__}: {error}".splitlines()[0][:_DETAIL_CHARS])
 
 
 def _score_segments(

@@ -16,8 +16,9 @@ from typing import Any
 
 from beetsplug.artifactnet.benchmark.manifest import LABELS
 from beetsplug.artifactnet.benchmark.metrics import Judgement, columns, roc_points
-from beetsplug.artifactnet.benchmark.report.pages import INK, Chart, printable
 from beetsplug.artifactnet.errors import MissingPackageError
+from beetsplug.artifactnet.report.document import INK, Chart
+from beetsplug.artifactnet.report.html import printable
 
 _COLOURS = {"ai": "#d0542b", "real": "#2f7fc1"}
 _STROKES = ("#d0542b", "#2f7fc1", "#4b9a4e", "#9b62b8", "#b08a1e", "#5b8f99")

@@ -15,7 +15,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ from beetsplug.artifactnet.benchmark.metrics import (
 )
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
 from beetsplug.artifactnet.benchmark.report.charts import draw_charts, draw_roc
-from beetsplug.artifactnet.benchmark.report.pages import Chart, Section, markdown, page
 from beetsplug.artifactnet.benchmark.report.summary import (
     ModelReport,
     comparison_section,
@@ -43,6 +41,8 @@ from beetsplug.artifactnet.benchmark.report.summary import (
     overview_section,
 )
 from beetsplug.artifactnet.errors import ConfigError
+from beetsplug.artifactnet.report.document import Chart, Section, markdown, page
+from beetsplug.artifactnet.report.files import unwritable, write_whole
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FOLDER_NAME = 80
@@ -131,21 +131,6 @@ def write_json(path: Path, values: object) -> None:
         _write_json(path, values)
 
 
-@contextmanager
-def unwritable(path: Path) -> Iterator[None]:
-    """Name the file where the report's folder cannot be written to.
-
-    Raises:
-        ConfigError: In place of an :class:`OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename or path} cannot be written: {error.strerror}"
-        ) from error
-
-
 def folder_name(model: str) -> str:
     """Return a name for a model's folder: that of the model where no character is unsafe.
 
@@ -156,18 +141,6 @@ def folder_name(model: str) -> str:
         return model
     digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe or 'model'}-{digest}"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or the new one, whatever interrupts it.
-
-    Raises:
-        OSError: The folder cannot be made or written to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def _check_names(runs: Sequence[ModelRun]) -> None:

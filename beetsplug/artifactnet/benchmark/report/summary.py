@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from beetsplug.artifactnet.benchmark.comparison import Comparison
 from beetsplug.artifactnet.benchmark.declared import WithDeclarations
@@ -17,10 +17,11 @@ from beetsplug.artifactnet.benchmark.metrics import (
     GroupRates,
     Judgement,
     Measured,
+    ScoredTrack,
 )
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
 from beetsplug.artifactnet.benchmark.report.charts import chart_path
-from beetsplug.artifactnet.benchmark.report.pages import Chart, Section, Table
+from beetsplug.artifactnet.report.document import Chart, Section, Table
 
 NAMES = {
     "auroc": "AUROC",
@@ -39,6 +40,9 @@ NAMES = {
 _NONE = "\u2013"
 _MAX_FAILURES = 20
 _MAX_GROUPS = 200
+_MAX_TRACKS = 5_000
+_SAME_ROWS = 3
+"""So many rows with the same values are one sentence."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def overview_section(reports: Sequence[ModelReport], roc: Chart | None) -> Secti
     rows.append(("tracks scored", *(str(r.judgement.coverage.n_scored) for r in reports)))
     return Section(
         "Models",
-        tables=(Table(("metric", *(report.model for report in reports)), tuple(rows)),),
+        tables=(_folded(Table(("metric", *(r.model for r in reports)), tuple(rows))),),
         charts=(("roc.svg", roc),) if roc else (),
     )
 
@@ -128,6 +132,7 @@ def model_sections(report: ModelReport, *, with_published: bool) -> list[Section
     for name, groups in (("source", judgement.sources), ("generator", judgement.generators)):
         if groups:
             sections.append(_groups_section(name, groups, judgement))
+    sections.append(_tracks_section(judgement))
     return sections
 
 
@@ -150,8 +155,27 @@ def comparison_section(comparison: Comparison) -> Section:
     return Section(
         f"{comparison.first} minus {comparison.second}",
         (text,),
-        (Table(head, rows),) if rows else (),
+        (_folded(Table(head, rows)),) if rows else (),
     )
+
+
+def _folded(table: Table) -> Table:
+    """Return a table in which rows of the same values are told in its caption instead."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, *values in table.rows:
+        names.setdefault(tuple(values), []).append(name)
+    same = {values: found for values, found in names.items() if len(found) >= _SAME_ROWS}
+    told = (f"{', '.join(found)}: {_told(values, table)}." for values, found in same.items())
+    rows = tuple(row for row in table.rows if row[1:] not in same)
+    return replace(table, rows=rows, caption=" ".join(told))
+
+
+def _told(values: Sequence[str], table: Table) -> str:
+    """Return a row's values, once where they are all the same."""
+    if len(set(values)) == 1:
+        return values[0] if len(values) == 1 else f"{values[0]} in every column"
+    pairs = zip(values, table.head[1:], strict=True)
+    return "; ".join(f"{value} ({head})" for value, head in pairs)
 
 
 def _metric_name(name: str) -> str:
@@ -186,7 +210,7 @@ def _ranking_table(report: ModelReport) -> Table:
     rows = tuple(
         (NAMES[name], _with_interval(measured, report.intervals, name)) for name in RANKING
     )
-    return Table(("metric", "value"), rows)
+    return _folded(Table(("metric", "value"), rows))
 
 
 def _threshold_head(judgement: Judgement) -> tuple[str, ...]:
@@ -205,7 +229,7 @@ def _decisions_table(report: ModelReport) -> Table:
         )
         for metric in DECISIONS
     )
-    return Table(("at the threshold", *_threshold_head(judgement)), rows)
+    return _folded(Table(("at the threshold", *_threshold_head(judgement)), rows))
 
 
 def _confusion_table(judgement: Judgement) -> Table:
@@ -288,7 +312,7 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
         "Failures",
         (text,),
         (
-            Table(("metric", "without failures", "failures as errors"), rows),
+            _folded(Table(("metric", "without failures", "failures as errors"), rows)),
             Table(("track", "failure"), listed),
         ),
         level=3,
@@ -327,3 +351,39 @@ def _groups_section(name: str, groups: Sequence[GroupRates], judgement: Judgemen
         texts.append(f"The first {len(rows)} of {len(groups)}; metrics.json has them all.")
     flagged = tuple(f"flagged, {threshold}" for threshold in judgement.thresholds)
     return Section(f"By {name}", (" ".join(texts),), (Table((*head, *flagged), rows),), level=3)
+
+
+def _tracks_section(judgement: Judgement) -> Section:
+    """Return every track, what went wrong first."""
+    threshold = judgement.thresholds["own"]
+    found = [(_result(track, threshold), track) for track in judgement.tracks]
+    order = [*_RESULTS]
+    found.sort(key=lambda pair: (order.index(pair[0]), -(pair[1].probability or 0.0)))
+    rows = tuple(
+        (
+            scored.track.track_id,
+            scored.track.source,
+            scored.track.label,
+            _number(scored.probability) if scored.probability is not None else "",
+            result,
+        )
+        for result, scored in found[:_MAX_TRACKS]
+    )
+    text = f"At the own threshold, {threshold:.4g}."
+    if len(found) > len(rows):
+        text += f" The first {len(rows)} of {len(found)}; track_probs.json has them all."
+    head = ("track", "source", "label", "P(AI)", "result")
+    return Section("By track", (text,), (Table(head, rows, filtered_by="result"),), level=3)
+
+
+_RESULTS = ("false accusation", "missed", "failed", "no audio", "right")
+"""What became of a track, in the order of a reader's interest."""
+
+
+def _result(scored: ScoredTrack, threshold: float) -> str:
+    if scored.probability is None:
+        return "no audio" if scored.is_missing else "failed"
+    is_flagged = scored.probability >= threshold
+    if is_flagged == scored.is_ai:
+        return "right"
+    return "false accusation" if is_flagged else "missed"

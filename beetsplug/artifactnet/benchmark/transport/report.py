@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from beetsplug.artifactnet.benchmark.report.pages import Section, Table
 from beetsplug.artifactnet.benchmark.transport.shifts import Gate, Transported
+from beetsplug.artifactnet.report.document import Section, Table
 
 TRANSPORT_FILE = "transport.json"
 

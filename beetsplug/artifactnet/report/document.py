@@ -1,16 +1,18 @@
 """A report as sections of text, tables and charts, and its two forms: Markdown and HTML.
 
-File names, sources and generators come from strangers: every text is escaped here, and
-nowhere else.
+File names, sources and generators come from strangers: Markdown is escaped here, HTML by
+the templates.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
+
+from beetsplug.artifactnet.report.html import printable, render
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -28,6 +30,11 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    """A sentence above the rows, or in their stead where there are none."""
+    filtered_by: str = ""
+    """Heading whose words a page offers as a filter. Such a table is a list with a row a
+    track: a page sorts and filters it, Markdown leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +70,17 @@ class Section:
     """2 or 3."""
 
 
-def printable(text: str) -> str:
-    """Return a text without line breaks and characters that no document may hold."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
-
-
 def markdown(title: str, sections: Iterable[Section]) -> str:
     """Return a report as Markdown with the tables of GitHub's dialect."""
     blocks = [f"# {_md(title)}"]
     for section in sections:
+        if section.tables and all(table.filtered_by for table in section.tables):
+            continue
         blocks.append(f"{'#' * section.level} {_md(section.title)}")
         blocks += [_md(paragraph) for paragraph in section.paragraphs]
-        blocks += [_md_table(table) for table in section.tables]
+        for table in section.tables:
+            if not table.filtered_by:
+                blocks += _md_table(table)
         blocks += [f"![{_md(chart.title)}](<{path}>)" for path, chart in section.charts]
     return "\n\n".join(blocks) + "\n"
 
@@ -84,57 +90,31 @@ def _md(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", escaped)
 
 
-def _md_table(table: Table) -> str:
+def _md_table(table: Table) -> Iterator[str]:
+    """Yield a caption and a table, where there is such."""
+    if table.caption:
+        yield _md(table.caption)
+    if not table.rows:
+        return
     rule = ("---", *("--:" for _ in table.head[1:]))
     rows = [table.head, *table.rows]
     lines = ["| " + " | ".join(_md(cell) for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + "|".join(rule) + "|")
-    return "\n".join(lines)
+    yield "\n".join(lines)
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """Return a report as one HTML file that asks for nothing else and runs no script."""
-    body = "\n".join(_html_section(section) for section in sections)
-    name = _html(title)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">\n"
-        f'<link rel="icon" href="data:,">\n<title>{name}</title>\n'
-        f"<style>\n{_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{body}\n"
-        "</main>\n</body>\n</html>\n"
-    )
+    """Return a report as one HTML file that asks for nothing else.
 
-
-def _html(text: str) -> str:
-    return html.escape(printable(text))
-
-
-def _html_section(section: Section) -> str:
-    lines = [f"<h{section.level}>{_html(section.title)}</h{section.level}>"]
-    lines += [f"<p>{_html(paragraph)}</p>" for paragraph in section.paragraphs]
-    lines += [_html_table(table, section.title) for table in section.tables]
-    lines += [
-        f"<figure>{_inline(chart, path)}<figcaption>{_html(chart.title)}</figcaption></figure>"
-        for path, chart in section.charts
-    ]
-    return "\n".join(lines)
-
-
-def _html_table(table: Table, title: str) -> str:
-    head = "".join(f'<th scope="col">{_html(cell)}</th>' for cell in table.head)
-    rows = "\n".join(
-        f'<tr><th scope="row">{_html(row[0])}</th>'
-        + "".join(f"<td>{_html(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table.rows
-    )
-    # A wide table scrolls in its own box, which a keyboard must be able to reach.
-    return (
-        f'<div class="table" role="region" aria-label="{_html(title)}" tabindex="0">'
-        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
+    Raises:
+        MissingPackageError: jinja2 is not installed.
+    """
+    return render(
+        "document.html",
+        title,
+        has_style_attributes=any(section.charts for section in sections),
+        sections=sections,
+        inline=_inline,
     )
 
 
@@ -172,34 +152,3 @@ def _rewrite(element: ElementTree.Element, prefix: str) -> None:
         else:
             local = _LOCAL_URL.sub(f"url(#{prefix}-", value)
             element.set(key, local.replace(INK, "currentColor"))
-
-
-_STYLE = """\
-:root { color-scheme: light dark; --ink: #15191e; --soft: #58606a; --line: #d5dae0;
-  --ground: #ffffff; --band: #f4f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ed; --soft: #a3abb5; --line: #39414b; --ground: #14171b;
-    --band: #1c2127; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: 1rem;
-  border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-h3 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; }
-p { margin: .5rem 0; max-width: 45rem; overflow-wrap: anywhere; }
-.table { overflow-x: auto; margin: .75rem 0; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
-  text-align: right; vertical-align: top; white-space: nowrap; }
-th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
-  min-width: 7rem; max-width: 22rem; }
-thead th { color: var(--soft); font-weight: 600; }
-tbody th { font-weight: 400; }
-tbody tr:hover { background: var(--band); }
-figure { margin: 1.25rem 0; }
-figure svg { display: block; height: auto; }
-figcaption { color: var(--soft); font-size: .85rem; margin-top: .25rem; max-width: 45rem;
-  overflow-wrap: anywhere; }
-"""

@@ -1,0 +1,1 @@
+"""What was found, as pages, CSV and JSON. Nothing here knows beets or opens audio."""
