@@ -136,17 +136,27 @@ def unsure_score(at: Thresholds, slope: float) -> float:
 
 def card_of(network: ArtifactNetwork, found: dict[str, Any]) -> dict[str, Any]:
     """Return the card's fields that the graph does not tell."""
-    kept = ("human", "platforms")
     return {
         "model_id": DEFAULT_MODEL,
         "version": VERSION,
         "licence": "MIT",
         "network": network.config.as_dict(),
-        "error_rates": {
-            name: {key: found[name][key] for key in kept}
-            for name in ("songs", "single segments")
-        },
+        "error_rates": rates_of("songs", found) | rates_of("single segments", found),
     }
+
+
+def rates_of(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the rates of songs or of single segments, flat, without intervals."""
+    human, ranked = found[name]["human"], found[name]["platforms"]
+    rates = {
+        "human": ranked["n_human"],
+        "sources": human["sources"],
+        "false_positive_rate_ai": human["ai"]["rate"][0],
+        "false_positive_rate_unsure": human["unsure or ai"]["rate"][0],
+        "generated": ranked["n_generated"],
+        **{key: ranked[key][0] for key in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")},
+    }
+    return {f"{name.replace(' ', '_')}_{key}": rate for key, rate in rates.items()}
 
 
 def first_segments(clips: list[Clip], n: int = 24) -> Iterator[NDArray[np.float32]]:
