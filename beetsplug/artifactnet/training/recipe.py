@@ -141,22 +141,29 @@ def card_of(network: ArtifactNetwork, found: dict[str, Any]) -> dict[str, Any]:
         "version": VERSION,
         "licence": "MIT",
         "network": network.config.as_dict(),
-        "error_rates": rates_of("songs", found) | rates_of("single segments", found),
+        "error_rates": rates_of(found),
     }
 
 
-def rates_of(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Return the rates of songs or of single segments, flat, without intervals."""
-    human, ranked = found[name]["human"], found[name]["platforms"]
-    rates = {
-        "human": ranked["n_human"],
-        "sources": human["sources"],
-        "false_positive_rate_ai": human["ai"]["rate"][0],
-        "false_positive_rate_unsure": human["unsure or ai"]["rate"][0],
-        "generated": ranked["n_generated"],
-        **{key: ranked[key][0] for key in ("auc", "tpr_at_fpr_5", "tpr_at_fpr_1")},
+def rates_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return false-positive rates of human-made songs, and how both kinds are ranked."""
+    human = found["songs"]["human"]
+    rates: dict[str, Any] = {
+        "songs": {
+            "human": {
+                "tracks": human["tracks"],
+                "sources": human["sources"],
+                "ai": {"rate": human["ai"]["rate"]},
+                "unsure or ai": {"rate": human["unsure or ai"]["rate"]},
+            }
+        }
     }
-    return {f"{name.replace(' ', '_')}_{key}": rate for key, rate in rates.items()}
+    for name in ("songs", "single segments"):
+        ranked = found[name]["platforms"]
+        for key in ("n_human", "n_generated", "auc", "tpr_at_fpr_5", "tpr_at_fpr_1"):
+            value = ranked[key]
+            rates[f"{name}, {key}"] = value[0] if isinstance(value, list) else value
+    return rates
 
 
 def first_segments(clips: list[Clip], n: int = 24) -> Iterator[NDArray[np.float32]]:
