@@ -161,7 +161,7 @@ if __name__ == "__main__":
     import distributed
     from beetsplug.artifactnet.models.store import find_model
     from beetsplug.artifactnet.scoring.detector import Detector
-    from beetsplug.artifactnet.scoring.pipeline import score_files
+    from beetsplug.artifactnet.scoring.files import score_files
     from beetsplug.artifactnet.workers import close_workers, shared_workers
 
     with distributed.LocalCluster(n_workers=1, dashboard_address=None) as cluster:

@@ -41,6 +41,7 @@ def test_defaults() -> None:
         providers=("CPUExecutionProvider",),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
+        cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
         review_file=Path("/config/artifactnet/review.jsonl"),
     )
@@ -88,6 +89,7 @@ def test_every_option_is_read() -> None:
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         model_folders=(Path("/config/artifactnet/models"),),
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
+        cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
         review_file=Path("/config/artifactnet/review.jsonl"),
     )

@@ -14,7 +14,7 @@ from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.thresholds import InForce, Judge, in_force, read_thresholds
 
 if TYPE_CHECKING:
-    from beetsplug.artifactnet.scoring.detector import Detector
+    from beetsplug.artifactnet.scoring.files import DetectorName
     from beetsplug.artifactnet.workers import Workers
 
 
@@ -42,8 +42,8 @@ class Engine:
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Generator[tuple[int, TrackResult]]:
-        """Yield results as :func:`~beetsplug.artifactnet.scoring.pipeline.score_files` does."""
-        from beetsplug.artifactnet.scoring.pipeline import score_files
+        """Yield results as :func:`~beetsplug.artifactnet.scoring.files.score_files` does."""
+        from beetsplug.artifactnet.scoring.files import score_files
 
         return score_files(
             paths,
@@ -55,11 +55,23 @@ class Engine:
             is_cancelled=is_cancelled,
         )
 
-    def detector(self) -> Detector:
-        """Return the process's detector for this model and these providers."""
-        from beetsplug.artifactnet.scoring.detector import shared_detector
+    def prepare(self, n_files: int, threads: int | None = None) -> None:
+        """Start workers on opening the model, ahead of so many files' :meth:`score`."""
+        from beetsplug.artifactnet.scoring.files import prepare
+        from beetsplug.artifactnet.workers import LOCAL
 
-        return shared_detector(self.model, self.settings.providers)
+        if n_files and self.settings.executor == LOCAL:
+            prepare(self.detector(), self.workers(threads), n_files)
+
+    def detector(self) -> DetectorName:
+        """Return what stands for this model's detector in a worker."""
+        from beetsplug.artifactnet.scoring.files import DetectorName
+        from beetsplug.artifactnet.workers import LOCAL
+
+        # Another machine's folders are none of ours.
+        is_local = self.settings.executor == LOCAL
+        cache = self.settings.cache_folder if is_local else None
+        return DetectorName(self.model, self.settings.providers, cache)
 
     def workers(self, threads: int | None = None) -> Workers:
         """Return the process's workers, ``threads`` of them where that is given."""

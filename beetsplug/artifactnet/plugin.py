@@ -158,6 +158,7 @@ class ArtifactNetPlugin(BeetsPlugin):
         """
         from beetsplug.artifactnet.scoring.provenance import read_claims
 
+        self._import.prepare(task)
         # A sentinel and an archive have none.
         for item in task.items or ():
             # What cannot be read now is read when it is scored.

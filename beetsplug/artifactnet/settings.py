@@ -78,6 +78,8 @@ class Settings:
     """Where installed models lie."""
     thresholds_file: Path
     """Where calibrated thresholds are saved."""
+    cache_folder: Path
+    """Where onnxruntime's optimised forms of models are kept."""
     forced_run_file: Path
     """Where a run that scores everything again is noted while it lasts."""
     review_file: Path
@@ -127,6 +129,7 @@ def read_settings(
         providers=_providers(config),
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
+        cache_folder=config_folder / "artifactnet" / "cache",
         review_file=config_folder / "artifactnet" / "review.jsonl",
         music_folder=music_folder,
         forced_run_file=config_folder / "artifactnet" / "forced.json",

@@ -15,7 +15,7 @@ from beetsplug.artifactnet.installing import check
 from beetsplug.artifactnet.installing.check import check_model, in_worker
 from beetsplug.artifactnet.installing.install import install
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring import pipeline
+from beetsplug.artifactnet.scoring import files
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.workers import LOCAL, Cancelled, shared_workers
@@ -89,14 +89,14 @@ def test_a_model_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = write_model(tmp_path / "slow")
     slow_down(folder, 4_000)
     monkeypatch.setattr(check, "OPENING_LIMIT_S", 2.0)
-    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 2.0)
+    monkeypatch.setattr(files, "OPENING_LIMIT_S", 2.0)
     values = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     with pytest.raises(ModelError, match=r"^the model is given up: it takes longer than 2 s$"):
         install(values, folder, "model.onnx", tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
     workers = shared_workers(LOCAL, threads=1)
     track = write_track(tmp_path / "track.flac", "ai")
-    results = pipeline.score_files([track], Detector(load_model(folder)), 7, workers)
+    results = files.score_files([track], Detector(load_model(folder)), 7, workers)
     with pytest.raises(ModelError, match=r"cannot be used: not done within the time limit"):
         list(results)
 
@@ -107,8 +107,8 @@ def test_ctrl_c_is_heard_while_a_model_does_not_answer(
     """At once: the limit of its time, after which it would be refused, does not matter."""
     folder = write_model(tmp_path / "slow")
     slow_down(folder, 4_000)
-    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.5)
-    results = pipeline.score_files(
+    monkeypatch.setattr(files, "OPENING_LIMIT_S", 0.5)
+    results = files.score_files(
         [tmp_path / "track.flac"],
         Detector(load_model(folder)),
         7,

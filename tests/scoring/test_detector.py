@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from beetsplug.artifactnet.errors import ModelError
-from beetsplug.artifactnet.scoring import pipeline
+from beetsplug.artifactnet.scoring import files
 from beetsplug.artifactnet.scoring.detector import Detector, shared_detector
 from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
@@ -394,10 +394,10 @@ def test_opening_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         file.truncate(1 << 30)  # no block of it is on the disk, but hashing takes its time
     sha256 = checksums(folder, "model.onnx")
     change_card(folder, files={**sha256, "weights.bin": "0" * 64})
-    monkeypatch.setattr(pipeline, "OPENING_LIMIT_S", 0.05)
+    monkeypatch.setattr(files, "OPENING_LIMIT_S", 0.05)
     workers = shared_workers(LOCAL, threads=1)
     with pytest.raises(ModelError, match=r"^model loudness-1\.0 cannot be used: .*limit"):
-        pipeline.open_detectors([Detector(load_model(folder))], workers)
+        files.open_detectors([Detector(load_model(folder))], workers)
 
 
 def replace_graph(
@@ -527,7 +527,7 @@ def test_onnxruntime_comes_on_first_use(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from beetsplug.artifactnet.scoring import pipeline
+from beetsplug.artifactnet.scoring import files
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.models.card import read_card
 from beetsplug.artifactnet.models.store import Model

@@ -22,7 +22,8 @@ from beetsplug.artifactnet.results import (
 )
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.engines import CPU
-from beetsplug.artifactnet.scoring.pipeline import score_file, score_files
+from beetsplug.artifactnet.scoring.files import score_files
+from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.scoring.segments import SegmentCount, cut_segments, segment_starts
 from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.workers import Cancelled

@@ -51,6 +51,8 @@ _BLOCK_FRAMES = 1 << 14
 _NO_XING = {"write_xing": "0"}
 _VARIABLE_BIT_RATE = {"flags": "+qscale", "global_quality": str(4 * 118)}
 """LAME's -V 4, in FFmpeg's units of lambda."""
+_SAME_NOISE = {"aac_pns": "0"}
+"""What the encoder would leave out as noise is another noise for each decoder and seek."""
 CONTAINERS: dict[str, _Sndfile | _Pyav] = {
     "wav": _Sndfile("WAV", "PCM_16"),
     "wav_float": _Sndfile("WAV", "FLOAT"),
@@ -61,9 +63,9 @@ CONTAINERS: dict[str, _Sndfile | _Pyav] = {
     "mp3": _Sndfile("MP3", "MPEG_LAYER_III"),
     "mp3_cbr_no_xing": _Pyav("mp3", "libmp3lame", 192_000, container_options=_NO_XING),
     "mp3_vbr_no_xing": _Pyav("mp3", "libmp3lame", None, _VARIABLE_BIT_RATE, _NO_XING),
-    "m4a": _Pyav("ipod", "aac", 192_000),
+    "m4a": _Pyav("ipod", "aac", 192_000, _SAME_NOISE),
     "m4a_faststart": _Pyav(
-        "ipod", "aac", 192_000, container_options={"movflags": "+faststart"}
+        "ipod", "aac", 192_000, _SAME_NOISE, container_options={"movflags": "+faststart"}
     ),
     "alac": _Pyav("ipod", "alac", sample_format="s16p"),
     "alac_faststart": _Pyav(
@@ -72,7 +74,7 @@ CONTAINERS: dict[str, _Sndfile | _Pyav] = {
         container_options={"movflags": "+faststart"},
         sample_format="s16p",
     ),
-    "mp4_video": _Pyav("mp4", "aac", 192_000, has_video=True),
+    "mp4_video": _Pyav("mp4", "aac", 192_000, _SAME_NOISE, has_video=True),
     "wma": _Pyav("asf", "wmav2", 128_000),
     "wv": _Pyav("wv", "wavpack", sample_format="s16p"),
     "wv_float": _Pyav("wv", "wavpack", sample_format="fltp"),

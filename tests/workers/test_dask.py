@@ -17,7 +17,8 @@ import pytest
 from beetsplug.artifactnet.errors import MachineError
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import check_sight, score_file, score_files
+from beetsplug.artifactnet.scoring.files import check_sight, score_files
+from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.workers import Lost, close_workers, run_each, shared_workers
 from beetsplug.artifactnet.workers.dask import DaskWorkers
 from tests.support.beets_library import SCORES, ArtifactNetHelper, write_broken, write_track

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beetsplug.artifactnet.audio.down_mix import Samples
 from beetsplug.artifactnet.audio.encode import Encoding, encoded
 from beetsplug.artifactnet.audio.reader import open_audio
 from beetsplug.artifactnet.errors import FileError
@@ -14,7 +15,8 @@ CLIP_S = 10.0
 """Length of a clip, seconds."""
 CLIP_TYPE = "audio/ogg"
 """Its MIME type."""
-_SAMPLE_RATE = 48_000
+CLIP_RATE = 48_000
+"""Its sample rate, Hz."""
 _OPUS = Encoding("opus", ".opus", "libopus", "flt", 64_000)
 _PLAYED_CODECS = {"AAC", "FLAC", "MP3", "OGG", "Opus", "WAVE"}
 """beets' names of what browsers play; ALAC, AIFF, WMA, WavPack and others they do not."""
@@ -47,15 +49,33 @@ def cut_clip(place: Place) -> Clip | str:
         OSError, MemoryError: The machine is in trouble.
     """
     try:
-        with open_audio(place.path) as reader:
-            n_samples = reader.n_samples(_SAMPLE_RATE)
-            length = min(n_samples, round(CLIP_S * _SAMPLE_RATE))
-            start = max(0, min(round(place.start_s * _SAMPLE_RATE), n_samples - length))
-            samples = next(reader.spans([start], length, _SAMPLE_RATE))
-        data = encoded(samples[:, None], _SAMPLE_RATE, _OPUS)
+        samples, start_s = excerpt(place.path, place.start_s)
+        return Clip(encoded(samples, CLIP_RATE, _OPUS), start_s)
     except FileError as error:
         return str(error)
-    return Clip(data, start / _SAMPLE_RATE)
+
+
+def excerpt(path: Path, start_s: float) -> tuple[Samples, float]:
+    """Return ten seconds of a track, and where they begin, seconds.
+
+    Args:
+        path: Its file.
+        start_s: Where they are to begin; before the start they begin there, and near the
+            end they are the last ones.
+
+    Returns:
+        Samples, float32 (n_samples, 1) at :data:`CLIP_RATE`, and their place.
+
+    Raises:
+        FileError: The file cannot be decoded there.
+        OSError, MemoryError: The machine is in trouble.
+    """
+    with open_audio(path) as reader:
+        n_samples = reader.n_samples(CLIP_RATE)
+        length = min(n_samples, round(CLIP_S * CLIP_RATE))
+        start = max(0, min(round(start_s * CLIP_RATE), n_samples - length))
+        samples = next(reader.spans([start], length, CLIP_RATE))
+    return samples[:, None], start / CLIP_RATE
 
 
 def is_played(path: Path, codec: str) -> bool:

@@ -115,6 +115,16 @@ def _goes_on(file: BinaryIO, start: int) -> bool:
     return False
 
 
+def is_mp4(path: Path) -> bool:
+    """Tell whether a file begins as MP4 files do (ISO/IEC 14496-12, 4.3).
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
 def check_header(path: Path) -> None:
     """Raise where a header tells of more audio than the file holds, or of none.
 

@@ -3,6 +3,9 @@
 FFmpeg's seek is not exact for several of these codecs, so a file is decoded from the
 start and the wanted ranges are cut out on the way. Its length comes first, from the
 packets' own timestamps, without decoding; where packets have none, all are decoded once.
+
+In an MP4 file of AAC-LC or ALAC the seek is exact: a table in it tells where each packet
+lies. There only the wanted ranges are read, unless anything is not as the table has it.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +33,7 @@ from beetsplug.artifactnet.audio.down_mix import (
     Range,
     Samples,
 )
-from beetsplug.artifactnet.audio.headers import read_mp3_tag
+from beetsplug.artifactnet.audio.headers import is_mp4, read_mp3_tag
 from beetsplug.artifactnet.audio.resampling import resampler
 from beetsplug.artifactnet.audio.source import (
     Block,
@@ -82,6 +87,17 @@ kilobytes of noise hold many beginnings of packets."""
 _TRACK_LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """Of a track in Matroska, as its tag DURATION tells it."""
 _AVSEEK_SIZE = 0x10000
+_TABLED_CODECS = {("aac", "LC"), ("alac", None)}
+"""Name and profile of codecs whose packets decode alike wherever decoding begins, but for
+the first one. What AAC fills with noise is another noise then, as in another decoder."""
+_PACKET_FRAMES = 1 << 12
+"""The longest packet of these codecs, samples."""
+_BEFORE_ALL = -(1 << 40)
+"""A time stamp before that of any packet."""
+
+
+class _SeekError(Exception):
+    """A file is not as its table has it, and is to be decoded from the start."""
 
 
 class PyavSource:
@@ -107,6 +123,28 @@ class PyavSource:
     ) -> None:
         self._path, self._window = path, window
         self._mixer = Mixer(down_mix)
+        self._seeks = window is None and self._read_table()
+        if not self._seeks:
+            self._measure()
+
+    def _read_table(self) -> bool:
+        """Take rate and length from an MP4 file's table, where all is as it has it."""
+        if not is_mp4(self._path):
+            return False
+        try:
+            with self._open() as opened:
+                self.sample_rate = opened.sample_rate
+                self.n_frames = opened.n_tabled_frames()
+        except AudioError:
+            return False
+        return self.n_frames > 0
+
+    def _measure(self) -> None:
+        """Find rate and length from the packets.
+
+        Raises:
+            AudioError, TruncatedError: As the class.
+        """
         with self._open() as opened:
             self.sample_rate = opened.sample_rate
             length_s = _demuxed_s(opened)
@@ -126,14 +164,48 @@ class PyavSource:
         return self._mixer.mixes
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
-        """Yield each range out of one decode from the start."""
-        return self._mixer.choose(self._read_all, ranges)
+        """Yield each range, by seeking where that is exact."""
+        return self._mixer.choose(self._read_ranges, ranges)
 
     def close(self) -> None:
         """Do nothing: the file is open only while it is read."""
 
     def _open(self) -> _Opened:
         return _Opened(self._path, self._window)
+
+    def _read_ranges(
+        self, ranges: Sequence[Range], polarities: Polarities | None
+    ) -> Iterator[Mixed]:
+        n_done, n_wanted = 0, sum(stop - start for start, stop in ranges)
+        if self._seeks and n_wanted < self.n_frames:
+            try:
+                for mixed in self._read_by_seeking(ranges, polarities):
+                    yield mixed
+                    n_done += 1
+            except (_SeekError, AudioError):
+                self._seeks = False
+        if n_done < len(ranges):
+            yield from self._read_all(ranges[n_done:], polarities)
+
+    def _read_by_seeking(
+        self, ranges: Sequence[Range], polarities: Polarities | None
+    ) -> Iterator[Mixed]:
+        """Yield each range.
+
+        Raises:
+            _SeekError: There are gaps, or packets where the table has none.
+            AudioError: Packets cannot be decoded.
+        """
+        with self._open() as opened:
+            for start, stop in ranges:
+                first, frames = opened.frames_from(start)
+                blocks = (self._block(frame, polarities) for frame in frames)
+                (mixed,) = cut_ranges(blocks, [(start - first, stop - first)])
+                # The decoder may drop a little at the end, as it does from the start.
+                missing = stop - start - len(mixed.samples)
+                if missing and start + len(mixed.samples) < self.n_frames - _PACKET_FRAMES:
+                    raise _SeekError
+                yield Mixed(np.pad(mixed.samples, (0, missing)), mixed.levels)
 
     def _read_all(
         self, ranges: Sequence[Range], polarities: Polarities | None
@@ -161,14 +233,16 @@ class PyavSource:
                 if change is not None and rate != change.sample_rate:
                     yield change.end()
                     change = None
-                mix = partial(self._mix, frame, polarities)
                 if rate == self.sample_rate:
-                    yield Block(frame.samples, mix)
+                    yield self._block(frame, polarities)
                     continue
                 change = change or _RateChange(rate, self.sample_rate)
-                yield change.block(mix())
+                yield change.block(self._mix(frame, polarities))
             if change is not None:
                 yield change.end()
+
+    def _block(self, frame: AudioFrame, polarities: Polarities | None) -> Block:
+        return Block(frame.samples, partial(self._mix, frame, polarities))
 
     def _mix(self, frame: AudioFrame, polarities: Polarities | None) -> Mixed:
         return self._mixer.mix(_as_float32(frame), polarities)
@@ -364,6 +438,61 @@ class _Opened:
             return None
         return self.container.duration / 1_000_000
 
+    def n_tabled_frames(self) -> int:
+        """Return the length of a file in which seeking is exact, 0 for any other.
+
+        The packets at the end are read, and no more: a file that is cut short lacks them.
+
+        Raises:
+            AudioError: They cannot be read.
+        """
+        codec, n_frames = self.stream.codec_context, self.stream.duration or 0
+        is_tabled = (
+            (codec.name, codec.profile) in _TABLED_CODECS
+            and self.time_base == Fraction(1, self.sample_rate)
+            and self.stream.start_time == 0
+        )
+        if not is_tabled:
+            return 0
+        self._seek(n_frames - _PACKET_FRAMES)
+        ends = [
+            packet.pts + packet.duration
+            for packet in self.packets()
+            if packet.pts is not None and packet.duration and not packet.is_corrupt
+        ]
+        return n_frames if n_frames in ends else 0
+
+    def frames_from(self, start: int) -> tuple[int, Iterator[AudioFrame]]:
+        """Return a sample's number, and the frames from it on, which hold another sample.
+
+        Args:
+            start: The other one, counted from the first of the file.
+
+        Raises:
+            _SeekError: Here or on the way: the frames do not follow one another.
+            AudioError: They cannot be decoded.
+        """
+        has_lead_in = start > _PACKET_FRAMES
+        self._seek(start - _PACKET_FRAMES if has_lead_in else _BEFORE_ALL)
+        frames = self.frames(n_bad_at_most=0)
+        if has_lead_in:
+            next(frames, None)  # it needs the one before
+        first = next(frames, None)
+        if first is None or first.pts is None or first.pts > start:
+            raise _SeekError
+        return first.pts, self._consecutive(first.pts, chain([first], frames))
+
+    def _consecutive(self, position: int, frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
+        for frame in frames:
+            if frame.pts != position or frame.sample_rate != self.sample_rate:
+                raise _SeekError
+            position += frame.samples
+            yield frame
+
+    def _seek(self, time_stamp: int) -> None:
+        with self._faults("seeking failed"):
+            self.container.seek(time_stamp, stream=self.stream)
+
     def _has_tag_of_frames(self) -> bool:
         """Tell whether an MP3 has a tag that tells its frames, and not its bytes.
 
@@ -400,8 +529,12 @@ class _Opened:
             if stream.index != self.stream.index:
                 stream.discard = av.stream.Discard.all
 
-    def frames(self) -> Iterator[AudioFrame]:
+    def frames(self, n_bad_at_most: int | None = None) -> Iterator[AudioFrame]:
         """Yield the decoded frames.
+
+        Args:
+            n_bad_at_most: Undecodable packets that are passed over; None: those that any
+                file may have.
 
         Raises:
             AudioError: Too many packets cannot be decoded.
@@ -414,7 +547,8 @@ class _Opened:
             except AudioError:
                 n_bad += 1
                 of_a_scratch = min(_N_BAD_OF_A_SCRATCH, n_packets // 2)
-                if n_bad > max(_N_BAD_PACKETS + n_packets // 100, of_a_scratch):
+                of_any = max(_N_BAD_PACKETS + n_packets // 100, of_a_scratch)
+                if n_bad > (of_any if n_bad_at_most is None else n_bad_at_most):
                     raise
                 continue
             yield from frames

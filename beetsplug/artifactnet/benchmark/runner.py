@@ -21,12 +21,8 @@ from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import (
-    lost_result,
-    open_all,
-    open_detectors,
-    score_file_by_each,
-)
+from beetsplug.artifactnet.scoring.files import lost_result, open_all, open_detectors
+from beetsplug.artifactnet.scoring.pipeline import score_file_by_each
 from beetsplug.artifactnet.scoring.segments import SegmentCount
 from beetsplug.artifactnet.scoring.version import PIPELINE_VERSION
 from beetsplug.artifactnet.workers import Lost, Workers, run_each

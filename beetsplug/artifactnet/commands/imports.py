@@ -94,6 +94,7 @@ class ImportScoring:
     told: set[bytes] = field(default_factory=set)
     """Paths of the tracks whose verdict the user has been shown already."""
     _is_broken: bool = False
+    _is_prepared: bool = False
     _total: _Counts = field(default_factory=_Counts)
     _failures: Failures = field(default_factory=Failures)
     _flagged: dict[int, None] = field(default_factory=dict)
@@ -102,6 +103,19 @@ class ImportScoring:
     """Path -> result, of the files that were scored before the choice of their tags."""
     _workers: threading.Lock = field(default_factory=threading.Lock)
     """Held while files are scored: an import does so before the choice and after it."""
+
+    def prepare(self, task: ImportTask) -> None:
+        """Let workers open the model while the user is asked about the first items."""
+        if self._is_prepared or not task.items or beets.config["import"]["pretend"].get(bool):
+            return
+        self._is_prepared = True
+        try:
+            settings = self.settings()
+            if settings.auto:
+                make_engine(settings).prepare(len(task.items))
+        except ArtifactNetError as error:
+            # It is told of when there is something to score.
+            self.log.debug("not prepared: {}", printable(str(error)))
 
     def score(self, task: ImportTask) -> None:
         """Score the items of an import task.
@@ -250,7 +264,7 @@ class ImportScoring:
     def finish(self, lib: Library) -> None:
         """Say at the end of a quiet import what there was, and begin anew."""
         total, failures, flagged = self._total, self._failures, self._flagged
-        self._is_broken = False
+        self._is_broken = self._is_prepared = False
         self._early, self.told = {}, set()
         self._total, self._failures, self._flagged = _Counts(), Failures(), {}
         try:

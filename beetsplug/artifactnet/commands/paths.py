@@ -181,6 +181,7 @@ def score_strangers(
     Raises:
         UserError: None of them could be scored.
     """
+    run.engine.prepare(len(paths), run.opts.threads)
     # First, and all together: between the songs they would wait for one to be scored.
     beside = {} if run.is_silent else run.describer.of_files(paths)
     tally = Tally()

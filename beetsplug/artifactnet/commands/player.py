@@ -16,11 +16,8 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.errors import ArtifactNetError, FileError
 
-EXCERPT_S = 10.0
-"""Length of what is played, seconds."""
 LEAD_S = 3.0
 """How much earlier than the segment in question it begins, seconds."""
-_SAMPLE_RATE = 48_000
 _HINT = "`play: command:` in beets' configuration names your player"
 _PLAYLIST, _ARGS = "$playlist", "$args"
 
@@ -50,25 +47,15 @@ def cut_excerpt(place: Place) -> tuple[float, float] | str:
         OSError, MemoryError: The machine is in trouble.
     """
     # In a worker: `beet` itself loads no decoder.
-    from beetsplug.artifactnet.audio import open_audio
+    from beetsplug.artifactnet.audio.clips import CLIP_RATE, excerpt
     from beetsplug.artifactnet.audio.encode import Encoding, encode
 
     try:
-        with open_audio(place.path) as reader:
-            n_samples = reader.n_samples(_SAMPLE_RATE)
-            length = min(n_samples, round(EXCERPT_S * _SAMPLE_RATE))
-            wanted = round((place.start_s - LEAD_S) * _SAMPLE_RATE)
-            start = max(0, min(wanted, n_samples - length))
-            samples = next(reader.spans([start], length, _SAMPLE_RATE))
+        samples, start_s = excerpt(place.path, place.start_s - LEAD_S)
     except FileError as error:
         return str(error)
-    encode(
-        place.target,
-        samples[:, None],
-        _SAMPLE_RATE,
-        Encoding("wav", ".wav", "pcm_s16le", "s16"),
-    )
-    return start / _SAMPLE_RATE, (start + length) / _SAMPLE_RATE
+    encode(place.target, samples, CLIP_RATE, Encoding("wav", ".wav", "pcm_s16le", "s16"))
+    return start_s, start_s + len(samples) / CLIP_RATE
 
 
 class Player:

@@ -229,12 +229,14 @@ def _spectra(
     suspects: Sequence[Track], engine: Engine, asked: Asked
 ) -> dict[int, tuple[Spectrum | None, str]]:
     """Return each suspect's spectrum, or why there is none, by its id."""
+    from beetsplug.artifactnet.scoring.detector import shared_detector
     from beetsplug.artifactnet.scoring.pipeline import LinesJob, file_lines
 
     if not engine.model.card.lines_output:
         reason = f"There is no spectrum: {engine.model.card.label} does not give its lines."
         return {track.id or 0: (None, reason) for track in suspects}
-    detector, count = engine.detector(), engine.settings.segments
+    detector = shared_detector(engine.model, engine.settings.providers)
+    count = engine.settings.segments
     jobs = {t.id or 0: LinesJob(Path(t.path), detector, count) for t in suspects}
     found = _in_workers(file_lines, jobs, engine, asked, "drawing")
     return {item_id: _spectrum_of(lines) for item_id, lines in found.items()}

@@ -237,6 +237,10 @@ class ScoreRun:
         place = {item_id: number for number, item_id in enumerate(ids)}
         unscored = set() if self.force else library.find_unscored(self.lib) & place.keys()
 
+        if not self.opts.pretend:
+            # The rows are read while workers start.
+            self.engine.prepare(len(ids) if self.force else len(unscored), self.opts.threads)
+
         def add(some: Iterable[int]) -> list[Row]:
             rows = library.read_rows(self.lib, some)
             due = plan.add(rows, self.engine.judge, wanted)

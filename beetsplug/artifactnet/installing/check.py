@@ -23,8 +23,9 @@ from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.installing.self_test import self_test
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.models.store import Model
-from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, noise
+from beetsplug.artifactnet.scoring.detector import Detector, noise
 from beetsplug.artifactnet.scoring.engines import CPU
+from beetsplug.artifactnet.scoring.files import OPENING_LIMIT_S
 from beetsplug.artifactnet.workers import LOCAL, Loss, Lost, run_each, shared_workers
 
 T = TypeVar("T")

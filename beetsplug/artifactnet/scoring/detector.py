@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,7 @@ from beetsplug.artifactnet.models.store import Model
 from beetsplug.artifactnet.scoring.engines import CPU, Session, open_session
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 from beetsplug.artifactnet.scoring.voting import Votes, cast_votes
-from beetsplug.artifactnet.workers import PREPARING_LIMIT_S
 
-OPENING_LIMIT_S = PREPARING_LIMIT_S
-"""The longest that a model may take to be hashed, loaded and run once, seconds."""
 _NOISE_LEVEL = 0.1
 _REASON_CHARS = 200
 _NUMBERS = re.compile(r"tensor\((float|double|float16|u?int\d+|bool)\)")
@@ -52,19 +50,26 @@ class Detector:
     """A model, ready to score; its session is built on first use, once.
 
     Safe to share between threads: each call computes on its own thread alone.
+
+    Args:
+        model: Its card and files.
+        providers: onnxruntime's execution providers, in order of preference.
+        cache: Folder for onnxruntime's optimised form of the model; None: none is kept.
     """
 
-    def __init__(self, model: Model, providers: Sequence[str] = (CPU,)) -> None:
+    def __init__(
+        self, model: Model, providers: Sequence[str] = (CPU,), cache: Path | None = None
+    ) -> None:
         self.card = model.card
         self._model = model
-        self._providers = tuple(providers)
+        self._providers, self._cache = tuple(providers), cache
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._batch_size = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as a name for that process's own detector."""
-        return shared_detector, (self._model, self._providers)
+        return shared_detector, (self._model, self._providers, self._cache)
 
     def is_for(self, model: Model, providers: Sequence[str]) -> bool:
         """Tell whether it was built for this model and these providers."""
@@ -80,7 +85,9 @@ class Detector:
         with self._lock:
             if self._session is None:
                 self._model.verify()
-                self._session, self._batch_size = _open_session(self._model, self._providers)
+                self._session, self._batch_size = _open_session(
+                    self._model, self._providers, self._cache
+                )
             return self._session
 
     def missing_providers(self) -> list[str]:
@@ -234,10 +241,12 @@ class Detector:
         return np.clip(values, 0.0, 1.0)
 
 
-def _open_session(model: Model, providers: Sequence[str]) -> tuple[Session, int]:
+def _open_session(
+    model: Model, providers: Sequence[str], cache: Path | None
+) -> tuple[Session, int]:
     """Return a session that keeps the card's contract, and its batch size."""
     with _engine_errors(f"model {model.card.label} cannot be loaded"):
-        session = open_session(model, providers)
+        session = open_session(model, providers, cache)
     size = _check_contract(session, model)
     # Most songs have the most segments that one may have.
     n_segments = (model.card.max_segments or 1) if model.card.call == "song" else size
@@ -354,7 +363,9 @@ _shared: list[Detector] = []
 _MAX_SHARED = 4
 
 
-def shared_detector(model: Model, providers: tuple[str, ...]) -> Detector:
+def shared_detector(
+    model: Model, providers: tuple[str, ...], cache: Path | None = None
+) -> Detector:
     """Return the process's one detector for this model, built on the first call.
 
     The last few models are kept: a comparison asks for each of them in turn.
@@ -362,6 +373,6 @@ def shared_detector(model: Model, providers: tuple[str, ...]) -> Detector:
     for detector in _shared:
         if detector.is_for(model, providers):
             return detector
-    _shared.append(Detector(model, providers))
+    _shared.append(Detector(model, providers, cache))
     del _shared[:-_MAX_SHARED]
     return _shared[-1]

@@ -1,4 +1,4 @@
-"""The whole way of a file, and of many files at once.
+"""The whole way of a file.
 
 What goes wrong with one file becomes its :class:`Outcome` here, and nowhere else.
 """
@@ -6,12 +6,9 @@ What goes wrong with one file becomes its :class:`Outcome` here, and nowhere els
 from __future__ import annotations
 
 import errno
-import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from beetsplug.artifactnet.audio import AudioReader, Mix, open_audio
@@ -19,9 +16,7 @@ from beetsplug.artifactnet.errors import (
     ArtifactNetError,
     AudioError,
     FileError,
-    MachineError,
     MissingFileError,
-    ModelError,
     ModelOutputError,
     NoEvidenceError,
     SilentError,
@@ -31,15 +26,13 @@ from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Comb, Outcome, TrackResult, TrackScore, Unjudged
 from beetsplug.artifactnet.scoring.comb import find_comb
-from beetsplug.artifactnet.scoring.detector import OPENING_LIMIT_S, Detector, Findings
+from beetsplug.artifactnet.scoring.detector import Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
 from beetsplug.artifactnet.scoring.track import score_song, score_track
 from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.stamp import file_stamp
-from beetsplug.artifactnet.workers import Lost, Workers, run_each, trouble_of
-
-log = logging.getLogger("beetsplug.artifactnet")
+from beetsplug.artifactnet.workers import trouble_of
 
 _DETAIL_CHARS = 200
 _LEVELS_OF_AN_ALBUM = 2
@@ -258,61 +251,6 @@ def _failed(path: Path, error: FileError) -> TrackResult:
     return TrackResult(path, outcome, detail=str(error))
 
 
-def score_files(  # noqa: PLR0913 - options with defaults
-    paths: Iterable[Path],
-    detector: Detector,
-    count: SegmentCount,
-    workers: Workers,
-    *,
-    time_limit_s: float | None = None,
-    music_folder: Path | None = None,
-    is_cancelled: Callable[[], bool] = lambda: False,
-) -> Generator[tuple[int, TrackResult]]:
-    """Yield each file's place in ``paths`` and its result, as results arrive.
-
-    The model is run once before the first file, so a broken one stops the run at once. A
-    file that crashes its worker twice, or that takes too long, is unreadable; one that
-    cannot be read while others can is unavailable. Closing the generator ends what runs
-    and drops what waits; no more than two files a worker do either.
-
-    Raises:
-        ModelError: The model is broken.
-        MachineError: Many files cannot be read, or no worker can work; none is marked.
-        Cancelled: ``is_cancelled`` said so, asked several times a second.
-    """
-    open_detectors([detector], workers, is_cancelled)
-    results = run_each(
-        partial(score_file, detector=detector, count=count, music_folder=music_folder),
-        paths,
-        workers,
-        prepare=partial(open_all, (detector,)),
-        time_limit_s=time_limit_s,
-        is_cancelled=is_cancelled,
-    )
-    with closing(results):
-        for place, path, result in results:
-            if isinstance(result, Lost):
-                yield place, lost_result(path, result)
-            else:
-                check_sight(result, workers)
-                if result.reading:
-                    log.debug("%s: %s", result.path, result.reading)
-                yield place, result
-
-
-def check_sight(result: TrackResult, workers: Workers) -> None:
-    """Check that a file which another machine does not find is missing here too.
-
-    Raises:
-        MachineError: It is here.
-    """
-    if workers.is_remote and result.outcome is Outcome.MISSING and result.path.exists():
-        raise MachineError(
-            f"a worker does not find {result.path}, which is here; what was not scored is "
-            f"as it was: give the workers the same files at the same paths, and run again"
-        )
-
-
 def check_disk(path: Path, music_folder: Path | None = None) -> None:
     """Check that a missing file's disk is there.
 
@@ -337,43 +275,3 @@ def check_disk(path: Path, music_folder: Path | None = None) -> None:
 def _is_empty(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return next(entries, None) is None
-
-
-def lost_result(path: Path, lost: Lost) -> TrackResult:
-    """Return what became of a file that no worker came back with."""
-    outcome = Outcome.UNAVAILABLE if lost.kind.is_trouble else Outcome.UNREADABLE
-    return TrackResult(path, outcome, detail=str(lost))
-
-
-def open_all(detectors: Iterable[Detector]) -> None:
-    """Open each model in this process.
-
-    Raises:
-        ModelError: One is broken.
-    """
-    for detector in detectors:
-        detector.open()
-
-
-def open_detectors(
-    detectors: Iterable[Detector],
-    workers: Workers,
-    is_cancelled: Callable[[], bool] = lambda: False,
-) -> None:
-    """Run each model once in a worker, and say which execution providers it does without.
-
-    Raises:
-        ModelError: One is broken, takes its worker down, or takes too long.
-    """
-    opened = run_each(
-        Detector.try_out,
-        detectors,
-        workers,
-        time_limit_s=OPENING_LIMIT_S,
-        is_cancelled=is_cancelled,
-    )
-    for _, detector, notice in opened:
-        if isinstance(notice, Lost):
-            raise ModelError(f"model {detector.card.label} cannot be used: {notice}")
-        if notice:
-            log.warning("providers: %s", notice)

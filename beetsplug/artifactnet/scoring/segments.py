@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -178,14 +178,14 @@ class _Cutter:
         """Yield the segments at these places."""
         if self._card.is_read_at_once:
             samples = tuple(
-                np.stack(list(self._spans(given, self._at_rate(starts, given))))
+                _stacked(self._spans(given, self._at_rate(starts, given)), given, len(starts))
                 for given in self._card.inputs
             )
             yield self._batch(samples, starts)
             return
         spans = self._spans(self.first, starts)
         for batch_starts in _batches(starts):
-            samples = (np.stack(list(islice(spans, len(batch_starts)))),)
+            samples = (_stacked(spans, self.first, len(batch_starts)),)
             yield self._batch(samples, batch_starts)
 
     def audible(self, starts: Sequence[int], *, is_movable: bool) -> Iterator[SegmentBatch]:
@@ -262,6 +262,14 @@ class _Cutter:
 
     def _at_rate(self, starts: Sequence[int], given: ModelInput) -> list[int]:
         return [round(start * given.sample_rate / self.first.sample_rate) for start in starts]
+
+
+def _stacked(spans: Iterator[Samples], given: ModelInput, n_segments: int) -> Samples:
+    """Return the next spans as rows: without holding them twice, as ``np.stack`` does."""
+    rows = np.empty((n_segments, given.segment_samples), np.float32)
+    for row, span in zip(rows, spans, strict=False):
+        row[:] = span
+    return rows
 
 
 def _sound_share(samples: Samples, length: int) -> float:

@@ -6,17 +6,21 @@ import atexit
 import os
 import signal
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from beetsplug.artifactnet.workers.dask import DaskWorkers
 from beetsplug.artifactnet.workers.local import LocalWorkers
 from beetsplug.artifactnet.workers.run import Workers
+
+if TYPE_CHECKING:
+    from beetsplug.artifactnet.workers.dask import DaskWorkers
 
 LOCAL = "local"
 DASK_SCHEME = "dask"
 
 _shared: dict[tuple[str, int], LocalWorkers | DaskWorkers] = {}
+_lock = threading.RLock()
+"""Held while they change: an import asks for them in two threads."""
 
 
 def shared_workers(executor: str, threads: int) -> Workers:
@@ -31,12 +35,17 @@ def shared_workers(executor: str, threads: int) -> Workers:
         MissingPackageError: The extra ``dask`` is not installed.
     """
     key = (executor, 0) if executor != LOCAL else (LOCAL, n_processes(threads))
-    if key not in _shared:
-        close_workers()
-        _shared[key] = (
-            LocalWorkers(key[1]) if executor == LOCAL else DaskWorkers(_tcp(executor))
-        )
-    return _shared[key]
+    with _lock:
+        if key not in _shared:
+            close_workers()
+            _shared[key] = LocalWorkers(key[1]) if executor == LOCAL else _dask(executor)
+        return _shared[key]
+
+
+def _dask(executor: str) -> DaskWorkers:
+    from beetsplug.artifactnet.workers.dask import DaskWorkers
+
+    return DaskWorkers(f"tcp://{urlsplit(executor).netloc}")
 
 
 @atexit.register
@@ -49,9 +58,10 @@ def _close_at_exit() -> None:
 
 def close_workers() -> None:
     """End the process's workers; the next call of :func:`shared_workers` starts others."""
-    while _shared:
-        _, workers = _shared.popitem()
-        workers.close()
+    with _lock:
+        while _shared:
+            _, workers = _shared.popitem()
+            workers.close()
 
 
 def n_processes(threads: int) -> int:
@@ -72,7 +82,3 @@ def is_executor(value: Any) -> bool:
         return bool(parts.scheme == DASK_SCHEME and parts.hostname and parts.port)
     except (AttributeError, TypeError, ValueError):
         return False
-
-
-def _tcp(executor: str) -> str:
-    return f"tcp://{urlsplit(executor).netloc}"

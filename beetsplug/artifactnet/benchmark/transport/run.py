@@ -32,7 +32,7 @@ from beetsplug.artifactnet.benchmark.transport.shifts import Transported, summar
 from beetsplug.artifactnet.errors import AudioError, ConfigError
 from beetsplug.artifactnet.results import Outcome
 from beetsplug.artifactnet.scoring.detector import Detector
-from beetsplug.artifactnet.scoring.pipeline import open_all, open_detectors
+from beetsplug.artifactnet.scoring.files import open_all, open_detectors
 from beetsplug.artifactnet.workers import Lost, run_each
 
 

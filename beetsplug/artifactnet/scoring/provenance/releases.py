@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-
-from mediafile import MediaFile
+from typing import TYPE_CHECKING
 
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.scoring.provenance.files import open_bounded
+
+if TYPE_CHECKING:
+    from mediafile import MediaFile
 
 log = logging.getLogger("beetsplug.artifactnet")
 
@@ -45,6 +47,8 @@ def early_year(original_year: int, year: int = 0) -> int:
 
 def read_release(path: Path) -> ReleaseTags:
     """Return the years and artists' ids in a file's tags; none where it cannot be read."""
+    from mediafile import MediaFile
+
     # Before anything opens it: a pipe without a writer would block for ever.
     if not path.is_file():
         return ReleaseTags()
