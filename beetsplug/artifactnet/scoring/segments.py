@@ -128,8 +128,8 @@ def cut_segments(
 ) -> Iterator[SegmentBatch]:
     """Yield the segments of a track that a model asks for, in time order.
 
-    A batch is bounded, except for a model that needs all segments of a track together:
-    then there is one batch, bounded by the card's ``max_segments``.
+    A batch is bounded. A model that needs all segments of a track together gets one batch,
+    bounded by the card's ``max_segments``.
 
     Raises:
         TooShortError: The track is shorter than the card's ``minimum_s``.
