@@ -1,4 +1,4 @@
-"""What a run needs, put together from the settings: detector, thresholds, workers."""
+"""The parts of a run, put together from the settings: detector, thresholds, workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types that leave the engine: what was found out about one file.
+"""The types that leave the engine: all results for one file.
 
 Everything that stores, prints or draws a score speaks in these types.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Outcome(StrEnum):
-    """What became of one file."""
+    """The outcome for one file."""
 
     SCORED = "scored"
     TOO_SHORT = "too_short"
@@ -117,7 +117,7 @@ class TrackScore:
     model: str
     """Model and pipeline, as :func:`~.scoring.version.scored_by` names them."""
     evidence: Mapping[str, float] = field(default_factory=dict)
-    """What each branch of the model found, by its name; empty where it does not tell."""
+    """The value of each branch of the model, by its name; empty where it gives none."""
     combs: tuple[Comb, ...] | None = None
     """The comb in the song's spectrum, empty where there is none; None where the model
     does not give its lines."""
@@ -152,7 +152,7 @@ STRENGTHS: Mapping[str, Strength] = {
 
 @dataclass(frozen=True)
 class Claim:
-    """What a file says of its own origin, in one place of it."""
+    """A file's claim about its own origin, in one place of it."""
 
     generator: str
     """Who made it, in lower case; ``unknown`` where the file names nobody."""
@@ -168,7 +168,7 @@ class Claim:
 
     @property
     def strength(self) -> Strength:
-        """What the claim is worth; a hint where the source is not known."""
+        """The strength of the claim; a hint where the source is not known."""
         return STRENGTHS.get(self.source, Strength.HINT)
 
 
@@ -197,7 +197,7 @@ class ReleaseTags:
 
 @dataclass(frozen=True)
 class TrackResult:
-    """What happened to one file."""
+    """The outcome for one file, with its score where it has one."""
 
     path: Path
     outcome: Outcome
@@ -206,7 +206,7 @@ class TrackResult:
     detail: str = ""
     """Why there is no score, in a few words; empty when there is one."""
     claims: tuple[Claim, ...] = ()
-    """What the file says of its own origin."""
+    """The file's claims about its own origin."""
 
     @property
     def provenance(self) -> str:

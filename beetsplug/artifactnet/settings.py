@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 """Every option of the section ``artifactnet`` with its default."""
 
 IMPORT_ACTIONS = ("report", "ask", "skip")
-"""What an import may do about flagged tracks."""
+"""Actions of an import on flagged tracks."""
 
 _MAX_SEGMENTS = 10_000
 _MAX_THREADS = 512
@@ -44,7 +44,7 @@ _MAX_TIME_LIMIT_S = 7 * 86_400
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user wants."""
+    """The options of the user."""
 
     auto: bool
     """Whether tracks are scored at import."""
@@ -71,7 +71,7 @@ class Settings:
     keep_signed: bool
     """Whether files that carry a C2PA manifest are kept free of the plugin's tags."""
     import_action: str
-    """What an import does about flagged tracks, one of :data:`IMPORT_ACTIONS`."""
+    """Action of an import on flagged tracks, one of :data:`IMPORT_ACTIONS`."""
     providers: tuple[str, ...]
     """onnxruntime's execution providers, in order of preference."""
     model_folders: tuple[Path, ...]

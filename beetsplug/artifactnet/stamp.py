@@ -28,7 +28,7 @@ Span = tuple[int, int]
 
 
 class Change(Enum):
-    """What has become of a file since it got its stamp."""
+    """The state of a file since it got its stamp."""
 
     NONE = "none"
     TAGS = "tags"

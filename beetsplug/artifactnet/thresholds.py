@@ -52,7 +52,7 @@ class InForce:
 
 @dataclass(frozen=True)
 class Judge:
-    """What decides verdicts at present: a model and the thresholds in force."""
+    """The basis of verdicts at present: a model and the thresholds in force."""
 
     model: str
     """The model and the pipeline, as they are stored with a score."""
@@ -123,7 +123,7 @@ class FalsePositives:
     at_most: float
     """The rate on other music, with 95 % confidence; in [0, 1]."""
     tracks: str
-    """What it was measured on, for a reader."""
+    """The music it was measured on, for a reader."""
 
 
 def false_positives(

@@ -47,10 +47,11 @@ SIGNALS: dict[str, Callable[[], Samples]] = {
 
 
 def probabilities(detector: Detector) -> dict[str, float]:
-    """Return the model's probability for each signal."""
-    audio = np.stack([make() for make in SIGNALS.values()])
-    found = detector.probabilities(SegmentBatch((audio,), np.zeros(len(audio))))
-    return dict(zip(SIGNALS, found.tolist(), strict=True))
+    """Return the model's probability for each signal, as a song of one segment."""
+    return {
+        name: float(detector.probabilities(SegmentBatch((make()[None],), np.zeros(1)))[0])
+        for name, make in SIGNALS.items()
+    }
 
 
 def main() -> None:

@@ -583,6 +583,8 @@ def test_documented_card() -> None:
         "output_kind",
         "segments_output",
         "evidence_output",
+        "lines_output",
+        "lines_hz",
         "branches",
     }
     for name in values:

@@ -1,7 +1,7 @@
 """Score music in every container that real tools write, and compare with the WAV of it.
 
     apt-get install ffmpeg lame opus-tools vorbis-tools wavpack flac
-    python -m tests.programs.containers --folder /tmp/containers REAL AI
+    python -m tests.programs.containers --folder FOLDER REAL AI
 
 ``REAL`` and ``AI`` are folders of music. From each, files are drawn by ``--seed`` and
 repeated to ``--seconds``; the WAV of that is encoded and muxed in all the ways below.

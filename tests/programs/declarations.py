@@ -2,9 +2,9 @@
 
     python -m tests.programs.declarations FOLDER [FOLDER ...]
 
-reads what every audio file below the folders says of itself, without decoding, in worker
-processes, and prints a line for each file that claims anything, then the counts by strength
-and the files per minute. The exit status is 1 where a claim is strong.
+reads the declarations in every audio file below the folders, without decoding, in worker
+processes. It prints a line for each file that claims anything, then the counts by strength and
+the files per minute. The exit status is 1 where a claim is strong.
 
     python -m tests.programs.declarations --copies 50000 FOLDER
 

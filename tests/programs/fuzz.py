@@ -2,11 +2,11 @@
 
     python -m tests.programs.fuzz --files 5000 --seed 0
 
-Every file is one of our own seeds, one second of synthetic music in some container,
-with a few bytes changed by rules that its number alone decides. A worker process opens
-and decodes it; the parent notices when the worker dies of a signal, is silent for too
-long, holds too much memory, or meets an exception that is no ``FileError``. Such files
-are kept, and the exit status is 1.
+Every file is one of our own seeds: one second of synthetic music in some container. A few bytes
+are changed, by rules that its number alone decides. A worker process opens and decodes it. The
+parent notices when the worker dies of a signal, is silent for too long or holds too much
+memory. It also notices an exception that is no ``FileError``. Such files are kept, and the exit
+status is 1.
 """
 
 from __future__ import annotations

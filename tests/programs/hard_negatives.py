@@ -2,14 +2,16 @@
 
     python -m tests.programs.hard_negatives [MUSIC.wav ...]
 
-Hum is laid over each file of human-made music that is named.
+Hum is laid over each file of human-made music that is named. The last lines count outcomes by
+kind, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import soundfile
@@ -27,7 +29,7 @@ def main(paths: list[str]) -> int:
     """Print what became of the signals, and return how many were called ``ai``."""
     detector = Detector(find_model("default"))
     music = [read_waveform(Path(path), SAMPLE_RATE).samples for path in paths]
-    outcomes: Counter[str] = Counter()
+    outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "signal.wav"
         for signal in hard_negatives(music):
@@ -38,9 +40,9 @@ def main(paths: list[str]) -> int:
                 word = decide(result.score.probability, detector.card.thresholds)
                 if word != Verdict.REAL:
                     print(f"{word} {result.score.probability:.4f} {signal.name}")  # noqa: T201
-            outcomes[str(word)] += 1
-    print(dict(outcomes))  # noqa: T201
-    return outcomes[Verdict.AI.value]
+            outcomes[signal.kind][str(word)] += 1
+    print(json.dumps(outcomes, indent=1))  # noqa: T201
+    return sum(of[Verdict.AI.value] for of in outcomes.values())
 
 
 if __name__ == "__main__":

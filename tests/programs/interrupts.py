@@ -2,11 +2,11 @@
 
     python -m tests.programs.interrupts --tries 200 --seed 0
 
-Each try sends Ctrl-C once, Ctrl-C twice or SIGTERM to a run that has begun to load the
-plugin, up to five seconds later. It must leave no traceback, no process and no file, and
-its summary must agree with the library. The exit status is 1 where one did not. beets'
-own modules, loaded around the plugin, print a traceback when they are interrupted; such
-tries are counted apart.
+Each try sends Ctrl-C once, Ctrl-C twice or SIGTERM to a run that has begun to load the plugin,
+up to five seconds later. It must leave no traceback, no process and no file, and its summary
+must agree with the library. The exit status is 1 where one did not. The modules of beets,
+loaded around the plugin, print a traceback when they are interrupted; such tries are counted
+apart.
 """
 
 from __future__ import annotations

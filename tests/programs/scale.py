@@ -1,10 +1,10 @@
 """Measure what large libraries cost, against another build of the plugin.
 
-    python -m tests.programs.scale --folder /tmp/scale --other /path/to/other/bin/python
+    python -m tests.programs.scale --folder FOLDER --other VENV/bin/python
 
-Three libraries, each made for each build from one track that the build itself has scored:
-50,000 scored tracks with nothing to do, 5 due among 20,000, and 3,000 due tracks, in one
-album and in albums of ten. Both builds take turns; what counts are the ratios.
+Three libraries are made for each build, from one track that the build itself has scored. One
+has 50,000 scored tracks with nothing to do, one 5 due among 20,000. One has 3,000 due tracks,
+in one album and in albums of ten. Both builds take turns; what counts are the ratios.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m tests.programs.session > docs/session.md
 
-Each command runs for real in a terminal of 100 columns, with the bundled model, on a library
-that is made for it from the demo clips.
+Each command runs for real in a terminal of 100 columns, with the bundled model. Its library is
+made for it from the demo clips.
 """
 
 from __future__ import annotations

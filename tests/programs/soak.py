@@ -183,9 +183,9 @@ class Soak:
     def run_until(self, n_done: int, number: signal.Signals | None) -> str:
         """Run until so many files are done, then send a signal; return the last line.
 
-        At least one of them by this run: on a busy machine the run before may have done
-        more than that, and a signal to a process that has not begun shows nothing. Without
-        a signal the run is left to end by itself.
+        This run does at least one of them. On a busy machine the run before may have done more
+        than that, and a signal to a process that has not begun shows nothing. Without a signal
+        the run is left to end by itself.
         """
         n_done = max(n_done, self.n_done() + 1)
         process = self.start()

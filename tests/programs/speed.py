@@ -1,14 +1,14 @@
 """Measure how fast tracks are scored, beside another version and beside a naive loop.
 
-    python -m tests.programs.speed --folder /tmp/speed --other VENV/bin/python --pairs 5
+    python -m tests.programs.speed --folder FOLDER --other VENV/bin/python --pairs 5
 
-Writes music of three to five minutes as MP3, FLAC, Ogg Vorbis, M4A and Opus, 44.1 and
-48 kHz, into the folder, once. Then the version that runs this program and the one that is
-installed beside the other Python take turns on the same files, each with its own bundled
-model, or this one with ``--model``. What counts is the ratio of the two, of wall time and of
-CPU time, whatever else the machine does meanwhile. The naive loop runs the other version's
-graph. ``--only NAME`` prints one row; ``--long`` adds files of three hours, ``--many 5000``
-the memory of a run over so many tracks.
+Writes music of three to five minutes as MP3, FLAC, Ogg Vorbis, M4A and Opus, 44.1 and 48 kHz,
+into the folder, once. Then the version that runs this program and the one installed beside the
+other Python take turns on the same files. Each has its own bundled model, or this one has
+``--model``. What counts is the ratio of the two, of wall time and of CPU time, whatever else
+the machine does meanwhile. The naive loop runs the other version's graph. ``--only NAME``
+prints one row; ``--long`` adds files of three hours, ``--many 5000`` the memory of a run over
+so many tracks.
 """
 
 from __future__ import annotations

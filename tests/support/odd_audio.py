@@ -98,8 +98,8 @@ def encode_to_pipe(path: Path, samples: Samples, form: str, codec: str) -> Path:
 def write_dsf(path: Path, samples: Samples, sample_rate: int = 44_100) -> Path:
     """Write DSD64 in Sony's DSF container and return the path.
 
-    A first-order sigma-delta modulator makes each sample 64 one-bit ones, 8 to a byte,
-    the oldest in the lowest bit ("DSF File Format Specification" 1.01, Sony, 2005).
+    A first-order sigma-delta modulator makes each sample 64 one-bit ones, 8 to a byte. The
+    oldest is in the lowest bit ("DSF File Format Specification" 1.01, Sony, 2005).
 
     Args:
         path: Where to write.
@@ -138,8 +138,8 @@ def write_dsf(path: Path, samples: Samples, sample_rate: int = 44_100) -> Path:
 def write_silent_ape(path: Path, n_frames: int, n_channels: int = 2) -> Path:
     """Write digital silence as Monkey's Audio 3.99 at 44.1 kHz and 16 bits; return the path.
 
-    A frame that is silent in all channels says so in the flags behind its checksum and
-    holds no coded sample (descriptor, header and frames as in the Monkey's Audio SDK).
+    A frame that is silent in all channels says so in the flags behind its checksum, and holds
+    no coded sample. Descriptor, header and frames are as in the Monkey's Audio SDK.
 
     Args:
         path: Where to write.

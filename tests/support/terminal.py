@@ -37,9 +37,14 @@ class Terminal:
         self._beet.delaybeforesend = None
 
     @property
+    def styled(self) -> str:
+        """All that was shown so far, what was typed included, with its colours."""
+        return self._seen.getvalue().replace("\r\n", "\n")
+
+    @property
     def seen(self) -> str:
         """All that was shown so far, what was typed included, without colours."""
-        return re.sub(_STYLE, "", self._seen.getvalue()).replace("\r\n", "\n")
+        return re.sub(_STYLE, "", self.styled)
 
     def wait_for(self, text: str) -> None:
         """Wait until a text is shown that was not waited for before, in whatever colours."""

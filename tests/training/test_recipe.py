@@ -1,82 +1,67 @@
-"""What the recipe hands on from step to step."""
+"""From rows to a model folder that the plugin's own detector opens and runs."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("sklearn")
-
-from beetsplug.artifactnet.models.store import open_model
+from beetsplug.artifactnet.results import Thresholds as CardThresholds
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.segments import SegmentBatch
 from beetsplug.artifactnet.training import recipe
-from beetsplug.artifactnet.training.choices import LYRA_FRAME_RATES, TrainConfig
-from beetsplug.artifactnet.training.data.corpus import Split
-from beetsplug.artifactnet.training.data.crop_features import Features
-from beetsplug.artifactnet.training.data.dataset import Dataset
-from beetsplug.artifactnet.training.data.pairs import Pairs
-from beetsplug.artifactnet.training.fit.calibration import Calibrated
-from beetsplug.artifactnet.training.fit.folds import Material, judge_fold
-from beetsplug.artifactnet.training.model.fusion import fuse
-from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder
-from tests.training.fit.made_folds import N_AI, N_REAL, make_fold
+from beetsplug.artifactnet.training.choices import (
+    BRANCHES,
+    N_SEGMENTS,
+    SEGMENT_SAMPLES,
+)
+from beetsplug.artifactnet.training.fit import heads
+from beetsplug.artifactnet.training.fit.rows import Row, Rows
+from beetsplug.artifactnet.training.model.export import MAX_SEGMENTS, export_model
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.report.tables import results
+from tests.support.onnx_models import load_model
 
 
-def test_graph_and_network_are_compared_on_every_clip(tmp_path: Path) -> None:
-    """One segment of each, its first place as it is, whatever else there is of it."""
-    fold = make_fold(tmp_path, 0)
-    samples = np.array(
-        [
-            [crop.clip] if (crop.place, crop.variant) == (0, 0) else [-1]
-            for crop in fold.dataset.crops
-        ],
-        dtype=np.int16,
-    )
-    batches = list(recipe.first_segments(replace(fold.dataset, samples=samples)))
-    found = np.concatenate(batches) * 32767
-    assert np.round(found[:, 0]).tolist() == list(range(N_REAL + N_AI))
-    assert max(len(batch) for batch in batches) < N_REAL
-
-
-def test_a_fold_is_a_model_of_its_own(
-    dataset: Dataset, features: Features, tmp_path: Path
-) -> None:
-    """What the plugin scores with it is what the fold was judged by, at the final slope."""
-    ai, *others = (clip for clip in dataset.clips if clip.label)
-    real, *more = (clip for clip in dataset.clips if not clip.label)
-    split = Split((*others, *more), (ai, real))
-    rows = dataset.rows(more, plain=True)
+def _rows(n_bins: int, n_features: int) -> Rows:
     rng = np.random.default_rng(0)
-    shape = (len(rows), features.standing.shape[1])
-    pairs = [
-        Pairs(
-            rows=rows,
-            standing=rng.uniform(0, 1, shape).astype(np.float32),
-            coarse=features.coarse[rows] + np.float32(0.1),
-            rates=features.rates[rows] + np.float32(0.1),
-        )
-        for _ in LYRA_FRAME_RATES
-    ]
-    material = Material(tmp_path, dataset, features, pairs)
-    config = TrainConfig(n_segments=8, batch_size=4)
-    fold = judge_fold(material, split, fold_folder(tmp_path, 0), config)
-    calibrated = Calibrated(ai=0.4, unsure=-0.6, slope=0.5, rates={})
+    rows = tuple(
+        Row(s % 2, "Suno" if s % 2 else "", f"source/{s}", f"{s}:{t}", n_segments, "clip")
+        for s in range(16)
+        for t in range(2)
+        for n_segments in (1, N_SEGMENTS)
+    )
+    labels = np.array([row.label for row in rows])[:, None]
+    lines = rng.random((len(rows), n_bins)) * 0.3 + labels * (np.arange(n_bins) % 50 == 0)
+    cnn = rng.normal(0, 1, (len(rows), n_features)) + labels * (np.arange(n_features) < 5)
+    empty = np.zeros(len(rows))
+    return Rows(rows, lines.astype(np.float16), cnn.astype(np.float32), empty)
 
-    recipe.export_folds(material, [fold], calibrated, tmp_path, config)
 
-    folder = fold_folder(tmp_path, 0) / FOLD_MODEL
-    model = open_model(folder / "model.onnx")
-    assert model.card.label == f"finecomb-{recipe.VERSION}-fold-0"
-    assert model.card.thresholds == calibrated.thresholds
-    branches = json.loads((folder / "card.json").read_text())["network"]["branches"]
-    assert branches[0] == {"name": "per-bin", "weight": 2.0, "confirmed_by": "coarse"}
-    batch = SegmentBatch((dataset.segments(fold.rows),), np.zeros(len(fold.rows)))
-    expected = [calibrated.score(logit) for logit in fuse(fold.branches)]
-    assert np.ptp(expected) > 0.01
-    np.testing.assert_allclose(Detector(model).probabilities(batch), expected, atol=1e-5)
+def test_a_model_folder_that_the_plugin_runs(tmp_path: Path) -> None:
+    network = ArtifactNetwork().eval()
+    rows = _rows(len(network.standing.weight), network.cnn.n_features)
+    judged = heads.judge_sources_out(rows)
+    weights, at = heads.fit_weights(rows, judged)
+    found = results(rows, judged, at)
+    network.set(weights)
+    unsure = recipe.unsure_score(at, weights.slope)
+    card = recipe.card_of(network, found)
+    export_model(network, tmp_path, card, CardThresholds(ai=0.5, unsure=unsure))
+
+    detector = Detector(load_model(tmp_path))
+    assert detector.card.label == f"finecomb-{recipe.VERSION}"
+    assert (detector.card.call, detector.card.max_segments) == ("song", MAX_SEGMENTS)
+    assert 0 < detector.card.thresholds.unsure <= 0.5
+    song = np.random.default_rng(1).normal(0, 0.05, (3, SEGMENT_SAMPLES)).astype(np.float32)
+    told = detector.findings(SegmentBatch((song,), np.arange(3.0)))
+    assert told.probabilities.shape == (1,)
+    assert told.segments is not None
+    assert told.segments.shape == (3,)
+    assert tuple(told.evidence) == BRANCHES
+
+
+def test_unsure_begins_where_either_kind_needs_it() -> None:
+    at = heads.Thresholds(song_ai=2.0, song_unsure=1.0, clip_ai=3.0, clip_unsure=2.5)
+    assert recipe.unsure_score(at, 1.0) == pytest.approx(1 / (1 + np.exp(0.5)), abs=1e-4)

@@ -19,7 +19,7 @@ CLIP_RATE = 48_000
 """Its sample rate, Hz."""
 _OPUS = Encoding("opus", ".opus", "libopus", "flt", 64_000)
 _PLAYED_CODECS = {"AAC", "FLAC", "MP3", "OGG", "Opus", "WAVE"}
-"""beets' names of what browsers play; ALAC, AIFF, WMA, WavPack and others they do not."""
+"""Formats that browsers play, by beets' names; not ALAC, AIFF, WMA, WavPack and others."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """From channels to one: the mean, or what is left to hear where the mean cancels.
 
-The mean of two channels of opposite polarity is silence, although both are loud. Asked
-for ``"audible"``, a source takes the mean wherever it keeps what the channels hold, and
-where it does not it inverts the channels that oppose the loudest one first.
+The mean of two channels of opposite polarity is silence, although both are loud. With
+``"audible"``, a source takes the mean wherever that keeps the content of the channels.
+Elsewhere it inverts the channels that oppose the loudest one first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Levels:
 
     @property
     def cancels(self) -> bool:
-        """Whether the mean keeps too little of what the channels hold."""
+        """Whether the mean keeps too little of the channels' content."""
         return self.mean < CANCELLING * self.expected
 
     def __iadd__(self, other: Levels) -> Levels:

@@ -41,7 +41,7 @@ _WAVPACK_ID, _WAVPACK_LARGE = 0x3F, 0x80
 
 @dataclass(frozen=True)
 class Mp3Tag:
-    """What the tag in the first frame of an MP3 tells: Xing, Info or VBRI."""
+    """The tag in the first frame of an MP3: Xing, Info or VBRI."""
 
     name: bytes
     n_frames: int
@@ -209,8 +209,8 @@ def _check_voc(file: BinaryIO, head: bytes, n_bytes: int) -> None:
 def _check_wavpack(file: BinaryIO, head: bytes, _n_bytes: int) -> None:
     """Refuse the half of a hybrid WavPack file that plays only beside the other.
 
-    A block is a header of 32 bytes and sub-blocks: an id, a size in words of 16 bits,
-    data (David Bryant, WavPack 5 Binary File / Block Format).
+    A block is a header of 32 bytes and sub-blocks. Each of these has an id, a size in words of
+    16 bits, and data (David Bryant, WavPack 5 Binary File / Block Format).
     """
     if len(head) < _WAVPACK_HEADER_BYTES:
         return

@@ -56,7 +56,7 @@ _PROBES = (0.17, 0.36, 0.57, 0.78)
 _PROBE_BYTES = 1 << 17
 """Looked at where the longest frame is unknown."""
 _TAGS_BYTES = 1 << 13
-"""What may stand behind the last frame."""
+"""Tags that may stand behind the last frame."""
 
 
 def parts_of(path: Path) -> list[Window]:
@@ -141,8 +141,8 @@ def _refuse_cut_page(file: BinaryIO, n_bytes: int) -> None:
 def _is_one_flac(file: BinaryIO, start: int) -> bool:
     """Tell whether a FLAC file certainly has one part, without reading all of it.
 
-    Its frames are numbered (RFC 9639, section 9.1): numbers that fall on the way through
-    it, or that end elsewhere than its STREAMINFO says, are those of another part. A few
+    Its frames are numbered (RFC 9639, section 9.1). Numbers that fall on the way through it are
+    those of another part. So are numbers that end elsewhere than its STREAMINFO says. A few
     places are looked at, and where no frame is found all of the file is to be.
     """
     file.seek(start + 8)

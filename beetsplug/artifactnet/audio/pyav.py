@@ -1,8 +1,8 @@
 """Decoding with PyAV: AAC, ALAC, WMA, WavPack, APE, and what else FFmpeg reads.
 
-FFmpeg's seek is not exact for several of these codecs, so a file is decoded from the
-start and the wanted ranges are cut out on the way. Its length comes first, from the
-packets' own timestamps, without decoding; where packets have none, all are decoded once.
+FFmpeg's seek is not exact for several of these codecs. So a file is decoded from the start, and
+the wanted ranges are cut out on the way. Its length comes first, from the packets' own
+timestamps, without decoding; where packets have none, all are decoded once.
 
 In an MP4 file of AAC-LC or ALAC the seek is exact: a table in it tells where each packet
 lies. There only the wanted ranges are read, unless anything is not as the table has it.
@@ -294,8 +294,8 @@ class _RateChange:
 class _WatchedFile(io.FileIO):
     """A file, or a window of one, for FFmpeg, which takes an exception for the file's end.
 
-    PyAV prints a traceback where a second exception comes before it has raised the first,
-    so none leaves this class: what went wrong is in ``error``.
+    PyAV prints a traceback where a second exception comes before it has raised the first. So
+    none leaves this class: the exception is kept in ``error``.
     """
 
     def __init__(self, path: Path, window: tuple[int, int] | None) -> None:
@@ -570,8 +570,8 @@ def _codec_tag(stream: AudioStream) -> str:
 def _demuxed_s(opened: _Opened) -> float | None:
     """Return the length from the first packet to the end of the last, seconds.
 
-    None where packets do not tell how long they are, as those of WMA Pro and Lossless and
-    the last of a CAF, where their clock stands still, as that of RealAudio 1.0, and where
+    It is None in three cases. Packets do not tell how long they are: those of WMA Pro and
+    Lossless, and the last of a CAF. Their clock stands still, as that of RealAudio 1.0. Or
     files of several rates are joined: FFmpeg takes the one for the other.
 
     Durations alone do not add up to it: Matroska and ASF round each to a millisecond.

@@ -200,9 +200,9 @@ class _WithFallback:
 
 @contextmanager
 def _told_apart() -> Iterator[None]:
-    """Turn what the system says of a path or a file into this package's words.
+    """Turn the system's errors about a path or a file into this package's errors.
 
-    What it says of the machine, or of what may be read today, is passed on.
+    Errors about the machine, or about permissions, are passed on.
     """
     try:
         with excess_told_apart():
@@ -227,7 +227,7 @@ def _open_source(path: Path, down_mix: DownMix) -> Source:
 
 
 def _refuse_odd_file(path: Path) -> None:
-    """Raise for what would block, or is nothing, before a decoder sees it."""
+    """Raise for a path that would block, or holds nothing, before a decoder sees it."""
     if "\0" in os.fspath(path):
         raise MissingFileError
     status = path.stat()

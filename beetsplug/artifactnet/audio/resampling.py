@@ -1,7 +1,7 @@
 """To another sample rate: by soxr, and by FFmpeg (PyAV) where soxr is not installed.
 
-Both give sample ``k`` of the result for the time ``k / to_hz`` of a signal that is silent
-before its start and after its end, and the same number of samples.
+Both give sample ``k`` of the result for the time ``k / to_hz``, and the same number of samples.
+The signal counts as silent before its start and after its end.
 """
 
 from __future__ import annotations

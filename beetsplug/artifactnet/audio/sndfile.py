@@ -1,9 +1,8 @@
 """Decoding with libsndfile: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3 and kin.
 
-Its seek is exact to the sample, but for Vorbis, where it may land 20 ms off; so only the
-wanted ranges are decoded. It is the fast way and never the last word: whatever makes its
-length doubtful is left to FFmpeg when the file is opened, and so is the rest of a file
-that it stops in.
+Its seek is exact to the sample, but for Vorbis, where it may land 20 ms off; so only the wanted
+ranges are decoded. It is the fast way and never the last word. A file whose length is doubtful
+is left to FFmpeg when it is opened. So is the rest of a file that it stops in.
 """
 
 from __future__ import annotations
@@ -223,7 +222,7 @@ def _reason(error: Exception) -> str:
 def _refuse_truncated_chunk(file: soundfile.SoundFile) -> None:
     """Raise where a file holds less audio than its header says.
 
-    libsndfile shortens such a file to what is there and says so in its log alone.
+    libsndfile shortens such a file to the audio that is there, and says so in its log alone.
     """
     seconds = file.frames / file.samplerate
     for announced, present in _announced_and_present(file):
@@ -232,7 +231,7 @@ def _refuse_truncated_chunk(file: soundfile.SoundFile) -> None:
 
 
 def _announced_and_present(file: soundfile.SoundFile) -> Iterator[tuple[int, int]]:
-    """Yield what the header announces and what is there, bytes or frames."""
+    """Yield announced and present sizes, in bytes or frames."""
     log = file.extra_info
     if found := _SIZE_LINE.search(log):
         announced, present = int(found[1]), int(found[2])

@@ -154,8 +154,8 @@ class Resampled:
     def _cut(self, start: int, stop: int) -> tuple[int, int, int]:
         """Return the frames to decode for a range, and where it starts among them.
 
-        The first frame is one that falls on a sample of the resampled track, so that
-        resampling the cut and cutting the resampled track give the same grid.
+        The first frame falls on a sample of the resampled track. So resampling the cut and
+        cutting the resampled track give the same grid.
         """
         source_rate, sample_rate = self._source.sample_rate, self.sample_rate
         if source_rate == sample_rate:

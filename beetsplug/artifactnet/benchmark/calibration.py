@@ -1,11 +1,11 @@
 """Thresholds for a wanted false-positive rate, from human-made tracks alone.
 
-One statistic decides everything: Clopper and Pearson's one-sided 95 % limit of the rate, for k
-flagged tracks of n the rate r with ``P(X <= k) = 0.05``, X binomial. A threshold may flag as
-many tracks as keep that limit at or below the wanted rate. Where not even none of n does,
-the rate is refused. For a threshold that lies right above the highest scores but k the limit
-is exact, although it was chosen on the same tracks: the share of music above the score of
-rank k + 1 has the distribution Beta(k + 1, n - k), whose quantile the limit is.
+One statistic decides everything: Clopper and Pearson's one-sided 95 % limit of the rate. For k
+flagged tracks of n it is the rate r with ``P(X <= k) = 0.05``, X binomial. A threshold may flag
+as many tracks as keep that limit at or below the wanted rate. Where not even none of n does,
+the rate is refused. The limit is exact for a threshold right above the score of rank k + 1,
+although it was chosen on the same tracks. The share of music above that score has the
+distribution Beta(k + 1, n - k), and the limit is a quantile of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a pair of thresholds flags."""
+    """How many tracks a pair of thresholds flags."""
 
     ai: Rate
     unsure: Rate

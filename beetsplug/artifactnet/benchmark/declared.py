@@ -1,4 +1,4 @@
-"""What declarations add to a detector: the same tracks, flagged where the file says so, too."""
+"""A detector with declarations: the same tracks, flagged where the file says so, too."""
 
 from __future__ import annotations
 

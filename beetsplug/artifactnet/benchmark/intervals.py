@@ -1,9 +1,9 @@
 """How sure a metric is: 95 % intervals from resampled lineages.
 
-Tracks of one lineage are not independent, so a lineage is drawn as a whole. Lineages are
-drawn within strata (those of ``ai`` tracks, of ``real`` tracks, and of both), so that no
-replicate has other shares of labels than the benchmark. A replicate is how often each
-track was drawn; these counts are the sample weights that its metrics are computed with.
+Tracks of one lineage are not independent, so a lineage is drawn as a whole. Lineages are drawn
+within strata: those of ``ai`` tracks, of ``real`` tracks, and of both. So no replicate has
+other shares of labels than the benchmark. A replicate is how often each track was drawn; these
+counts are the sample weights that its metrics are computed with.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".mp3", ".mp4", ".mpc"}
     | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
 )
-"""What counts as audio in a folder, in lower case."""
+"""Suffixes that count as audio in a folder, in lower case."""
 
 ARTIFACTBENCH_V1 = "ArtifactBench v1"
 ARTIFACTBENCH_V1_1 = "ArtifactBench v1.1"
@@ -122,7 +122,7 @@ def read_labelled(path: Path, audio_root: Path | None = None) -> Manifest:
 def judged_split(tracks: Iterable[LabelledTrack]) -> str:
     """Return the split that metrics are taken from.
 
-    That is ``test``; where no track is in it, the tracks without a split; and a list
+    That is ``test``. Where no track is in it, the tracks without a split are judged. A list
     that has nothing but training tracks is judged on those.
     """
     found = {track.split for track in tracks}

@@ -1,8 +1,8 @@
-"""What is measured of one detector on labelled tracks, through scikit-learn.
+"""Metrics of one detector on labelled tracks, through scikit-learn.
 
-An ``ai`` track is a positive, and a track is flagged at or above a threshold. A track
-that was not scored is in no metric: it is counted by :class:`Coverage`, and
-:attr:`Judgement.with_failures` says what the metrics were had each failure been an error.
+An ``ai`` track is a positive, and a track is flagged at or above a threshold. A track that was
+not scored is in no metric, and :class:`Coverage` counts it. The attribute
+:attr:`Judgement.with_failures` has the metrics as they were had each failure been an error.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ScoredTrack:
 
     @property
     def outcome(self) -> Outcome:
-        """What became of the file."""
+        """The outcome for the file."""
         return Outcome.of_reason(self.reason)
 
     @property
@@ -88,7 +88,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What needs no threshold; each in [0, 1], None where a label has no scored track."""
+    """Metrics without a threshold; each in [0, 1], None where a label has no scored track."""
 
     auroc: float | None
     auprc: float | None
@@ -100,7 +100,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What holds at one threshold; each rate in [0, 1], None where it is undefined.
+    """Metrics at one threshold; each rate in [0, 1], None where it is undefined.
 
     Where nothing is flagged, precision and F1 are 0.
     """
@@ -170,7 +170,7 @@ class GroupRates:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found out about one model on one manifest."""
+    """All metrics of one model on one manifest."""
 
     run: ModelRun
     split: str
@@ -180,7 +180,7 @@ class Judgement:
     thresholds: Mapping[str, float]
     """``own``, and ``calibrated`` where the calibration split gave one."""
     calibration_note: str
-    """What the calibrated threshold stands on, or why there is none."""
+    """The basis of the calibrated threshold, or why there is none."""
     coverage: Coverage
     measured: Measured
     with_failures: Measured | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedColumn:
-    """What a paper reports of one detector, at a threshold of 0.5."""
+    """Metrics of one detector as a paper reports them, at a threshold of 0.5."""
 
     detector: str
     weights: str

@@ -1,7 +1,7 @@
 """Scoring every track with every model, by the pipeline of ``beet artifactnet``.
 
-What a model makes of a file goes into a log as soon as it is known, so a run that was
-interrupted goes on where it stopped and ends with the same report.
+A model's answer for a file goes into a log as soon as it is known. So a run that was
+interrupted goes on where it stopped, and ends with the same report.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model made of a file."""
+    """A model's answer for a file."""
 
     probability: float | None
     """P(AI) in [0, 1]; None exactly when ``reason`` is set."""
@@ -63,7 +63,7 @@ _NO_AUDIO = failed(Path(), Outcome.MISSING, "there is no audio of it")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a model was asked: the same question has the same answer."""
+    """A question to a model: the same question has the same answer."""
 
     model: str
     sha256: str

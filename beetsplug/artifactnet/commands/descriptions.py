@@ -63,7 +63,7 @@ class Beside:
             yield self.listed.line(self.source)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the same for JSON; what there is not is None."""
+        """Return the same for JSON; missing values are None."""
         from beetsplug.artifactnet.scoring.provenance import early_year
 
         year = early_year(self.release.original_year, self.release.year)
@@ -107,7 +107,7 @@ class Describer:
         }
 
     def of_rows(self, lib: Library, rows: Iterable[Row]) -> Iterator[tuple[Row, Beside]]:
-        """Yield tracks of the library, each with what is shown beside it, some at a time.
+        """Yield tracks of the library, each with its description, some at a time.
 
         Dates and artists' ids are those of the library.
 
@@ -180,7 +180,7 @@ def check_lists(opts: ListOptions, paths: Sequence[Path], *, is_silent: bool) ->
 
 
 def print_beside(beside: Beside | None) -> None:
-    """Print what there is beside a verdict, each on a line of its own."""
+    """Print the description beside a verdict, each part on a line of its own."""
     for line in beside.lines() if beside else ():
         ui.print_(line)
 

@@ -23,7 +23,7 @@ def evidence_lines(item: Item, judge: library.Judge) -> list[str]:
     """Return what speaks for and against a track's verdict, a sentence a line.
 
     Args:
-        item: The track, or a copy of it with what would be stored.
+        item: The track, or a copy of it with the values that would be stored.
         judge: The model and the thresholds in force.
     """
     return [sentence_line(sentence) for sentence in library.explain(item, judge).sentences]

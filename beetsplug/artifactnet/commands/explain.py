@@ -59,7 +59,7 @@ def check_options(opts: Options) -> None:
 
 
 def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) -> None:
-    """Explain what is stored of the library's tracks; score other files, and explain them.
+    """Explain the stored verdicts of the library's tracks; score other files, and explain them.
 
     Args:
         run: The command's call.

@@ -1,12 +1,13 @@
 """The option ``import_action``: what an import does about flagged tracks before it takes them.
 
 beets asks plugins before the choice of an album's tags, but neither of singletons nor with
-``-A``, and it ends the import where two plugins answer. So a task's own two methods that make
-the choice are wrapped: they are called whatever the way of the import.
+``-A``. It ends the import where two plugins answer. So a task's own two methods that make the
+choice are wrapped: they are called whatever the way of the import.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import beets
 from beets import ui
 from beets.dbcore.query import PathQuery
+from beets.exceptions import UserError
 from beets.importer import Action, ImportAbortError
 from beets.util import displayable_path
 
@@ -193,6 +195,9 @@ def _ask(task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge) ->
         say(f"  and {count_of(len(flagged) - _MAX_SHOWN, 'more track')}")
     if beets.config["import"]["bell"].get(bool):
         ui.print_("\a", end="")
+    if sys.stdin is None:
+        # Closed by the caller (`<&-`); to Python that is an error of its own kind.
+        raise UserError("artifactnet: there is no standard input to ask on; import with -q")
     is_part = len(flagged) < len(task.items)
     words = ("Import as it is", "Skip", *(["leave Flagged tracks"] if is_part else []))
     selection = ui.input_options((*words, "mark Human and import", "aBort"))
@@ -249,7 +254,7 @@ class _Watch:
         return [i for i in self._task.items if not lib.items(PathQuery("path", i.path)).get()]
 
     def choose_match(self, session: ImportSession) -> None:
-        """Decide, and let beets ask for the tags of what is imported."""
+        """Decide, and let beets ask for the tags of the tracks to import."""
         if not self._is_all_left():
             self._choose_match(session)
             return

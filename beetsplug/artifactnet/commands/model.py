@@ -359,7 +359,7 @@ def _compact(value: object) -> str:
 
 
 def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
-    """Yield name and value of what is known of a model that is there."""
+    """Yield name and value of each property of a model."""
     card = model.card
     yield "model_id", card.model_id
     yield "version", card.version

@@ -176,7 +176,7 @@ def score_strangers(
     Args:
         run: The command's call.
         paths: The files.
-        show: Prints a file's row with what is beside it.
+        show: Prints a file's row with the lines below it.
 
     Raises:
         UserError: None of them could be scored.
@@ -218,7 +218,7 @@ def _print_end(run: ScoreRun, tally: Tally, word: str = "") -> None:
 
 
 def _print_row(run: ScoreRun, row: Row, beside: Beside) -> None:
-    """Print a track as JSON, or its line, with what is beside it below.
+    """Print a track as JSON, or as a line with further lines below it.
 
     The line is verdict, score, path, and what the file said of itself when it was read. It
     has no score where a declaration alone decides; a track that nothing decides has none.

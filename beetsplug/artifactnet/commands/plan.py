@@ -45,7 +45,7 @@ class Plan:
     due: list[Row] = field(default_factory=list)
     """To be scored."""
     changed: list[Row] = field(default_factory=list)
-    """Not to be scored, but different from what is stored."""
+    """Not to be scored, but different from their stored values."""
     to_write: list[int] = field(default_factory=list)
     """Ids of those whose tags are to be written."""
     old_verdicts: dict[int, str] = field(default_factory=dict)

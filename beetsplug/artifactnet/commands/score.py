@@ -132,15 +132,15 @@ def _parser() -> HelpfulParser:
     )
     parser.add_album_option()
     flags = (
-        ("-f", "--force", "score again what has a score, and what failed"),
-        (None, "--outdated", "score again what another model scored, or has changed since"),
-        (None, "--retry-failed", "try again what could not be scored"),
-        ("-p", "--pretend", "list what would be scored, and score nothing"),
+        ("-f", "--force", "score tracks again that have a score, or that failed"),
+        (None, "--outdated", "also tracks that another model scored, or that changed since"),
+        (None, "--retry-failed", "also tracks that could not be scored before"),
+        ("-p", "--pretend", "list the tracks that would be scored, and score none"),
         ("-q", "--quiet", "print the summary alone"),
-        (None, "--explain", "say what speaks for each verdict, and against it"),
+        (None, "--explain", "say why each track has its verdict, and what speaks against it"),
         (None, "--numbers", "with --explain: add the numbers"),
-        (None, "--declared-only", "read what files say of themselves, and decode nothing"),
-        (None, "--forget-provenance", "forget what files said, and read it anew"),
+        (None, "--declared-only", "read declarations in files, and decode nothing"),
+        (None, "--forget-provenance", "forget stored declarations, and read them anew"),
         (None, "--json", "print a JSON object a line for each track, for programs"),
     )
     for short, long, text in flags:

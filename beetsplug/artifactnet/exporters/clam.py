@@ -1,7 +1,7 @@
 """CLAM (arXiv 2512.00621): two pre-trained encoders and a head that joins them, as ONNX.
 
-MERT takes the track at 24 kHz and stands for the instruments, wav2vec 2.0 at 16 kHz and
-stands for the voice; a learnt cross-aggregation lets each stream's embedding take in the
+MERT takes the track at 24 kHz and stands for the instruments. Wav2vec 2.0 takes it at 16 kHz
+and stands for the voice. A learnt cross-aggregation lets each stream's embedding take in the
 other's, and a classifier reads both.
 
 What is certain is the encoders: HuBERT base and wav2vec 2.0 base, 188.7 M parameters of

@@ -61,7 +61,7 @@ class PublishedDetector:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came out of an export."""
+    """The result of an export."""
 
     graph: Path
     n_parameters: int

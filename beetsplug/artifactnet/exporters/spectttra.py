@@ -1,8 +1,8 @@
 """SpecTTTra, the detector of SONICS (arXiv 2408.14080), as one ONNX graph.
 
-A log-mel spectrogram is cut twice, into clips of time and into clips of frequency; each
-clip becomes a token, and a transformer reads both kinds side by side. Cutting the two
-axes apart keeps the tokens few, so that two minutes fit into one call.
+A log-mel spectrogram is cut twice, into clips of time and into clips of frequency. Each clip
+becomes a token, and a transformer reads both kinds side by side. Cutting the two axes apart
+keeps the tokens few, so that two minutes fit into one call.
 
 Sizes and tensor names are the published ones (MIT), so that the authors'
 ``pytorch_model.bin`` loads as it is.
@@ -131,7 +131,7 @@ class LogMel(nn.Module):
 def _mean(cells: Tensor) -> Tensor:
     """Return (batch, 1, 1) of (batch, n_bands, n_frames).
 
-    In two steps: a float32 sum of half a million cells, most of them the same in a
+    It is taken in two steps. A float32 sum of half a million cells, most of them the same in a
     track filled with zeros, drifts off in the third digit.
     """
     return cells.mean(2, keepdim=True).mean(1, keepdim=True)

@@ -1,7 +1,7 @@
 """Trying a model out, step by step: files, hashes, session, contract, a run.
 
-What reads or runs a model's files does so in a worker, under limits of time and memory: a
-graph can loop for ever or ask for any amount of memory, and onnxruntime hears no Ctrl-C.
+A model's files are read and run in a worker, under limits of time and memory. A graph can loop
+for ever or ask for any amount of memory, and Ctrl-C does not stop onnxruntime.
 """
 
 from __future__ import annotations

@@ -122,13 +122,13 @@ _MP3 = Encoding("MP3", ".mp3", "libmp3lame", "fltp", 128_000)
 _AAC = Encoding("m4a (AAC)", ".m4a", "aac", "fltp", 128_000)
 
 _CASES: dict[str, tuple[_Case, ...]] = {
-    "finecomb-2.1": (
-        _Case("comb", _comb, _WAV, 0.8915),
-        _Case("comb", _comb, _FLAC, 0.8915),
-        _Case("comb", _comb, _OPUS, 0.8957, _LOSSY),
-        _Case("comb", _comb, _MP3, 0.8894, _LOSSY),
-        _Case("comb", _comb, _AAC, 0.9040, _LOSSY),
-        _Case("noise", _noise, _WAV, 0.1651),
+    "finecomb-3.0": (
+        _Case("comb", _comb, _WAV, 0.2881),
+        _Case("comb", _comb, _FLAC, 0.2881),
+        _Case("comb", _comb, _OPUS, 0.3095, _LOSSY),
+        _Case("comb", _comb, _MP3, 0.3330, _LOSSY),
+        _Case("comb", _comb, _AAC, 0.2946, _LOSSY),
+        _Case("noise", _noise, _WAV, 0.0783),
         _Case("tone", _tone, _FLAC, Outcome.NO_EVIDENCE),
         _Case("silence", _silence, _WAV, Outcome.SILENT),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from beetsplug.artifactnet.library.album_summary import album_verdict
 from beetsplug.artifactnet.library.entries import Decision, Entry
 from beetsplug.artifactnet.library.evidence import Evidence, parse_evidence
 from beetsplug.artifactnet.library.explanation import Explanation, Sentence, explain
@@ -25,7 +26,6 @@ from beetsplug.artifactnet.library.history import (
     read_histories,
     summary_lines,
 )
-from beetsplug.artifactnet.library.overrides import AlbumOverrides, set_override
 from beetsplug.artifactnet.library.reviews import (
     ReviewLog,
     Word,
@@ -60,10 +60,10 @@ from beetsplug.artifactnet.library.storing import (
 )
 from beetsplug.artifactnet.library.tags import has_score_tags, score_tags
 from beetsplug.artifactnet.library.types import Refusal, sort_unscored_last, stored_value
+from beetsplug.artifactnet.library.verdict_overrides import AlbumOverrides, set_override
 from beetsplug.artifactnet.library.verdicts import (
     Reason,
     add_claims,
-    album_verdict,
     apply_result,
     carries_manifest,
     claims,

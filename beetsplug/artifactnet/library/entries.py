@@ -21,7 +21,7 @@ from beets.library import Item
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, own, put
 
 MOST_ENTRIES = 20
-"""What is kept of a track's history: its newest entries, some 60 bytes each."""
+"""The part of a track's history that is kept: its newest entries, some 60 bytes each."""
 _NOTHING = "-"
 _WORD = r"[^\s;]{1,300}"
 _ENTRY = re.compile(
@@ -37,7 +37,7 @@ _READ_SQL = (
 
 @dataclass(frozen=True)
 class Decision:
-    """What is known of a track at one time."""
+    """A track's verdict, score and reason at one time."""
 
     verdict: str | None = None
     score: float | None = None
@@ -51,7 +51,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Entry:
-    """What was known of a track from a certain time on."""
+    """An entry of the history: a track's state from a certain time on."""
 
     date: float
     """Seconds since 1970, whole."""
@@ -96,9 +96,9 @@ def _entry(match: re.Match[str]) -> Entry | None:
 def note_change(item: Item) -> None:
     """Note on an item's history what it will be when it is stored, where that is new.
 
-    Of the item its changes alone count, the rest is read from the database: another program
-    may have stored the same track since the item was loaded. The history of a track that was
-    scored before there was one begins with what the database has. Nothing is stored.
+    Only the item's changes count, and the rest is read from the database. Another program may
+    have stored the same track since the item was loaded. The history of a track that was scored
+    before there was one begins with what the database has. Nothing is stored.
     """
     stored = _read(item)
     entries = parse_entries(str(stored.get(Field.HISTORY) or ""))

@@ -1,8 +1,8 @@
 """The short form in which the evidence of a score is stored, and read back.
 
-``comb 86.13 Hz 6/7 3.2; standing 4.1; cnn 0.3; silence at 117.9``: the comb with its spacing,
-the segments that show it and its height in decibels; what the model's branches found; and
-where segments were not judged.
+An example is ``comb 86.13 Hz 6/7 3.2; standing 4.1; cnn 0.3; silence at 117.9``. The comb comes
+with its spacing, the segments that show it, and its height in decibels. The values of the
+model's branches follow, and the places of segments that were not judged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST = 999_999.99
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known beside a score; nothing for a model that does not tell."""
+    """Evidence beside a score; empty for a model that gives none."""
 
     combs: tuple[Comb, ...] | None = None
     """As :attr:`TrackScore.combs`, to 0.01 Hz and 0.1 dB."""

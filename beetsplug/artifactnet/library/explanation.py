@@ -62,7 +62,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What there is to say of one track's verdict."""
+    """The sentences that explain one track's verdict, and its history."""
 
     sentences: tuple[Sentence, ...]
     """What decides comes first; at least one."""

@@ -18,7 +18,7 @@ def begin(file: Path, run: dict[str, Any]) -> tuple[float, bool]:
 
     Args:
         file: Where it is noted.
-        run: What is scored again, and by what: library, query, model.
+        run: The run that scores again, told by its library, query and model.
     """
     began = interrupted(file, run)
     if began is not None:

@@ -1,4 +1,4 @@
-"""What changed in a library: reads back the histories that its tracks carry."""
+"""Changes in a library: reads back the histories that its tracks carry."""
 
 from __future__ import annotations
 

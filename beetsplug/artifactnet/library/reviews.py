@@ -69,7 +69,7 @@ def put_word(item: Item, word: Word, judge: Judge) -> None:
 
 @dataclass(frozen=True)
 class WordChange:
-    """What one step did to one track."""
+    """The effect of one step on one track."""
 
     item_id: int
     before: Word

@@ -1,4 +1,4 @@
-"""What the database knows of many tracks, read without making an item of each."""
+"""The database's values of many tracks, read without making an item of each."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def find_ids(library: Library, query: Sequence[str], *, album: bool = False) -> 
 
 
 def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[int]:
-    """Return the ids of what a query finds, by SQL alone where that can answer it."""
+    """Return the ids that a query finds, by SQL alone where that can answer it."""
     try:
         query, sort = parse_query_parts(list(words), model)
     # A date before the first year overflows.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from beets.library import Album, Item, Library
 
 from beetsplug.artifactnet.errors import LibraryError
+from beetsplug.artifactnet.library.album_summary import put_summary
 from beetsplug.artifactnet.library.entries import note_change
-from beetsplug.artifactnet.library.fields import ALBUM_TYPES, ITEM_TYPES, Field, put
-from beetsplug.artifactnet.library.verdicts import album_verdict, apply_result
-from beetsplug.artifactnet.results import TrackResult, Verdict
+from beetsplug.artifactnet.library.fields import ALBUM_TYPES, put
+from beetsplug.artifactnet.library.verdicts import apply_result
+from beetsplug.artifactnet.results import TrackResult
 from beetsplug.artifactnet.thresholds import Judge
 
 if TYPE_CHECKING:
@@ -104,16 +104,7 @@ def _sum_up(library: Library, album_id: int) -> None:
 
 def update_album(album: Album) -> None:
     """Store an album's summary, for the album alone."""
-    verdicts, scores = _track_values(album)
-    present = [verdict for verdict in verdicts if verdict is not None]
-    verdict = album_verdict(verdicts)
-    changed = [
-        put(album, Field.ALBUM_SCORE, float(statistics.median(scores)) if scores else None),
-        put(album, Field.ALBUM_FLAGGED, present.count(Verdict.AI) if present else None),
-        put(album, Field.ALBUM_SCORED, len(scores) if present or scores else None),
-        put(album, Field.ALBUM_VERDICT, verdict and verdict.value),
-    ]
-    if any(changed):
+    if put_summary(album):
         store_album(album)
 
 
@@ -123,27 +114,6 @@ def store_album(album: Album) -> None:
     ``inherit=False`` keeps beets from writing them over the tracks' own values.
     """
     album.store(inherit=False)
-
-
-def _track_values(album: Album) -> tuple[list[Verdict | None], list[float]]:
-    """Return the verdict of each of an album's tracks, and the scores that there are.
-
-    Not by loading the items: that takes 0.1 ms for each of them, at every result.
-    """
-    with album.db.transaction() as transaction:
-        rows = transaction.query(
-            "SELECT verdict.value, score.value FROM items"
-            " LEFT JOIN item_attributes AS verdict"
-            " ON verdict.entity_id = items.id AND verdict.key = ?"
-            " LEFT JOIN item_attributes AS score"
-            " ON score.entity_id = items.id AND score.key = ?"
-            " WHERE album_id = ?",
-            (Field.VERDICT, Field.SCORE, album.id),
-        )
-    scores = [ITEM_TYPES[Field.SCORE].from_sql(value) for _, value in rows]
-    words = set(Verdict)
-    verdicts = [Verdict(word) if word in words else None for word, _ in rows]
-    return verdicts, [score for score in scores if score is not None]
 
 
 def take_back_album_values(album: Album) -> None:
@@ -205,8 +175,8 @@ def update_album_of(item: Item) -> None:
 def writing(library: Library) -> Iterator[None]:
     """Make changes to the database in one transaction: all of them, or none.
 
-    By itself beets commits what there is of a change when an error, as of a full disk,
-    ends it half way; and where the very commit fails it never gives its lock back.
+    When an error such as a full disk ends a change half way, beets by itself commits the half.
+    Where the very commit fails it never gives its lock back.
 
     Raises:
         LibraryError: Another program keeps the database locked.

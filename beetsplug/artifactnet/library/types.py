@@ -92,7 +92,7 @@ class _SetByScoring:
         """Refuse what somebody typed.
 
         Raises:
-            UserError: Always, but within an import, and for what was formatted before.
+            UserError: Always, but within an import, and for values that were formatted before.
         """
         if string in self._formatted:
             return self._formatted[string]
@@ -217,8 +217,8 @@ class UnscoredLast(SlowFieldSort):
 def stored_value(name: str) -> Callable[[Any], Any]:
     """Return what reads a flexible attribute, None where a model has none.
 
-    As a computed field it makes ``$ai_score`` empty in a format, where beets would leave
-    the name of a field that is not there as it stands.
+    As a computed field it makes ``$ai_score`` empty in a format. For a field that is not there,
+    beets would leave the name as it stands.
     """
 
     def value(model: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -179,20 +179,3 @@ def override(item: Item | Row) -> Verdict | None:
     """Return the user's own word on an item; what is none of :data:`WORDS` is no word."""
     word = own(item, Field.OVERRIDE)
     return WORDS.get(str(word).strip().lower()) if word else None
-
-
-def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:
-    """Return the verdict on an album, None where none of its tracks has one.
-
-    Args:
-        verdicts: Of each of its tracks.
-
-    Returns:
-        ``ai`` where at least half of the tracks are, ``real`` where all are, and otherwise
-        ``unsure``.
-    """
-    if not any(verdicts):
-        return None
-    if 2 * verdicts.count(Verdict.AI) >= len(verdicts):
-        return Verdict.AI
-    return Verdict.REAL if set(verdicts) == {Verdict.REAL} else Verdict.UNSURE

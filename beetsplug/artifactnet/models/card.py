@@ -1,7 +1,7 @@
 """A model's card: everything that the engine must know of a model.
 
-Nothing about a model is assumed anywhere else: rate, length and place of its segments,
-how it is called, what its output means and where its thresholds lie all stand here.
+Nothing about a model is assumed anywhere else. Rate, length and place of its segments stand
+here, and so do its way of being called, the meaning of its output, and its thresholds.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ModelCard:
     minimum_s: float = 1.0
     """A shorter track is not scored, seconds."""
     padding: Padding = "zero"
-    """What fills a segment behind the end of a shorter track."""
+    """The samples that fill a segment behind the end of a shorter track."""
     placement: Placement = "published"
     """``published``: where ``crop`` puts segments, whatever is there; ``audible``: segments
     without sound or evidence have no vote, and others are looked for in their stead."""
@@ -116,10 +116,10 @@ class ModelCard:
     """Distance of these bins, Hz; bin 0 is 0 Hz."""
     url: str = ""
     notice: str = ""
-    """What a user should know before installing it, beside the licence."""
+    """A notice to read before installing it, beside the licence."""
     architecture: str = ""
     error_rates: Mapping[str, Any] = field(default_factory=dict)
-    """What the thresholds were calibrated to, and on what."""
+    """The error rates that the thresholds were calibrated to, and the music."""
 
     @property
     def label(self) -> str:

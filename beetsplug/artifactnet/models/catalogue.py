@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class KnownModel:
-    """What is known of a model before any file of it is there."""
+    """A known model, described before any file of it is there."""
 
     card: Mapping[str, Any]
     """Fields of its card; those that only the files can tell are missing."""

@@ -1,8 +1,8 @@
-"""What an ONNX file needs and gives, read without loading it into an engine.
+"""Inputs and outputs of an ONNX file, read without loading it into an engine.
 
-ONNX keeps large tensors in *external data* files, by a path in the graph. onnxruntime
-before 1.24 follows that path wherever it leads, so it is read here first. tract does not
-keep the names of outputs, so inputs and outputs are read here too.
+ONNX keeps large tensors in *external data* files, by a path in the graph. Versions of
+onnxruntime before 1.24 follow that path wherever it leads, so it is read here first. The engine
+tract does not keep the names of outputs, so inputs and outputs are read here too.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class GraphValue:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a graph takes and gives, each in its order."""
+    """Inputs and outputs of a graph, each in its order."""
 
     inputs: tuple[GraphValue, ...]
     """Those with an initializer, which have a value already, are not among them."""

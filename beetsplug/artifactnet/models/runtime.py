@@ -1,4 +1,4 @@
-"""The one place that loads onnxruntime, with what it would report switched off, and tract."""
+"""The one place that loads onnxruntime, with its telemetry switched off, and tract."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import ModuleType
 def load_onnxruntime() -> ModuleType:
     """Return onnxruntime, its telemetry switched off.
 
-    Since 1.29 its wheels for Linux and macOS report their use and keep an id and a database
-    below the home, unless this variable is set before they are loaded.
+    Since 1.29 its wheels for Linux and macOS report their use, and keep an id and a database
+    below the home. They do not if this variable is set before they are loaded.
 
     Raises:
         ImportError: It is not installed, or does not fit this machine.

@@ -1,1 +1,1 @@
-"""What was found, as pages, CSV and JSON. Nothing here knows beets or opens audio."""
+"""Results as pages, CSV and JSON. Nothing here knows beets or opens audio."""

@@ -44,7 +44,7 @@ class Chart:
     name: str
     """File name without its suffix."""
     title: str
-    """What there is to see, in one sentence."""
+    """The content of the chart, in one sentence."""
     svg: bytes
     """Without a background."""
     png: bytes
@@ -121,8 +121,8 @@ def page(title: str, sections: Sequence[Section]) -> str:
 def _inline(chart: Chart, path: str) -> str:
     """Return a chart's SVG for use inside a page beside others.
 
-    Its ids get the chart's path before them, as all ids of a page must differ, and its
-    ink becomes the page's text colour, so that it can be read on dark as on light.
+    Its ids get the chart's path before them, as all ids of a page must differ. Its ink becomes
+    the page's text colour, so that it can be read on dark as on light.
     """
     prefix = re.sub(r"[^a-z0-9]+", "-", path.lower())
     ElementTree.register_namespace("", _SVG)

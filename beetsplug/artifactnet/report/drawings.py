@@ -1,7 +1,7 @@
 """Where the parts of a timeline and of a spectrum are drawn, in per cent and pixels.
 
-Widths are per cent and heights are pixels, so that a drawing is as wide as its page and its
-labels stay legible on a phone.
+Widths are per cent and heights are pixels. So a drawing is as wide as its page, and its labels
+stay legible on a phone.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Timeline:
 
     @property
     def summary(self) -> str:
-        """Return what there is to see, in a sentence."""
+        """Return the content of the drawing, in a sentence."""
         n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         reached = "".join(

@@ -1,4 +1,4 @@
-"""The page of a library's tracks: counts, a list, and what there is to see of suspects."""
+"""The page of a library's tracks: counts, a list, and the evidence on suspects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_LISTED = 5_000
 
 @dataclass(frozen=True)
 class Sound:
-    """What a page plays of a track."""
+    """The sound of a track that a page plays."""
 
     url: str = ""
     """Of the file, or the sound itself; empty where there is none."""
@@ -56,7 +56,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a page shows of one suspect beside its row."""
+    """The part of a page about one suspect, beside its row."""
 
     sound: Sound
     spectrum: Spectrum | None = None
@@ -66,7 +66,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Facts:
-    """What holds for all tracks of a page."""
+    """Values that hold for all tracks of a page."""
 
     query: str
     """As the user wrote it; empty: the whole library."""
@@ -82,7 +82,7 @@ class Facts:
     """Date from which changes are shown; empty: none are."""
     change_lines: tuple[str, ...] = ()
     changes: tuple[tuple[str, str, str, str], ...] = ()
-    """Track, date, from what to what, and why."""
+    """Track, date, the change as old and new verdict, and its reason."""
 
 
 @dataclass(frozen=True)

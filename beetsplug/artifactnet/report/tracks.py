@@ -25,7 +25,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Track:
-    """What is known of one track; None or empty where there is nothing."""
+    """One track and its results; None or empty where there is nothing."""
 
     path: str
     """Undecodable bytes of it are surrogates, as Python has them."""
@@ -49,14 +49,14 @@ class Track:
     provenance: str | None = None
     declared: bool | None = None
     evidence: str | None = None
-    """What the model's branches found, in the library's short form."""
+    """The values of the model's branches, in the library's short form."""
     override: str | None = None
     override_note: str | None = None
     override_date: float | None = None
     error: str | None = None
     timeline: tuple[SegmentScore, ...] = ()
     explanation: tuple[Sentence, ...] = ()
-    """What speaks for and against."""
+    """Evidence for and against."""
 
     @property
     def name(self) -> str:

@@ -2,12 +2,12 @@
 
 A comb of a spacing has lines at its multiples. The Fourier transform of the lines, along
 frequency, then has peaks at the multiples of one over the spacing, and these are summed up.
-Twice the spacing misses every second peak, and half of it has every second one alone: the
-sum over the square root of its terms is largest for the spacing itself.
+Twice the spacing misses every second peak, and half of it has every second one alone. The sum
+over the square root of its terms is largest for the spacing itself.
 
-Not every comb is a decoder's. What is played in strict time has lines at the rate of its
-steps, up to 20 Hz, so that no slower one is named. A held tone has its harmonics, most of
-them low: a comb must stand in three quarters of the spectrum, and not at a note's pitch.
+Not every comb is a decoder's. What is played in strict time has lines at the rate of its steps,
+up to 20 Hz, so that no slower one is named. A held tone has its harmonics, most of them low. So
+a comb must stand in three quarters of the spectrum, and not at a note's pitch.
 """
 
 from __future__ import annotations

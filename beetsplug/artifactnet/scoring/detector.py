@@ -30,7 +30,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Findings:
-    """What a model found in one batch."""
+    """A model's findings in one batch."""
 
     probabilities: NDArray[np.float64]
     """P(AI) of each segment, (n_segments,), or of the song, (1,), where that is one call;
@@ -38,7 +38,7 @@ class Findings:
     segments: NDArray[np.float64] | None = None
     """(n_segments,), P(AI) of each segment beside the song's; None where there are none."""
     evidence: Mapping[str, float] = field(default_factory=dict)
-    """What each branch found in the song, by its name."""
+    """The value of each branch for the song, by its name."""
     lines: NDArray[np.float64] | None = None
     """(1 + n_segments, n_bins), decibels by which each bin stands out of its neighbours: the
     song's mean, then each segment; None where the model does not give them."""

@@ -1,7 +1,7 @@
 """Many files at once, scored in workers.
 
-The process that asks for it loads neither NumPy nor a decoder nor an engine: what scores a
-file is named here, and imported where it runs.
+The process that asks for it loads neither NumPy nor a decoder nor an engine. The function that
+scores a file is named here, and imported where it runs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Mains hum: told from music by its steadiness, and taken out of a segment.
 
-Hum is a sum of harmonics of one frequency near 50 or 60 Hz, whose amplitudes and phases
-stay the same whatever the music does. Each harmonic is therefore measured where the music
-around it is quietest: blocks of 80 ms, weighted by one over the power beside the harmonic.
-A decoder's comb, which may have the same spacing, rises and falls with the music, and
-hardly shows in a mean that is weighted like this.
+Hum is a sum of harmonics of one frequency near 50 or 60 Hz, whose amplitudes and phases stay
+the same whatever the music does. Each harmonic is therefore measured where the music around it
+is quietest: blocks of 80 ms, weighted by one over the power beside the harmonic. A decoder's
+comb may have the same spacing. But it rises and falls with the music, and hardly shows in a
+mean that is weighted like this.
 
 Since the music has little weight in that mean, taking the hum out leaves no gap in it.
 """
@@ -29,7 +29,7 @@ _TOP_HZ = 13_500.0
 _MOST_DRIFT_HZ = 0.04
 """How far a mains' frequency may lie from 50 or 60 Hz."""
 _DRIFT_STEPS_HZ = (0.001, 0.0005)
-"""Of the search, and of what follows it."""
+"""Steps of the search, and of the refinement after it."""
 _N_TURNS = 256
 _SEARCHED_HZ = 6_000
 """Least sample rate at which hum is searched for at little cost: up to 2 kHz."""

@@ -254,8 +254,8 @@ def _failed(path: Path, error: FileError) -> TrackResult:
 def check_disk(path: Path, music_folder: Path | None = None) -> None:
     """Check that a missing file's disk is there.
 
-    It is taken for away where the music folder is empty or gone, or where an empty folder
-    stands two levels or more above the file's own: that is a place to mount something.
+    The disk counts as away where the music folder is empty or gone. So it does where an empty
+    folder stands two levels or more above the file's own: that is a place to mount something.
 
     Raises:
         OSError: It is away.

@@ -128,8 +128,8 @@ def cut_segments(
 ) -> Iterator[SegmentBatch]:
     """Yield the segments of a track that a model asks for, in time order.
 
-    A batch is bounded, except for a model that needs all segments of a track together:
-    then there is one batch, bounded by the card's ``max_segments``.
+    A batch is bounded. A model that needs all segments of a track together gets one batch,
+    bounded by the card's ``max_segments``.
 
     Raises:
         TooShortError: The track is shorter than the card's ``minimum_s``.
@@ -140,9 +140,10 @@ def cut_segments(
     if reader.duration_s < card.minimum_s:
         raise TooShortError(reader.duration_s, card.minimum_s)
     cutter = _Cutter(reader, card)
-    starts = segment_starts(
-        cutter.n_samples, cutter.first.segment_samples, count, card.crop, card.max_segments
-    )
+    size = cutter.first.segment_samples
+    if card.call == "song" and card.crop == "even":
+        count = _count_side_by_side(cutter.n_samples, size, count)
+    starts = segment_starts(cutter.n_samples, size, count, card.crop, card.max_segments)
     if card.placement == "published":
         yield from cutter.batches(starts)
         return
@@ -152,6 +153,15 @@ def cut_segments(
         raise NoEvidenceError if cutter.has_sound else SilentError
     yield found
     yield from batches
+
+
+def _count_side_by_side(n_samples: int, segment_samples: int, count: SegmentCount) -> int:
+    """Return how many segments there are that do not overlap, up to ``count``.
+
+    A model that judges segments together counts on each of them to hold something new.
+    """
+    n_whole = max(1, n_samples // segment_samples)
+    return n_whole if count == "all" else min(count, n_whole)
 
 
 class _Cutter:

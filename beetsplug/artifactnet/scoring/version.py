@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PIPELINE_VERSION = 3
-"""Of what stands before a model: decoding, down-mix, placement, level, evidence.
+"""Version of the steps before a model: decoding, down-mix, placement, level, evidence.
 
 Raised with each change that may change a score of any model. Version 1 left no mark.
 """
@@ -15,6 +15,6 @@ def scored_by(model: str) -> str:
 
 
 def model_of(stored: str) -> str:
-    """Return the model's label of what is stored with a score, by any pipeline."""
+    """Return the model's label, out of the label stored with a score of any pipeline."""
     label, plus, version = stored.rpartition("+")
     return label if plus and version.isdecimal() else stored

@@ -48,7 +48,7 @@ class Votes:
     starts_s: list[float]
     """Where each of these segments begins, seconds."""
     song: Findings | None = None
-    """What a model found that is called once a song."""
+    """The findings of a model that is called once a song."""
     unjudged: tuple[Unjudged, ...] = ()
     """Segments without a vote, in time order."""
 
@@ -62,13 +62,13 @@ def cast_votes(model: Model, batch: SegmentBatch) -> Votes:
     card = model.card
     mains_hz = _mains_of(batch.samples[0], card) if card.hum == "removed" else None
     batch = _cleared(batch, card, mains_hz)
-    found = model.findings(_leveled(batch, card))
+    found = model.findings(leveled(batch, card))
     if card.hum == "removed" and mains_hz is None:
         accused = batch.samples[0][_suspicious(batch, card, found)]
         mains_hz = _mains_of(accused, card, is_thorough=True)
         if mains_hz is not None:
             batch = _cleared(batch, card, mains_hz)
-            found = model.findings(_leveled(batch, card))
+            found = model.findings(leveled(batch, card))
     if card.evidence == "needed":
         batch, found = _with_evidence(model, batch, found)
     probabilities, starts_s = found.probabilities.tolist(), batch.starts_s.tolist()
@@ -109,25 +109,43 @@ def _with_evidence(
     model: Model, batch: SegmentBatch, found: Findings
 ) -> tuple[SegmentBatch, Findings]:
     """Return a batch without the segments that a model speaks against without evidence."""
-    rate = model.card.inputs[0].sample_rate
-    suspicious = _suspicious(batch, model.card, found)
-    kept = np.array(
-        [
-            not suspect or has_evidence(segment, rate)
-            for suspect, segment in zip(suspicious, batch.samples[0], strict=True)
-        ]
-    )
+    kept = _kept(batch, model.card, _suspicious(batch, model.card, found))
     if kept.all():
         return batch, found
     batch = batch.only(kept)
     if model.card.call == "song" and kept.any():
-        return batch, model.findings(_leveled(batch, model.card))
+        return batch, model.findings(leveled(batch, model.card))
     return batch, replace(
         found, probabilities=found.probabilities[kept[: len(found.probabilities)]]
     )
 
 
-def _leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
+def _kept(batch: SegmentBatch, card: ModelCard, chosen: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Return which segments have a vote: of the chosen ones those that hold enough.
+
+    None of a song that is judged as one where most do not: what little is left of it is
+    mostly of the same kind.
+    """
+    rate = card.inputs[0].sample_rate
+    kept = np.array(
+        [
+            not is_chosen or has_evidence(segment, rate)
+            for is_chosen, segment in zip(chosen, batch.samples[0], strict=True)
+        ]
+    )
+    if card.call == "song" and 2 * kept.sum() < len(kept):
+        kept[:] = False
+    return kept
+
+
+def second_look(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
+    """Return the segments as a suspicious song is judged by: without hum, with evidence."""
+    mains_hz = _mains_of(batch.samples[0], card, is_thorough=True)
+    cleared = _cleared(batch, card, mains_hz)
+    return cleared.only(_kept(cleared, card, np.ones(len(batch.starts_s), bool)))
+
+
+def leveled(batch: SegmentBatch, card: ModelCard) -> SegmentBatch:
     """Return the segments at the level that the card asks for."""
     if card.level == "kept":
         return batch

@@ -1,6 +1,6 @@
 """How the bundled model is made. Needs the repository: it is not part of the wheel.
 
-``python -m beetsplug.artifactnet.training.song_recipe`` makes it, with the UNet and the CNN of
+``python -m beetsplug.artifactnet.training.recipe`` makes it, with the UNet and the CNN of
 the one before; ``python -m beetsplug.artifactnet.training`` trains these. Each step is kept in
 the work folder and not repeated.
 """

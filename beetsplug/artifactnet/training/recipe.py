@@ -1,7 +1,7 @@
 """Make the bundled model: every step, from the audio to the model folder.
 
-Each step keeps what it made in the work folder and is not repeated, so an interrupted
-run goes on where it stopped.
+UNet and CNN are those of the model that is bundled already; the CNN's last layer and the head
+on what stands out are fitted here. What was reduced of each file is kept in the work folder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,171 +18,158 @@ import torch
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.store import BUNDLED_MODELS, DEFAULT_MODEL
-from beetsplug.artifactnet.training.choices import AGGREGATION, TrainConfig, branches_as_dicts
-from beetsplug.artifactnet.training.data import corpus, debian
-from beetsplug.artifactnet.training.data.corpus import Clip, Split
-from beetsplug.artifactnet.training.data.dataset import Dataset, build_dataset, write_manifest
-from beetsplug.artifactnet.training.fit.calibration import Calibrated, calibrate
-from beetsplug.artifactnet.training.fit.folds import (
-    Fold,
-    Material,
-    fold_network,
-    judge_fold,
-    judge_split,
+from beetsplug.artifactnet.results import Thresholds as CardThresholds
+from beetsplug.artifactnet.training.choices import PLATFORMS, SEGMENT_SAMPLES
+from beetsplug.artifactnet.training.data import debian
+from beetsplug.artifactnet.training.data.corpus import DEMO_SOURCE, Clip, write_manifest
+from beetsplug.artifactnet.training.fit.heads import (
+    Thresholds,
+    fit_weights,
+    is_song,
+    judge_family_out,
+    judge_sources_out,
 )
-from beetsplug.artifactnet.training.model.export import Scaled, export_model
+from beetsplug.artifactnet.training.fit.rows import (
+    Rows,
+    chosen_clips,
+    clip_rows,
+    hard_rows,
+    join,
+    listed_clips,
+    spectra_rows,
+)
+from beetsplug.artifactnet.training.model.bundled_stages import load_stages
+from beetsplug.artifactnet.training.model.export import export_model
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork
-from beetsplug.artifactnet.training.programs import FOLD_MODEL, fold_folder, packages_of
-from beetsplug.artifactnet.training.report import tables
+from beetsplug.artifactnet.training.report.tables import ranking, results
 
 log = logging.getLogger(__name__)
-VERSION = "2.1"
-_AT_ONCE = 8
-"""Segments on which the exported graph and the network are run together to be compared."""
+VERSION = "3.0"
 
 
 def main() -> None:
-    """Run every step that has not been run yet."""
+    """Run every step; files that were reduced before are not reduced again."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
-    started = time.monotonic()
-    work: Path = arguments.work
-    packages = packages_of(arguments)
-    listed = arguments.corpus / debian.TRAINING_LIST
+    torch.set_num_threads(1)
+    network = ArtifactNetwork().eval()
+    load_stages(network.mask, network.cnn, arguments.stages)
+    packages = arguments.debian or arguments.work / "debian"
     debian.fetch_training_packages(arguments.corpus, packages)
-    clips = debian.training_clips(arguments.corpus, packages)
-    dataset = build_dataset(clips, work, workers=arguments.threads)
-    material = Material.kept(dataset, work, arguments.lyra)
-    folds = [
-        judge_fold(material, split, fold_folder(work, i))
-        for i, split in enumerate(corpus.split_folds(dataset.clips))
-    ]
-    held_out = tables.held_out_report(folds)
-    (work / "held-out.json").write_text(json.dumps(held_out, indent=1), encoding="utf-8")
-    (work / "held-out.md").write_text(tables.markdown(held_out), encoding="utf-8")
-    held, network = judge_final(material, work / "final")
-    calibrated = calibrate(held, folds)
-    of_families = held_out["network, as they are"]["all"]
-    rates = calibrated.rates | {"held_out_families": of_families}
-    export_final(network, dataset, calibrated, rates, arguments.out)
-    write_manifest(held.split.train, arguments.out / "training-manifest.csv")
-    export_folds(material, folds, calibrated, work)
-    made = [
-        tables.calibration_table(held, folds, calibrated),
-        tables.reliability_table(folds, calibrated),
-        tables.genre_table(folds, calibrated, debian.read_genres(listed)),
-    ]
-    (work / "calibration.md").write_text("\n".join(made), encoding="utf-8")
-    log.info("done after %.0f minutes", (time.monotonic() - started) / 60)
+    every = debian.training_clips(arguments.corpus, packages)
+    chosen = listed_clips(every, arguments.clips) if arguments.clips else chosen_clips(every)
+    clips = [clip for clip in chosen if clip.source != DEMO_SOURCE]
+    rows = all_rows(clips, network, arguments.spectra, arguments.work)
+    log.info("%d rows", len(rows.rows))
+    judged = judge_sources_out(rows)
+    weights, at = fit_weights(rows, judged)
+    found = results(rows, judged, at) | {
+        "families left out": families_out(rows, at),
+        "other deals": other_deals(rows),
+    }
+    (arguments.work / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    network.set(weights)
+    card = card_of(network, found)
+    thresholds = CardThresholds(ai=0.5, unsure=unsure_score(at, weights.slope))
+    worst = export_model(network, arguments.out, card, thresholds, first_segments(clips))
+    log.info("graph and network differ by %.1e at most", worst)
+    write_manifest(clips, arguments.out / "training-manifest.csv")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m beetsplug.artifactnet.training")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with manifest.csv")
+    parser.add_argument("--spectra", type=Path, required=True, help="folder with spectra.npz")
+    parser.add_argument("--clips", type=Path, help="manifest of clips to take alone")
+    parser.add_argument("--work", type=Path, required=True, help="caches and results")
+    parser.add_argument("--debian", type=Path, help="unpacked packages (default: WORK/debian)")
+    bundled = BUNDLED_MODELS / DEFAULT_MODEL
+    parser.add_argument("--out", type=Path, default=bundled, help="model folder")
     parser.add_argument(
-        "--corpus", type=Path, required=True, help="folder with manifest.csv and the clips"
+        "--stages", type=Path, default=bundled / "model.onnx", help="graph with UNet and CNN"
     )
-    parser.add_argument("--work", type=Path, required=True, help="caches and checkpoints")
-    parser.add_argument(
-        "--lyra", type=Path, help="folder of Lyra's TFLite networks (until the pairs are there)"
-    )
-    parser.add_argument(
-        "--debian", type=Path, help="unpacked Debian packages (default: WORK/debian)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=BUNDLED_MODELS / DEFAULT_MODEL, help="model folder"
-    )
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 
-def judge_final(material: Material, folder: Path) -> tuple[Fold, ArtifactNetwork]:
-    """Train on everything but the calibration sources and the demo clips' music.
-
-    Returns the calibration tracks as the network judges them, and the network.
-    """
-    dataset = material.dataset
-    clips = [clip for clip in dataset.clips if clip.source != corpus.DEMO_SOURCE]
-    calibration = corpus.calibration_clips(clips)
-    split = Split(tuple(_without_sources(clips, calibration)), tuple(calibration))
-    fitted = material.heads(split.train, folder)
-    network = fold_network(material, split, fitted, folder)
-    cache = folder / "calibration-branches.npy"
-    held = judge_split(material, split, fitted, cache, lambda: network)
-    return held, network
+def all_rows(clips: list[Clip], network: ArtifactNetwork, spectra: Path, work: Path) -> Rows:
+    """Return the rows of song spectra, files and hard negatives."""
+    n_features = network.cnn.n_features
+    return join(
+        [
+            spectra_rows(spectra, n_features, network.config.n_bins),
+            clip_rows(clips, network, work),
+            hard_rows(network),
+        ]
+    )
 
 
-def export_final(
-    network: ArtifactNetwork,
-    dataset: Dataset,
-    calibrated: Calibrated,
-    rates: Mapping[str, Any],
-    out: Path,
-) -> None:
-    """Write the model folder, after comparing graph and network on every clip.
-
-    Args:
-        network: Trained, all heads filled.
-        dataset: The clips.
-        calibrated: The thresholds, and the slope.
-        rates: For the card.
-        out: The folder.
-
-    Raises:
-        RuntimeError: The graph and the network differ by more than 1e-5.
-    """
-    card = _card(network, VERSION) | {"error_rates": rates}
-    scaled = Scaled(network, calibrated.ai, calibrated.slope)
-    segments = first_segments(dataset)
-    difference = export_model(scaled, out, card, calibrated.thresholds, segments)
-    log.info("exported to %s: %s", out, json.dumps(rates))
-    log.info("ONNX and torch differ by %.1e at most", difference)
+def families_out(rows: Rows, at: Thresholds) -> dict[str, Any]:
+    """Return what is found of each platform by heads that never saw its family."""
+    found: dict[str, Any] = {}
+    for family in PLATFORMS:
+        totals = judge_family_out(rows, family).total()
+        found[family] = {}
+        for name, songs, ai in (
+            ("songs", True, at.song_ai),
+            ("single segments", False, at.clip_ai),
+        ):
+            known = np.array([is_song(row) == songs for row in rows.rows])
+            flagged = totals[known & np.isfinite(totals)] >= ai
+            found[family][name] = f"{flagged.sum()} of {len(flagged)}"
+    return found
 
 
-def first_segments(dataset: Dataset) -> Iterator[NDArray[np.float32]]:
-    """Yield one segment of every clip and track, as it is, in batches (n, 176400)."""
-    _, rows = np.unique([crop.clip for crop in dataset.crops], return_index=True)
-    for first in range(0, len(rows), _AT_ONCE):
-        yield dataset.segments(rows[first : first + _AT_ONCE])
+def other_deals(rows: Rows, n: int = 2) -> list[dict[str, Any]]:
+    """Return how songs are ranked where the sources are dealt into folds in other ways."""
+    found = []
+    for seed in range(1, n + 1):
+        judged = judge_sources_out(rows, seed)
+        found.append(ranking(rows, judged.total(), songs=True))
+    return found
 
 
-def _card(network: ArtifactNetwork, version: str) -> dict[str, Any]:
+def unsure_score(at: Thresholds, slope: float) -> float:
+    """Return the probability from which on neither kind has too many ``unsure``."""
+    margins = np.array([at.song_unsure - at.song_ai, at.clip_unsure - at.clip_ai])
+    return round(float((1 / (1 + np.exp(-slope * margins))).max()), 4)
+
+
+def card_of(network: ArtifactNetwork, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the card's fields that the graph does not tell."""
     return {
         "model_id": DEFAULT_MODEL,
-        "version": version,
+        "version": VERSION,
         "licence": "MIT",
-        "aggregation": AGGREGATION,
-        "network": network.config.as_dict() | {"branches": branches_as_dicts()},
+        "network": network.config.as_dict(),
+        "error_rates": rates_of(found),
     }
 
 
-def export_folds(
-    material: Material,
-    folds: Sequence[Fold],
-    calibrated: Calibrated,
-    work: Path,
-    config: TrainConfig | None = None,
-) -> None:
-    """Write each fold's network as a model with the thresholds of the final one.
-
-    To measure a model on families that it was not trained on.
-
-    Args:
-        material: What they were trained on.
-        folds: Judged.
-        calibrated: The thresholds, and the slope.
-        work: Where each has its folder.
-        config: That they were trained with.
-    """
-    for number, fold in enumerate(folds):
-        folder = fold_folder(work, number)
-        fitted = material.heads(fold.split.train, folder)
-        network = fold_network(material, fold.split, fitted, folder, config)
-        scaled = Scaled(network, calibrated.ai, calibrated.slope)
-        card = _card(network, f"{VERSION}-fold-{number}")
-        export_model(scaled, folder / FOLD_MODEL, card, calibrated.thresholds)
+def rates_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return false-positive rates of human-made songs, and how both kinds are ranked."""
+    human = found["songs"]["human"]
+    rates: dict[str, Any] = {
+        "songs": {
+            "human": {
+                "tracks": human["tracks"],
+                "sources": human["sources"],
+                "ai": {"rate": human["ai"]["rate"]},
+                "unsure or ai": {"rate": human["unsure or ai"]["rate"]},
+            }
+        }
+    }
+    for name in ("songs", "single segments"):
+        ranked = found[name]["platforms"]
+        for key in ("n_human", "n_generated", "auc", "tpr_at_fpr_5", "tpr_at_fpr_1"):
+            value = ranked[key]
+            rates[f"{name}, {key}"] = value[0] if isinstance(value, list) else value
+    return rates
 
 
-def _without_sources(clips: Sequence[Clip], held_out: Sequence[Clip]) -> list[Clip]:
-    sources = {clip.source for clip in held_out}
-    return [clip for clip in clips if clip.source not in sources]
+def first_segments(clips: list[Clip], n: int = 24) -> Iterator[NDArray[np.float32]]:
+    """Yield a segment of every so many-th file, (1, 176400)."""
+    from beetsplug.artifactnet.audio import open_audio
+
+    for clip in clips[:: max(1, len(clips) // n)]:
+        with open_audio(clip.path) as reader:
+            yield np.stack(list(reader.spans([0], SEGMENT_SAMPLES, 44_100)))

@@ -1,4 +1,4 @@
-"""What a worker process runs: functions that come in, results that go out."""
+"""The program of a worker process: functions come in, results go out."""
 
 from __future__ import annotations
 

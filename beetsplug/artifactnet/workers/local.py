@@ -1,8 +1,8 @@
 """Processes of this machine that score files; one that ends is replaced.
 
-Not the standard library's pools nor those built on it: they start Python with the current
-folder first on its module path, need shared memory and sockets in a temporary folder, and
-take the time that a laptop slept for time that a task ran.
+The standard library's pools, and those built on it, do not serve here. They start Python with
+the current folder first on its module path, and need shared memory and sockets in a temporary
+folder. They count the time that a laptop slept as time that a task ran.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _CLOSE_S = 3.0
 
 @dataclass(eq=False)
 class _Task:
-    """A function that is to be called, and the future of what it returns."""
+    """A function that is to be called, and the future of its result."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
@@ -85,14 +85,14 @@ class _Task:
 
 
 class _Slot:
-    """A thread that keeps one process, takes tasks and waits for what they return."""
+    """A thread that keeps one process, takes tasks and waits for their results."""
 
     def __init__(self, next_task: Callable[[_Slot], _Task | None]) -> None:
         self._next_task = next_task
         self._process: WorkerProcess | None = None
         self._n_calls = 0
         self._prepared: Callable[[], object] | None = None
-        """What the process was prepared with."""
+        """The preparation that the process has had."""
         self._lock = threading.Lock()
         """Held while the task in hand changes, or its process is ended for it."""
         self._task: _Task | None = None

@@ -88,8 +88,8 @@ def run_each(
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
-    An item whose worker crashes, or that asks for an absurd amount of memory, is tried a
-    second time at the end: alone, in a new process, and while memory is left. It is
+    An item whose worker crashes, or that asks for an absurd amount of memory, is tried a second
+    time at the end. Then it runs alone, in a new process, and while memory is left. It is
     :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
     Where it cannot be read at the end either, and others could be, it is lost. Closing the
     generator ends what runs and drops what waits; no more than two items a worker do either.
@@ -241,7 +241,7 @@ class _Run(Generic[Item, T]):
         return self._done_before is None and self._in_a_row >= _FROM_THE_START
 
     def _probe(self) -> None:
-        """Do again what could be done before, where many in a row could not."""
+        """Try an item again that could be done before, after many in a row that could not."""
         if self._done_before is not None and self._in_a_row % _IN_A_ROW == 0:
             self._again.append(self._done_before)
 

@@ -1,4 +1,4 @@
-"""What a worker did not come back with: the file's own fault, or trouble of the machine."""
+"""Why a worker lost a file: the file's own fault, or trouble of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beetsplug.artifactnet.memory import ExcessiveMemoryError
 
 _REASON_CHARS = 200
 _RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-"""What another worker may have used up: fewer workers may do."""
+"""Errors of resources that other workers may have used up: fewer workers may do."""
 _ACCESS_NAMES = """
     EIO ESTALE EACCES EPERM ENODEV ENXIO ENOTCONN ETIMEDOUT EHOSTDOWN EHOSTUNREACH ENETDOWN
     ENETUNREACH ENETRESET ECONNREFUSED ECONNABORTED ECONNRESET ENOLCK EBUSY ENOSPC EREMOTEIO
@@ -20,7 +20,7 @@ _ACCESS_NAMES = """
 _ACCESS = frozenset(
     getattr(errno, name) for name in _ACCESS_NAMES.split() if hasattr(errno, name)
 )
-"""What a disk, a network or a permission is the reason for."""
+"""Errors that come from a disk, a network or a permission."""
 
 
 class Loss(Enum):

@@ -11,7 +11,6 @@ from beetsplug.artifactnet.training.data.augment import (
     aac,
     library_chain,
     mp3,
-    narrow,
     opus,
     vorbis,
 )
@@ -48,10 +47,3 @@ def test_the_library_chain_keeps_the_length_and_is_seeded() -> None:
         )
         np.testing.assert_array_equal(once, again)
         assert len(once) == len(samples)
-
-
-def test_narrowing_removes_what_the_band_cannot_hold() -> None:
-    """Through 16 kHz nothing is left above 8 kHz."""
-    noise = np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32)
-    spectrum = np.abs(np.fft.rfft(narrow(noise, 44_100, 16_000)))
-    assert spectrum[8_500:].max() < 1e-2 * spectrum[:7_000].mean()

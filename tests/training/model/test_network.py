@@ -1,210 +1,216 @@
-"""The network as a whole: what an untrained one is, and that ONNX gives the same."""
+"""The network: one song a call, the same in torch, onnxruntime and tract."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
+import torch
+import tract
+from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch")
-
-from beetsplug.artifactnet.models.store import find_model  # noqa: E402
-from beetsplug.artifactnet.results import Thresholds  # noqa: E402
-from beetsplug.artifactnet.scoring.detector import Detector  # noqa: E402
-from beetsplug.artifactnet.scoring.segments import SegmentBatch  # noqa: E402
-from beetsplug.artifactnet.training.choices import BRANCHES, SEGMENT_SAMPLES  # noqa: E402
-from beetsplug.artifactnet.training.data.augment import narrow  # noqa: E402
-from beetsplug.artifactnet.training.model.export import (  # noqa: E402
-    Scaled,
-    export_model,
-    largest_difference,
-    odd_segments,
+from beetsplug.artifactnet.training.choices import (
+    CLIP_DB,
+    N_SEGMENTS,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+    NetworkConfig,
 )
-from beetsplug.artifactnet.training.model.network import ArtifactNetwork  # noqa: E402
-from beetsplug.artifactnet.training.model.weights import (  # noqa: E402
-    GridRegressions,
-    HeadWeights,
+from beetsplug.artifactnet.training.model.bundled_stages import load_stages
+from beetsplug.artifactnet.training.model.export import largest_difference, write_graph
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.model.weights import (
+    CountedRegression,
     Regression,
-    ScaledRegression,
-)
-from beetsplug.artifactnet.training.signal.features import (  # noqa: E402
-    coarse_features,
-    comb_features,
-    contrast_features,
-    standing_features,
-)
-from beetsplug.artifactnet.training.signal.frame_rates import (  # noqa: E402
-    N_PARTS,
-    frame_rates,
-    rate_features,
+    Weights,
 )
 
-GOLDEN = Path(__file__).with_name("seeded_network.json")
+TINY = NetworkConfig(
+    n_fft=2048,
+    hop_length=1024,
+    n_bins=1024,
+    mask_channels=(2, 3, 4),
+    cnn_channels=(4, 4, 4, 4),
+    n_pooled_bands=2,
+)
+OUTPUTS = ("probability", "segment_probabilities", "evidence", "lines")
 
 
-def segments(n: int, seed: int = 0) -> np.ndarray:
-    """Return noisy chords (n, 176400) whose spectra differ from one another."""
-    rng = np.random.default_rng(seed)
-    time_s = np.arange(SEGMENT_SAMPLES) / 44_100
-    audio = rng.normal(0, 0.02, (n, SEGMENT_SAMPLES))
-    tones_hz = rng.uniform(100, 9_000, (n, 12, 1))
-    audio += 0.03 * np.sin(2 * np.pi * tones_hz * time_s).sum(1)
-    return audio.astype(np.float32)
-
-
-def network(seed: int = 0) -> ArtifactNetwork:
-    """Return an untrained network whose heads hold known regressions."""
+def _network(seed: int = 0) -> ArtifactNetwork:
+    """Return a tiny network with seeded weights in every layer, in eval mode."""
     torch.manual_seed(seed)
-    made = ArtifactNetwork().eval()
-    fitted = head_weights(made, seed)
-    made.start_heads(fitted)
-    made.set_heads(fitted)
-    return made
-
-
-def head_weights(made: ArtifactNetwork, seed: int = 0) -> HeadWeights:
-    """Return random regressions of the sizes of a network's heads."""
     rng = np.random.default_rng(seed)
-    n_bins = made.bins.in_features
-    bins = Regression(rng.normal(0, 1e-2, n_bins), 0.25)
-    coarse = Regression(rng.normal(0, 1e-2, made.coarse.bins.in_features), 0.1)
-    rng = np.random.default_rng(1)
-    n_grids = made.config.n_grids
-    return HeadWeights(
-        bins,
-        scaled_regression(made.comb.lags.in_features, 1e-1),
-        coarse,
-        scaled_regression(len(frame_rates()) * N_PARTS, 1e-2),
-        GridRegressions(rng.normal(0, 1e-2, (n_grids, n_bins)), rng.normal(0, 0.1, n_grids)),
+    network = ArtifactNetwork(TINY)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
+            module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+    torch.nn.init.normal_(network.mask.head.weight, std=0.5)
+    n_bins, n_features = len(network.standing.weight), network.cnn.n_features
+    network.set(
+        Weights(
+            CountedRegression(rng.normal(0, 0.02, n_bins), np.array([0.3, -0.7]), -0.2),
+            Regression(rng.normal(0, 0.1, n_features), 0.1),
+            song_threshold=0.3,
+            clip_threshold=0.6,
+            slope=1.5,
+        )
     )
+    return network.eval()
 
 
-def scaled_regression(n_features: int, spread: float) -> ScaledRegression:
-    """Return a regression on so many features, its weights of that spread."""
-    rng = np.random.default_rng(2)
-    return ScaledRegression(
-        rng.normal(0, spread, n_features),
-        -0.5,
-        rng.normal(0, 0.1, n_features).astype(np.float32),
-        rng.uniform(0.5, 2, n_features).astype(np.float32),
-    )
-
-
-def logits_of(made: ArtifactNetwork, audio: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the logits of every branch on segments."""
-    with torch.no_grad():
-        logits = made.logits(made.spectra(torch.from_numpy(audio)))
-    return {name: values.numpy() for name, values in logits.items()}
+def _song(n_segments: int, seed: int = 1) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.05, (n_segments, SEGMENT_SAMPLES))
+    clicks = np.arange(SEGMENT_SAMPLES) % 441 == 0
+    return (noise + 0.1 * clicks).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scaled, Path, float]:
-    """Return a network, the folder of its model, and how far the two differ."""
-    scaled, folder = Scaled(network(), 0.3, 1.5), tmp_path_factory.mktemp("test") / "test"
-    card = {"model_id": "test", "version": "1", "licence": "MIT", "aggregation": "tercile"}
-    found = export_model(scaled, folder, card, Thresholds(0.5, 0.2), [segments(2)])
-    return scaled, folder, found
+def network() -> ArtifactNetwork:
+    return _network()
 
 
-def test_the_logits_are_those_of_the_branches() -> None:
-    """One for each row of the table, in its order."""
-    names = [branch.name for branch in BRANCHES]
-    assert list(logits_of(network(), segments(1))) == names
+@pytest.fixture(scope="module")
+def graph(network: ArtifactNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    write_graph(network, path)
+    return path
 
 
-def test_an_untrained_network_is_its_regressions() -> None:
-    """With the mask at 0.25 everywhere every linear head equals its regression."""
-    audio, made = segments(3), network()
-    standing, fitted, found = (
-        standing_features(audio),
-        head_weights(made),
-        logits_of(made, audio),
-    )
-    expected = {
-        "per-bin": fitted.bins.logits(standing),
-        "comb": fitted.comb.logits(comb_features(standing)),
-        "grid": fitted.grids.logits(contrast_features(standing)),
-        "coarse": fitted.coarse.logits(coarse_features(audio)),
-        "frame-rate": fitted.rates.logits(rate_features(audio, standing)),
-    }
-    for name, logits in expected.items():
-        np.testing.assert_allclose(found[name], logits, atol=2e-3, err_msg=name)
+@torch.no_grad()
+def _found(network: ArtifactNetwork, song: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [value.numpy() for value in network(torch.from_numpy(song))]
 
 
-def test_weights_are_read_back_as_saved(tmp_path: Path) -> None:
-    """Every array of every head."""
-    fitted = head_weights(network())
-    fitted.save(tmp_path / "heads.npz")
-    again = HeadWeights.load(tmp_path / "heads.npz")
-    for head, regression in vars(fitted).items():
-        for name, values in vars(regression).items():
-            np.testing.assert_array_equal(values, getattr(getattr(again, head), name))
+@pytest.mark.parametrize("n_segments", [1, 3, 9])
+def test_onnxruntime_gives_what_torch_gives(
+    network: ArtifactNetwork, graph: Path, n_segments: int
+) -> None:
+    song = _song(n_segments)
+    song[0, : SEGMENT_SAMPLES // 2] = 0  # half a segment of silence
+    session = onnxruntime.InferenceSession(str(graph))
+    found = session.run(list(OUTPUTS), {"audio": song})
+    assert [len(values) for values in found] == [1, n_segments, 2, 1 + n_segments]
+    for values, expected in zip(found, _found(network, song), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-def test_a_seeded_network_stays_what_it_was(exported: tuple[Scaled, Path, float]) -> None:
-    """Branches, logits and the exported graph's output are those of the network behind 2.1."""
-    known = json.loads(GOLDEN.read_text())
-    audio = np.concatenate([segments(3), odd_segments()])
-    scaled, folder, _ = exported
-    found = np.stack([*logits_of(scaled.network, audio).values()], 1)
-    np.testing.assert_allclose(found, known["branches"], atol=1e-4)
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
-    probabilities = session.run(None, {"audio": audio})[0]
-    np.testing.assert_allclose(probabilities, known["probabilities"], atol=1e-5)
+@pytest.mark.parametrize("n_segments", [1, 3])
+def test_tract_gives_what_torch_gives(
+    network: ArtifactNetwork, graph: Path, n_segments: int
+) -> None:
+    """A number of segments that is fixed when the graph is loaded is enough for tract."""
+    song = _song(n_segments)
+    model = tract.onnx().load(str(graph))
+    model.set_input_fact(0, f"{n_segments},{SEGMENT_SAMPLES},f32")
+    found = [value.to_numpy() for value in model.into_model().into_runnable().run([song])]
+    for values, expected in zip(found, _found(network, song), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-def test_empty_share_is_what_lies_above_a_cut_off() -> None:
-    """A rate of 16 kHz leaves the bins from 8 to 13.5 kHz empty, whatever the level."""
-    audio, made = segments(2), network()
-    held = np.stack([narrow(row, 44_100, 16_000) for row in (*audio, *(0.1 * audio))])
-    whole, part = (logits_of(made, some)["empty share"] for some in (audio, held))
-    np.testing.assert_allclose(whole, 0, atol=1e-6)
-    np.testing.assert_allclose(part, (13.5 - 8) / 12.5, atol=0.05)
+def test_a_song_of_one_segment_is_judged_as_that_segment(network: ArtifactNetwork) -> None:
+    probability, segments, *_ = _found(network, _song(1))
+    np.testing.assert_allclose(probability, segments, atol=1e-6)
 
 
-def test_a_network_takes_as_many_grids_as_it_has_places() -> None:
-    """One decoder for five places is a mistake of the caller."""
-    made = ArtifactNetwork()
-    n_bins = made.bins.in_features
-    with pytest.raises(ValueError, match="1 grids for 5 places"):
-        made.grid.set(GridRegressions(np.zeros((1, n_bins)), np.zeros(1)))
-
-
-def test_a_segments_logit_does_not_depend_on_its_batch() -> None:
-    """Scored alone or among others, a segment gets the same logit to 1e-5."""
-    audio, made = torch.from_numpy(segments(4)), network()
-    with torch.no_grad():
-        together = made(audio)
-        alone = torch.cat([made(row[None]) for row in audio])
+def test_each_segment_is_judged_as_a_song_of_its_own(network: ArtifactNetwork) -> None:
+    song = np.concatenate([_song(1, seed) for seed in (1, 2, 3)])
+    _, together, *_ = _found(network, song)
+    alone = [float(_found(network, segment[None])[0][0]) for segment in song]
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_an_exported_network_is_a_model_that_the_plugin_scores_with(
-    exported: tuple[Scaled, Path, float],
-) -> None:
-    """Torch and the ONNX graph behind a detector agree to 1e-5, at any batch size."""
-    scaled, folder, difference = exported
-    audio = segments(3)
-    detector = Detector(find_model("test", [folder.parent]))
-    found = detector.probabilities(SegmentBatch((audio,), np.zeros(3)))
+def test_the_order_of_segments_is_of_no_account(network: ArtifactNetwork) -> None:
+    song = np.concatenate([_song(1, seed) for seed in (1, 2, 3)])
+    forth, back = _found(network, song), _found(network, song[::-1].copy())
+    np.testing.assert_allclose(forth[0], back[0], atol=1e-6)
+    np.testing.assert_allclose(forth[1], back[1][::-1], atol=1e-6)
+
+
+def test_silent_segments_take_no_part(network: ArtifactNetwork) -> None:
+    song = _song(2)
+    silence = np.zeros((3, SEGMENT_SAMPLES), np.float32)
+    spoken, evidence = (_found(network, song)[i] for i in (0, 2))
+    found = _found(network, np.concatenate([song, silence]))
+    np.testing.assert_allclose(found[0], spoken, atol=1e-6)
+    np.testing.assert_allclose(found[2], evidence, atol=1e-5)
+
+
+def test_silence_is_no_evidence(network: ArtifactNetwork) -> None:
+    silence = np.zeros((2, SEGMENT_SAMPLES), np.float32)
+    probability, segments, *_ = _found(network, silence)
+    assert probability.tolist() == [0.0]
+    assert segments.tolist() == [0.0, 0.0]
+
+
+def test_empty_bins_speak_against(network: ArtifactNetwork) -> None:
+    """Of a song that is cut off low, the share of bins above the cut is counted."""
+    spectrum = np.fft.rfft(_song(1)[0])
+    spectrum[len(spectrum) // 4 :] = 0  # 5.5 kHz of 22
+    low = np.fft.irfft(spectrum, SEGMENT_SAMPLES).astype(np.float32)[None]
     with torch.no_grad():
-        expected = scaled(torch.from_numpy(audio)).numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert 0 < difference < 1e-5
-    other = Scaled(scaled.network, 0.1, 1.0)
-    assert largest_difference(other, folder / "model.onnx", [audio]) > 1e-3
+        full, cut = (network.features(torch.from_numpy(s)).empty[0] for s in (_song(1), low))
+    assert float(full) == 0
+    assert float(cut) == pytest.approx((13.5 - 5.5) / 12.5, abs=0.02)
 
 
-def test_the_graph_carries_its_card(exported: tuple[Scaled, Path, float]) -> None:
-    """The metadata of the ONNX file holds the card, the file's own hash aside."""
-    graph = onnx.load(str(exported[1] / "model.onnx"))
-    (prop,) = graph.metadata_props
-    card = json.loads(prop.value)
-    assert prop.key == "card"
-    assert (card["model_id"], card["aggregation"]) == ("test", "tercile")
-    assert card["input"]["segment_samples"] == SEGMENT_SAMPLES
-    assert "files" not in card
+def test_the_threshold_lies_at_a_probability_of_a_half(network: ArtifactNetwork) -> None:
+    shares = torch.tensor([1.0, 1 / N_SEGMENTS, 1 / 21, 1 / 3])
+    found = network.threshold(shares).numpy()
+    np.testing.assert_allclose(found[:3], [0.6, 0.3, 0.3], atol=1e-6)
+    assert 0.3 < found[3] < 0.6
+
+
+def test_what_stands_out_by_chance_shrinks_with_the_number_of_segments() -> None:
+    """The evidence of seven segments of noise varies less than that of one."""
+    network = _network()
+
+    def evidence(seed: int, n_segments: int) -> float:
+        noise = np.random.default_rng(seed).normal(0, 0.05, (n_segments, SEGMENT_SAMPLES))
+        return float(_found(network, noise.astype(np.float32))[2][0])
+
+    one, seven = (np.std([evidence(seed, n) for seed in range(5)]) for n in (1, 7))
+    assert seven < one
+
+
+def test_lines_are_of_the_song_and_of_each_segment(network: ArtifactNetwork) -> None:
+    """The bin of a tone stands out of all of them, by no more than counts."""
+    song, place = _song(2), 300
+    hz = place * SAMPLE_RATE / TINY.n_fft
+    song[1] += 0.05 * np.sin(2 * np.pi * hz * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
+    *_, lines = _found(network, song.astype(np.float32))
+    assert lines.min() >= 0
+    assert lines[0, place] == lines[2, place] == lines.max() == CLIP_DB
+    assert lines[1, place] < 1
+    *_, alone = _found(network, _song(1))
+    np.testing.assert_array_equal(alone[0], alone[1])
+
+
+def test_less_than_a_segment_needs_more(network: ArtifactNetwork) -> None:
+    """Where half of a single segment is silent, the threshold lies higher."""
+    found = network.threshold(torch.tensor([1.0, 2.0])).numpy()
+    assert found[1] > found[0]
+
+
+def test_stages_of_a_graph_are_those_it_was_made_of(
+    network: ArtifactNetwork, graph: Path
+) -> None:
+    other = _network(seed=5)
+    assert largest_difference(other, graph, [_song(2)]) > 1e-5
+    load_stages(other.mask, other.cnn, graph)
+    other.standing.load_state_dict(network.standing.state_dict())
+    other.of_cnn.load_state_dict(network.of_cnn.state_dict())
+    assert largest_difference(other, graph, [_song(2)]) < 1e-5
+
+
+def test_a_graph_without_the_stages_is_refused(
+    network: ArtifactNetwork, tmp_path: Path
+) -> None:
+    path = tmp_path / "line.onnx"
+    torch.onnx.export(torch.nn.Linear(2, 1), (torch.zeros(1, 2),), str(path), dynamo=False)
+    with pytest.raises(ValueError, match="0 layers"):
+        load_stages(network.mask, network.cnn, path)

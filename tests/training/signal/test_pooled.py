@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from beetsplug.artifactnet.training.choices import SONG_CLIP_DB
+from beetsplug.artifactnet.training.choices import CLIP_DB
 from beetsplug.artifactnet.training.signal.pooled import (
     audible_frames,
     mean_frames,
@@ -26,8 +26,8 @@ def test_standing_is_what_rises_above_the_mean_of_17_bins() -> None:
 def test_lines_rise_above_the_lowest_of_three_bins() -> None:
     means = 5 * RNG.random((4, 100)).astype(np.float32)
     lowest = minimum_filter1d(means, 3, axis=1, mode="nearest")
-    expected = np.minimum(means - lowest, SONG_CLIP_DB)
-    assert (expected == SONG_CLIP_DB).any()
+    expected = np.minimum(means - lowest, CLIP_DB)
+    assert (expected == CLIP_DB).any()
     np.testing.assert_array_equal(standing_lines(torch.from_numpy(means)), expected)
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from beetsplug.artifactnet.training import choices  # noqa: E402
-from beetsplug.artifactnet.training.model import network  # noqa: E402
-from beetsplug.artifactnet.training.signal import features, stages  # noqa: E402
+from beetsplug.artifactnet.training.model import layers  # noqa: E402
+from beetsplug.artifactnet.training.signal import stages  # noqa: E402
 
 DFT_TOLERANCE = 5e-6
 """Of the largest value: float32 against float64."""
@@ -173,37 +173,9 @@ def test_hpss_tells_a_tone_from_a_click() -> None:
     assert percussive[0, 30, 50] > 0.99
 
 
-@pytest.mark.parametrize(("n_bins", "n_lags", "n"), [(200, 40, 256), (9_288, 1_600, 16_384)])
-def test_autocorrelation(n_bins: int, n_lags: int, n: int) -> None:
-    """The autocorrelation is NumPy's correlate of the centred spectrum, over its power."""
-    spectrum = np.abs(noise(3, n_bins))
-    (found,) = run(stages.Autocorrelation(n_bins, n_lags, n), spectrum)
-    centred = spectrum.astype(np.float64) - spectrum.mean(1, keepdims=True, dtype=np.float64)
-    full = np.stack([np.correlate(row, row, "full") for row in centred])
-    # The round trip through two transforms of n points scales all by n.
-    power = n * full[:, n_bins - 1, None]
-    expected = n * full[:, n_bins : n_bins + n_lags] / (power + 1e-3)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-
-
-def test_autocorrelation_hears_a_comb() -> None:
-    """A comb shows at its spacing, wherever it starts."""
-    for first in (0, 3, 11):
-        spectrum = np.zeros((1, 240), np.float32)
-        spectrum[:, first::12] = 1.0
-        (found,) = run(stages.Autocorrelation(240, 16, 256), spectrum)
-        assert found[0].argmax() + 1 == 12
-
-
-def test_autocorrelation_does_not_wrap() -> None:
-    """Lags that would wrap around are refused."""
-    with pytest.raises(ValueError, match="wrap around"):
-        stages.Autocorrelation(250, 10, 256)
-
-
 def seven_channels_in_numpy(parts: list[Array], whitening_bins: int) -> NDArray[np.float64]:
     levels = [
-        10 * np.log10(part.astype(np.float64) ** 2 + choices.POWER_FLOOR) for part in parts
+        10 * np.log10(part.astype(np.float64) ** 2 + choices.CHANNEL_FLOOR) for part in parts
     ]
     stacked = np.stack(levels, axis=1)
     floor = stacked.max(axis=(1, 2, 3), keepdims=True) - choices.DYNAMIC_RANGE_DB
@@ -225,47 +197,13 @@ def test_seven_channels(level: float) -> None:
     """The seven channels are those of a NumPy rewrite, quiet, loud and clamped."""
     parts = [np.float32(level) * np.abs(noise(2, 10, 128, seed=seed)) ** 4 for seed in range(3)]
     tensors = [torch.from_numpy(part) for part in parts]
-    found = network.seven_channels(*tensors, whitening_bins=64).numpy()
+    found = layers.seven_channels(*tensors, whitening_bins=64).numpy()
     np.testing.assert_allclose(found, seven_channels_in_numpy(parts, 64), rtol=0, atol=2e-5)
-
-
-def test_fine_structure() -> None:
-    """The envelope is SciPy's running minimum, and what stands above it is clipped."""
-    spectrum = 4 * noise(3, 500)
-    found = features.fine_structure(torch.from_numpy(spectrum)).numpy()
-    envelope = scipy.ndimage.minimum_filter1d(
-        spectrum, size=choices.ENVELOPE_BINS, axis=1, mode="nearest"
-    )
-    expected = np.clip(spectrum - envelope, 0, choices.CLIP_DB)
-    np.testing.assert_array_equal(expected, found)
-
-
-def test_standing_out() -> None:
-    """The ground is SciPy's running mean, what lies below it counts as ground."""
-    levels = 20 * noise(2, 5, 300)
-    found = features.standing_out(torch.from_numpy(levels)).numpy()
-    ground = scipy.ndimage.uniform_filter1d(
-        levels.astype(float), size=choices.GROUND_BINS, axis=2, mode="nearest"
-    )
-    expected = np.maximum(levels - ground, 0).mean(1)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
-
-
-def test_a_hole_in_one_frame_is_as_deep_as_the_ground() -> None:
-    """A cell without power, as between the lines of noise, moves its own bin by nothing."""
-    levels = np.zeros((1, 4, 100), np.float32)
-    levels[0, :, 50] = 3
-    before = features.standing_out(torch.from_numpy(levels)).numpy()
-    levels[0, 0, 20] = -60
-    after = features.standing_out(torch.from_numpy(levels)).numpy()
-    assert before[0, 50] == pytest.approx(3 * 16 / 17)
-    assert after[0, 20] == before[0, 20] == 0
-    np.testing.assert_array_equal(before[0, 40:], after[0, 40:])
 
 
 def untrained_mask() -> Any:
     torch.manual_seed(0)
-    return network.MaskUNet((4, 6, 8), (2, 16)).eval()
+    return layers.MaskUNet((4, 6, 8), (2, 16)).eval()
 
 
 def test_untrained_mask_is_a_quarter() -> None:
@@ -287,16 +225,6 @@ def test_mask_is_bounded() -> None:
     assert found.std() > 0.05
 
 
-def test_untrained_residual_keeps_the_magnitude() -> None:
-    """Untrained, mask and scaling together change nothing."""
-    torch.manual_seed(0)
-    untrained = network.ArtifactNetwork().eval()
-    magnitude = np.abs(noise(1, 6, untrained.config.n_bins))
-    log_magnitude = np.log10(magnitude**2 + choices.POWER_FLOOR)
-    (found,) = run(untrained.residual, magnitude, log_magnitude)
-    np.testing.assert_allclose(found, magnitude, rtol=1e-6)
-
-
 class _SlidingMedians(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
     def forward(self, values: Any) -> Any:
         return stages.sliding_median(values, 7, 1), stages.sliding_median(values, 15, 2)
@@ -304,32 +232,19 @@ class _SlidingMedians(torch.nn.Module):  # type: ignore[misc, name-defined, unus
 
 class _SevenChannels(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
     def forward(self, residual: Any, harmonic: Any, percussive: Any) -> Any:
-        return network.seven_channels(residual, harmonic, percussive, whitening_bins=64)
-
-
-class _FineStructure(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    def forward(self, spectrum: Any) -> Any:
-        return features.fine_structure(spectrum)
-
-
-class _StandingOut(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    def forward(self, levels: Any) -> Any:
-        return features.standing_out(levels)
+        return layers.seven_channels(residual, harmonic, percussive, whitening_bins=64)
 
 
 EXPORTED: dict[str, tuple[Any, list[Array]]] = {
-    "standing out": (_StandingOut(), [20 * noise(2, 5, 300)]),
     "dft": (stages.TwoStepDFT(1_024, 512), [noise(2, 3, 1_024)]),
     "magnitude": (stages.Magnitude(1_024, 256, 512), [noise(2, 8_192)]),
     "median": (_SlidingMedians(), [noise(2, 20, 64)]),
     "hpss": (stages.HarmonicPercussive(7, 15), [np.abs(noise(2, 20, 64))]),
-    "autocorrelation": (stages.Autocorrelation(200, 40, 256), [np.abs(noise(2, 200))]),
     "mask": (untrained_mask(), [noise(2, 8, 128)]),
     "seven channels": (
         _SevenChannels(),
         [np.abs(noise(2, 10, 128, seed=seed)) for seed in range(3)],
     ),
-    "fine structure": (_FineStructure(), [noise(2, 500)]),
 }
 
 

@@ -46,8 +46,8 @@ _STYLE: dict[str, Any] = {
 def draw_charts(judgement: Judgement) -> tuple[Chart, ...]:
     """Return one model's ROC, score histogram and rates by source.
 
-    The ROC needs scored tracks of both labels, the histogram a scored track, the rates
-    a named source; a chart that has nothing to show is left out.
+    The ROC needs scored tracks of both labels, the histogram a scored track, the rates a named
+    source. A chart that has nothing to show is left out.
 
     Raises:
         MissingPackageError: matplotlib or scikit-learn is not installed.

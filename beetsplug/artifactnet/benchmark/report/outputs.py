@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: JSON for programs, a page and Markdown for readers.
+"""The files that a benchmark writes: JSON for programs, a page and Markdown for readers.
 
 Below the report's folder each model has one of its own, with ``track_probs.json``,
 ``per_source.json``, ``inference_failures.json``, ``metrics.json`` and its charts;
@@ -51,7 +51,7 @@ _N_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Report:
-    """What was found out, and where a reader finds it."""
+    """The results, and where a reader finds them."""
 
     manifest: Manifest
     models: tuple[ModelReport, ...]

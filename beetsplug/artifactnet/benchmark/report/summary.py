@@ -1,4 +1,4 @@
-"""What a reader is told of a benchmark, section by section."""
+"""The text and tables of a benchmark's page, section by section."""
 
 from __future__ import annotations
 
@@ -377,7 +377,7 @@ def _tracks_section(judgement: Judgement) -> Section:
 
 
 _RESULTS = ("false accusation", "missed", "failed", "no audio", "right")
-"""What became of a track, in the order of a reader's interest."""
+"""Outcomes of a track, in the order of a reader's interest."""
 
 
 def _result(scored: ScoredTrack, threshold: float) -> str:

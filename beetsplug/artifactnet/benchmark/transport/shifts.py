@@ -45,7 +45,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Transported:
-    """What the test says of one model."""
+    """The test's results for one model."""
 
     model: str
     threshold: float

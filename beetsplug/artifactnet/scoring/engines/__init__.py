@@ -1,4 +1,4 @@
-"""What runs a model's graph: onnxruntime, and tract where onnxruntime is not installed."""
+"""Engines that run a model's graph: onnxruntime, and tract where that is not installed."""
 
 from __future__ import annotations
 

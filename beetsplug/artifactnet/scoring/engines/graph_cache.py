@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _LAYOUT = "1"
-"""Changes with the session's options and with what a file holds."""
+"""Changes with the session's options and with the layout of a file."""
 _SUFFIX, _UNFINISHED = ".optimised", ".unfinished"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _MAX_BYTES = 32 << 20

@@ -1,4 +1,4 @@
-"""What the detector asks of an engine."""
+"""The interface of an engine, as the detector uses it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Session(Protocol):
 
     @property
     def inputs(self) -> Sequence[GraphValue]:
-        """What the graph takes."""
+        """Inputs of the graph."""
 
     @property
     def outputs(self) -> Sequence[GraphValue]:
-        """What the graph gives."""
+        """Outputs of the graph."""
 
     def prepare(self, shapes: Shapes) -> None:
         """Do ahead of the first call what can be done then; other shapes may follow."""

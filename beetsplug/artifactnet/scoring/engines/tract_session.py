@@ -1,8 +1,8 @@
 """A graph in tract, which has wheels for musl (Alpine), where onnxruntime has none.
 
-Its outputs are those of onnxruntime within 1e-5, in about twice the time. It optimises a
-graph for the shapes that it is told before, so a graph is loaded once for each shape: a
-call of other shapes is refused, and a free batch size takes twice the time.
+Its outputs are those of onnxruntime within 1e-5, in about twice the time. It optimises a graph
+for the shapes that it is told before, so a graph is loaded once for each shape. A call of other
+shapes is refused, and a free batch size takes twice the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file says of its own origin: generators' tags, labels and C2PA manifests.
+"""Claims of a file about its own origin: generators' tags, labels and C2PA manifests.
 
 Strong evidence where it is there, and none where it is not: one transcode or tag cleaner
 removes it, and anybody can write it. It is kept apart from the score.

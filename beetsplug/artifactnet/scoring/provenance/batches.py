@@ -1,4 +1,4 @@
-"""What many files say of themselves, read in worker processes."""
+"""The claims of many files, read in worker processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that one file says of itself, with what its signature is worth: for people to read."""
+"""All claims of one file, with the state of its signature: for people to read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from beetsplug.artifactnet.scoring.provenance.signature import (
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of itself."""
+    """The claims of a file."""
 
     claims: tuple[Claim, ...] = ()
     manifests: tuple[Manifest, ...] = ()

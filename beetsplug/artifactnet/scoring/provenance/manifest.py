@@ -26,7 +26,7 @@ COMPOSITE = "compositewithtrainedalgorithmicmedia"
 
 @dataclass(frozen=True)
 class Action:
-    """What was done to the recording, as the manifest says."""
+    """An action on the recording, as the manifest has it."""
 
     name: str
     """``c2pa.created`` and the like."""
@@ -38,7 +38,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the newest manifest of a store says, whatever its signature is worth."""
+    """The newest manifest of a store, whatever its signature is worth."""
 
     actions: tuple[Action, ...] = ()
     generator: str = ""

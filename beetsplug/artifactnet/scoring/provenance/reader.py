@@ -1,4 +1,4 @@
-"""What a file says of its own origin: all claims of one file."""
+"""All claims of one file about its own origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release's date says: evidence for a human, and never a decision."""
+"""The date of a release: evidence for a human, and never a decision."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class SignatureState(StrEnum):
-    """What checking a manifest's signature and hashes came to."""
+    """The result of checking a manifest's signature and hashes."""
 
     TRUSTED = "trusted"
     UNTRUSTED = "untrusted"

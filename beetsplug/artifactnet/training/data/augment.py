@@ -129,10 +129,3 @@ def _equalise(samples: Samples, sample_rate: int, rng: np.random.Generator) -> S
             np.float32
         )
     return samples
-
-
-def narrow(samples: Samples, sample_rate: int, band_rate: int) -> Samples:
-    """Return the clip as a file of ``band_rate`` Hz would hold it."""
-    down = soxr.resample(samples, sample_rate, band_rate)
-    back = soxr.resample(down, band_rate, sample_rate)
-    return np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]

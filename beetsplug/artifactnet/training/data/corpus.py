@@ -1,20 +1,15 @@
-"""The training audio: one :class:`Clip` a file, and who may stand on which side.
+"""The training audio: one :class:`Clip` a file.
 
 Clips come from the corpus folder's ``manifest.csv`` and from the Debian packages of
-:mod:`~beetsplug.artifactnet.training.data.debian`. AI clips are held out by family and real
-ones by source. A source on the test side gives nothing to the training side, so that no
-page, uploader or album stands on both.
+:mod:`~beetsplug.artifactnet.training.data.debian`.
 """
 
 from __future__ import annotations
 
 import csv
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from beetsplug.artifactnet.training.choices import CALIBRATION_PARTS
 
 RELATED_FAMILIES = {
     "DITTO-2 (Adobe)": "DITTO (Adobe)",
@@ -34,14 +29,6 @@ RELATED_FAMILIES = {
     "MGE-LDM": "Stable Audio",
 }
 """Families that share a decoder with another, and are held out together with it."""
-
-FOLD_FAMILIES = (
-    ("Suno", "AudioLDM", "hifigan", "Riffusion", "UNAGAN", "Msanii"),
-    ("ACE-Step", "DAC", "Stable Audio", "Noise2Music (Google)", "UniAudio", "univnet"),
-    ("YuE", "MuCodec", "DITTO (Adobe)", "SemantiCodec", "MSDM", "sc-wavernn"),
-    ("MusicGen", "MusicHiFi (Adobe)", "Musika", "bigvgan", "HiFi-Codec"),
-)
-"""Families of each fold; one that is in none of them is dealt to the fourth."""
 
 DEBIAN_PREFIX = "debian:"
 """Of the sources that are packages."""
@@ -67,9 +54,6 @@ class Clip:
     """Hz, of the file."""
     skip_s: float = 0.0
     """Seconds at the head that are not used."""
-    is_added: bool = False
-    """Whether it is in every training and nothing is judged by it, so that the test sides stay
-    the same from version to version."""
     is_module: bool = False
     """Whether it was rendered from a tracker module: looped samples on steady pitches, lines
     like a decoder's."""
@@ -83,11 +67,6 @@ class Clip:
     def is_whole_track(self) -> bool:
         """Whether it is a package's track, mostly of a game, and not an excerpt."""
         return self.source.startswith(DEBIAN_PREFIX)
-
-    @property
-    def is_full_band_excerpt(self) -> bool:
-        """Whether it is a full-band clip of no package: most like a library's music."""
-        return self.is_full_band and not self.is_whole_track
 
 
 def read_manifest(corpus: Path) -> list[Clip]:
@@ -111,102 +90,16 @@ def _clip(corpus: Path, row: dict[str, str]) -> Clip:
     )
 
 
-@dataclass(frozen=True)
-class Split:
-    """Clips to train on and clips to judge by; no family, source or track in both."""
-
-    train: tuple[Clip, ...]
-    test: tuple[Clip, ...]
+def clip_key(clip: Clip) -> str:
+    """Return what a clip is known by, wherever its folder lies."""
+    return f"{clip.source}|{clip.track}|{clip.path.name}"
 
 
-def fold_of_family(family: str) -> int:
-    """Return the fold in which an AI family is held out."""
-    for fold, families in enumerate(FOLD_FAMILIES):
-        if family in families:
-            return fold
-    return len(FOLD_FAMILIES) - 1
-
-
-def deal_sources(clips: Iterable[Clip], n_folds: int, seed: int = 0) -> dict[str, int]:
-    """Deal the real sources into folds with about as many tracks each."""
-    tracks: dict[str, set[str]] = {}
-    for clip in clips:
-        if not clip.label:
-            tracks.setdefault(clip.source, set()).add(clip.track)
-    names = sorted(tracks)
-    random.Random(seed).shuffle(names)
-    sizes = [0] * n_folds
-    dealt = {}
-    # Packages of game music and sources of the corpus are balanced one by one.
-    for kind in (True, False):
-        for name in sorted(
-            (n for n in names if n.startswith(DEBIAN_PREFIX) is kind),
-            key=lambda n: -len(tracks[n]),
-        ):
-            fold = sizes.index(min(sizes))
-            dealt[name] = fold
-            sizes[fold] += len(tracks[name])
-    return dealt
-
-
-def split_folds(clips: Sequence[Clip]) -> list[Split]:
-    """Return the folds of the leave-families-and-sources-out judgement.
-
-    Added clips are in no fold's test side.
-    """
-    n_folds = len(FOLD_FAMILIES)
-    dealt = [clip for clip in clips if not clip.is_added]
-    source_fold = deal_sources(dealt, n_folds)
-    splits = []
-    for fold in range(n_folds):
-        test = [
-            clip
-            for clip in dealt
-            if (fold_of_family(clip.family) if clip.label else source_fold[clip.source]) == fold
-        ]
-        splits.append(Split(without(clips, test), tuple(test)))
-    return splits
-
-
-def without(clips: Iterable[Clip], held_out: Sequence[Clip]) -> tuple[Clip, ...]:
-    """Return the clips that share no family, source or track with the held-out ones."""
-    of_ai = {clip.family for clip in held_out if clip.label}
-    sources = {clip.source for clip in held_out}
-    tracks = {clip.track for clip in held_out}
-    return tuple(
-        clip
-        for clip in clips
-        if clip.family not in of_ai and clip.source not in sources and clip.track not in tracks
-    )
-
-
-def without_modules(clips: Iterable[Clip]) -> list[Clip]:
-    """Return the clips that were not rendered from tracker modules."""
-    return [clip for clip in clips if not clip.is_module]
-
-
-def decoder_music(clips: Iterable[Clip]) -> list[Clip]:
-    """Return the real full-band clips that a decoder may learn from.
-
-    None of the demo's source, and none that was added, which would make other decoders of
-    all.
-    """
-    return [
-        clip
-        for clip in clips
-        if not (clip.label or clip.is_added)
-        and clip.is_full_band
-        and clip.source != DEMO_SOURCE
-    ]
-
-
-def calibration_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the real clips of the sources that the shipped model is not trained on.
-
-    A third of the sources: those that hold no AI clips, which training needs, and no added
-    ones.
-    """
-    kept = {clip.source for clip in clips if clip.label or clip.is_added}
-    pure = [clip for clip in clips if clip.source not in kept]
-    part = deal_sources(pure, CALIBRATION_PARTS, seed=1)
-    return [clip for clip in pure if part[clip.source] == 0]
+def write_manifest(clips: Sequence[Clip], path: Path) -> None:
+    """Write what a model was trained on: one row a clip, nothing of this machine."""
+    columns = ["source", "track", "label", "family", "generator", "sample_rate"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for clip in clips:
+            writer.writerow([getattr(clip, column) for column in columns])

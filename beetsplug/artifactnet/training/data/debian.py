@@ -178,7 +178,7 @@ def training_tracks(folder: Path) -> list[Clip]:
     listed = [clip for clip in tracks if clip.source not in added | modules]
     titles = {_title(clip) for clip in listed}
     return listed + [
-        replace(clip, is_added=True, is_module=sources is modules)
+        replace(clip, is_module=sources is modules)
         for sources in (added, modules)
         for clip in tracks
         if clip.source in sources and _title(clip) not in titles

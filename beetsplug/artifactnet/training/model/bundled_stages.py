@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.training.model.network import MaskUNet, ResidualCNN
+from beetsplug.artifactnet.training.model.layers import MaskUNet, ResidualCNN
 
 if TYPE_CHECKING:
     import onnx
@@ -51,8 +51,8 @@ def load_stages(mask: MaskUNet, cnn: ResidualCNN, graph: Path) -> None:
 
 
 def _is_layer(node: onnx.NodeProto) -> bool:
-    stage = {"mask", "cnn"} & set(node.name.split("/"))
-    return bool(stage) and node.op_type in {"Conv", "Gemm", "MatMul"}
+    stage = node.name.strip("/").partition("/")[0]
+    return stage in {"mask", "cnn"} and node.op_type in {"Conv", "MatMul"}
 
 
 def _layers(stage: nn.Module) -> list[tuple[nn.Module, nn.BatchNorm2d | None]]:

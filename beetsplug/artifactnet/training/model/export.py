@@ -1,4 +1,4 @@
-"""From a trained network to a model folder: one self-describing ONNX file and its card."""
+"""From a network to a model folder: one ONNX file with four outputs, and its card."""
 
 from __future__ import annotations
 
@@ -12,93 +12,120 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from beetsplug.artifactnet.results import Thresholds
-from beetsplug.artifactnet.training.choices import SAMPLE_RATE, SEGMENT_SAMPLES
-from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.choices import (
+    BRANCHES,
+    N_FFT,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+)
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Output
 
 _OPSET = 17
 _GRAPH, _CARD = "model.onnx", "card.json"
 MAX_DIFFERENCE = 1e-5
 """Of a probability, between the ONNX graph and the network."""
-
-
-class Scaled(nn.Module):
-    """A network whose ``ai`` threshold lies at a probability of 0.5.
-
-    Args:
-        network: Gives logits.
-        threshold: The logit at which a track is called AI.
-        slope: Probability logits per logit; it leaves verdicts as they are.
-    """
-
-    def __init__(self, network: ArtifactNetwork, threshold: float, slope: float) -> None:
-        super().__init__()
-        self.network, self.threshold, self.slope = network, threshold, slope
-
-    def forward(self, audio: Tensor) -> Tensor:
-        """Return P(AI) (batch,) of segments (batch, 176400)."""
-        return torch.sigmoid((self.network(audio) - self.threshold) * self.slope)
+MAX_SEGMENTS = 32
+"""Of a song: some 250 MB of working memory."""
 
 
 def export_model(
-    model: Scaled,
+    network: ArtifactNetwork,
     folder: Path,
     card: Mapping[str, Any],
     thresholds: Thresholds,
-    batches: Iterable[NDArray[np.float32]] = (),
+    songs: Iterable[NDArray[np.float32]] = (),
 ) -> float:
     """Write ``model.onnx`` and ``card.json``; the card is in the graph's metadata too.
 
     Args:
-        model: What to export.
+        network: All heads filled.
         folder: Where to.
         card: What the two have no other source for.
         thresholds: Of the card.
-        batches: (n, 176400) each, on which graph and network are compared, beside
-            :func:`odd_segments`.
+        songs: (n_segments, 176400) each, on which graph and network are compared, beside
+            noise, a tone, clicks and silence.
 
     Returns:
-        The largest difference of a probability between the ONNX graph and the network.
+        The largest difference of any output between the graph and the network.
 
     Raises:
-        RuntimeError: It is more than :data:`MAX_DIFFERENCE`.
+        RuntimeError: It is more than ``MAX_DIFFERENCE`` of a probability.
     """
     import onnx
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _GRAPH
-    torch.onnx.export(
-        model.eval(),
-        (torch.zeros(1, SEGMENT_SAMPLES),),
-        str(path),
-        input_names=["audio"],
-        output_names=["probability"],
-        dynamic_axes={"audio": {0: "batch"}, "probability": {0: "batch"}},
-        opset_version=_OPSET,
-        dynamo=False,
-    )
-    full = {
-        **card,
-        "input": {
-            "name": "audio",
-            "sample_rate": SAMPLE_RATE,
-            "segment_samples": SEGMENT_SAMPLES,
-        },
-        "output": {"name": "probability", "kind": "probability"},
-        "thresholds": {"ai": thresholds.ai, "unsure": thresholds.unsure},
-    }
+    write_graph(network, path)
+    full = {**card, **_contract(), "thresholds": vars(thresholds)}
     graph = onnx.load(str(path))
     onnx.helper.set_model_props(graph, {"card": json.dumps(full, sort_keys=True)})
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))
     full["files"] = {_GRAPH: hashlib.sha256(path.read_bytes()).hexdigest()}
     (folder / _CARD).write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
-    worst = largest_difference(model, path, chain([odd_segments()], batches))
+    worst = largest_difference(network, path, chain([odd_segments()], songs))
     if worst > MAX_DIFFERENCE:
         raise RuntimeError(f"{path} and the network differ by {worst:.1e}")
     return worst
+
+
+def write_graph(network: ArtifactNetwork, path: Path) -> None:
+    """Write a network as an ONNX file that takes any number of segments."""
+    import onnx
+
+    torch.onnx.export(
+        network.eval(),
+        (torch.zeros(2, SEGMENT_SAMPLES),),
+        str(path),
+        input_names=["audio"],
+        output_names=list(Output._fields),
+        dynamic_axes={
+            "audio": {0: "segments"},
+            "segment_probabilities": {0: "segments"},
+            "lines": {0: "segments + 1"},
+        },
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    graph = onnx.load(str(path))
+    n_bins = network.config.n_bins
+    sizes = {"probability": 1, "evidence": len(BRANCHES), "lines": n_bins}
+    for output in graph.graph.output:
+        # The exporter does not see which sizes are the same whatever the song.
+        *_, last = output.type.tensor_type.shape.dim
+        if output.name in sizes:
+            last.Clear()
+            last.dim_value = sizes[output.name]
+    onnx.save(graph, str(path))
+
+
+def _contract() -> dict[str, Any]:
+    probability, segments, evidence, lines = Output._fields
+    return {
+        "call": "song",
+        "max_segments": MAX_SEGMENTS,
+        "placement": "audible",
+        "down_mix": "audible",
+        "level": "raised",
+        "hum": "removed",
+        "evidence": "needed",
+        "input": {
+            "name": "audio",
+            "sample_rate": SAMPLE_RATE,
+            "segment_samples": SEGMENT_SAMPLES,
+        },
+        "output": {
+            "name": probability,
+            "kind": "probability",
+            "segments": segments,
+            "evidence": evidence,
+            "branches": list(BRANCHES),
+            "lines": lines,
+            "lines_hz": SAMPLE_RATE / N_FFT,
+        },
+    }
 
 
 def odd_segments() -> NDArray[np.float32]:
@@ -122,21 +149,17 @@ def odd_segments() -> NDArray[np.float32]:
 
 @torch.no_grad()
 def largest_difference(
-    model: Scaled, path: Path, batches: Iterable[NDArray[np.float32]]
+    network: ArtifactNetwork, path: Path, songs: Iterable[NDArray[np.float32]]
 ) -> float:
-    """Return how far a graph's probabilities lie from the network's, at most.
-
-    Args:
-        model: What the graph was made of.
-        path: The graph.
-        batches: Segments, (n, 176400) each, as many as are to be run at once.
-    """
+    """Return how far a graph's probabilities lie from the network's, at most."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for batch in batches:
-        (found,) = session.run(["probability"], {"audio": batch})
-        expected = model(torch.from_numpy(batch)).numpy()
-        worst = max(worst, float(np.abs(found - expected).max()))
+    names = list(Output._fields[:2])
+    for song in songs:
+        found = session.run(names, {"audio": song})
+        expected = network(torch.from_numpy(song))
+        pairs = zip(found, expected, strict=False)
+        worst = max([worst, *(float(np.abs(a - b.numpy()).max()) for a, b in pairs)])
     return worst

@@ -1,10 +1,9 @@
-"""ArtifactNet's stages, sized for a laptop: audio in, one logit a segment out.
+"""The detector: all segments of a song in, one verdict on what they hold together out.
 
-STFT -> UNet mask in [0, 0.5] -> residual = mask x magnitude -> HPSS -> 7 channels -> CNN ->
-logit, after arXiv 2604.16254. Four changes were measured to matter. Bins are 1.3 Hz wide
-instead of 21.5 Hz. A second resolution has bins of 2.7 Hz. Linear heads weigh every bin of a
-segment's spectrum by itself: the place of a comb is better evidence than its presence. And
-one head reads how the level of each band rises and falls.
+Per segment STFT, UNet mask, residual, HPSS, seven channels and CNN, as in ArtifactNet's
+pipeline. Then the frames of all segments are averaged and judged together: a comb too weak
+for any single segment shows in the mean of seven. Each segment is judged by the same heads
+as a song of its own, for the timeline.
 """
 
 from __future__ import annotations
@@ -15,241 +14,188 @@ import torch
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.choices import (
-    DYNAMIC_RANGE_DB,
+    CNN_LIMIT,
+    CNN_WEIGHT,
+    EMPTY_WEIGHT,
     MASK_BOUND,
+    N_SEGMENTS,
     POWER_FLOOR,
     NetworkConfig,
 )
-from beetsplug.artifactnet.training.model.fusion import Fusion
-from beetsplug.artifactnet.training.model.heads import (
-    CoarseHead,
-    CombHead,
-    FrameRateHead,
-    GridHead,
+from beetsplug.artifactnet.training.model.layers import (
+    MaskUNet,
+    ResidualCNN,
+    seven_channels,
 )
-from beetsplug.artifactnet.training.model.weights import HeadWeights
-from beetsplug.artifactnet.training.signal.features import (
+from beetsplug.artifactnet.training.model.weights import CountedRegression, Weights
+from beetsplug.artifactnet.training.signal.pooled import (
+    audible_frames,
     band,
     empty_share,
-    fine_structure,
-    standing_out,
+    mean_frames,
+    standing,
+    standing_lines,
 )
-from beetsplug.artifactnet.training.signal.stages import (
-    HarmonicPercussive,
-    Magnitude,
-    differences,
-)
+from beetsplug.artifactnet.training.signal.stages import HarmonicPercussive, Magnitude
 
 
-def _block(n_in: int, n_out: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(n_out),
-        nn.ReLU(inplace=True),
-    )
+class Output(NamedTuple):
+    """What the network finds in one song."""
+
+    probability: Tensor
+    """(1,), P(AI) of the song."""
+    segment_probabilities: Tensor
+    """(n_segments,), P(AI) of each segment, judged as a song of its own."""
+    evidence: Tensor
+    """(n_branches,), the song's logit of each branch, in the order of ``BRANCHES``."""
+    lines: Tensor
+    """(1 + n_segments, n_bins), decibels, 0 to ``CLIP_DB``, by which each bin stands out
+    of its neighbours: of the mean over the song's audible frames, then of each segment's."""
 
 
-class MaskUNet(nn.Module):
-    """A small UNet over patches of the log magnitude: how much of each cell to keep."""
+class Features(NamedTuple):
+    """What the branches read: the song first, then its segments."""
 
-    def __init__(self, channels: tuple[int, ...], patch: tuple[int, int]) -> None:
-        super().__init__()
-        one, two, three = channels
-        self.patch = patch
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, one, patch, stride=patch, bias=False),
-            nn.BatchNorm2d(one),
-            nn.ReLU(inplace=True),
-            _block(one, one),
-        )
-        self.down_1 = nn.Sequential(_block(one, two, (2, 2)), _block(two, two))
-        self.down_2 = nn.Sequential(_block(two, three, (1, 2)), _block(three, three))
-        self.up_1 = _block(three + two, two)
-        self.up_2 = _block(two + one, one)
-        self.head = nn.Linear(one, patch[0] * patch[1])
-        # Zero weights: the untrained mask is 0.25 everywhere, and changes nothing.
-        for parameter in self.head.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, log_magnitude: Tensor) -> Tensor:
-        """Return the mask (batch, n_frames, n_bins), in [0, 0.5]."""
-        stem = self.stem(log_magnitude[:, None])
-        middle = self.down_1(stem)
-        bottom = self.down_2(middle)
-        up = nn.functional.interpolate(bottom, scale_factor=(1.0, 2.0), mode="nearest")
-        up = self.up_1(torch.cat([up, middle], 1))
-        up = nn.functional.interpolate(up, scale_factor=(2.0, 2.0), mode="nearest")
-        # An odd number of patches in time became one more on the way down and up.
-        up = self.up_2(torch.cat([up[:, :, : stem.shape[2]], stem], 1))
-        # (batch, patches in time, in frequency, cells of a patch)
-        cells = self.head(up.permute(0, 2, 3, 1)).unflatten(3, self.patch)
-        return MASK_BOUND * torch.sigmoid(cells.transpose(2, 3).flatten(3).flatten(1, 2))
+    lines: Tensor
+    """(1 + n_segments, n_bins), decibels, as in :class:`Output`."""
+    cnn: Tensor
+    """(1 + n_segments, n_features), of the CNN; of the song the mean over audible frames."""
+    share: Tensor
+    """(1 + n_segments,), one over the number of segments averaged."""
+    frames: Tensor
+    """(1 + n_segments,), audible ones."""
+    empty: Tensor
+    """(1 + n_segments,), share of bins, 0 to 1, that hold no more than the power floor."""
 
 
-def seven_channels(
-    residual: Tensor, harmonic: Tensor, percussive: Tensor, *, whitening_bins: int
-) -> Tensor:
-    """Return the CNN's input (batch, 7, n_frames, n_bins).
+class LineHead(nn.Module):
+    """One weight a bin, and a bias that depends on how much was averaged.
 
-    Log powers of residual, harmonic and percussive part under one 80-dB clamp, each
-    minus its mean over its block of ``whitening_bins`` bins; the residual's first and
-    second difference in time, harmonic minus percussive, and the size of the first
-    difference; in units of 10 dB. Whitened, a channel shows the fine shape of a
-    spectrum, not the kind of music.
+    What stands out of a mean by chance shrinks with the number of frames in it, so few
+    segments need another bias than many.
     """
-    powers = torch.stack([residual, harmonic, percussive], 1).square()
-    levels = 10 * torch.log10(powers + POWER_FLOOR)
-    peak = levels.amax(dim=(1, 2, 3), keepdim=True)
-    levels = torch.maximum(levels, peak - DYNAMIC_RANGE_DB)
-    blocks = levels.unflatten(3, (-1, whitening_bins))
-    levels = (blocks - blocks.mean(4, keepdim=True)).flatten(3) / 10
-    first = differences(levels[:, 0])
-    second = differences(first)
-    contrast = levels[:, 1] - levels[:, 2]
-    rest = torch.stack([first, second, contrast, first.abs()], 1)
-    return torch.cat([levels, rest], 1)
 
+    weight: Tensor
+    bias: Tensor
+    of_count: Tensor
 
-class ResidualCNN(nn.Module):
-    """The CNN over the seven channels: one logit from what the mean spectrum lacks."""
-
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, n_bins: int) -> None:
         super().__init__()
-        first, *rest = config.cnn_channels
-        patch = (1, config.patch[1])
-        self.stem = nn.Sequential(
-            nn.Conv2d(7, first, patch, stride=patch, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(inplace=True),
-        )
-        blocks, n_in = [], first
-        for n_out in rest:
-            blocks.append(_block(n_in, n_out, (2, 2)))
-            n_in = n_out
-        self.blocks = nn.Sequential(*blocks)
-        self.band_bins = config.n_bins // patch[1] // 2 ** len(rest) // config.n_pooled_bands
-        self.drop = nn.Dropout(config.dropout)
-        self.out = nn.Linear(n_in * (config.n_pooled_bands + 1), 1)
+        self.register_buffer("weight", torch.zeros(n_bins, 1))
+        self.register_buffer("bias", torch.zeros(1))
+        self.register_buffer("of_count", torch.zeros(2))
 
-    def features(self, channels: Tensor) -> Tensor:
-        """Return (batch, n_features), what the last layer weighs."""
-        features = self.blocks(self.stem(channels)).mean(2)
-        bands = features.unflatten(2, (-1, self.band_bins)).mean(3)
-        return torch.cat([bands.flatten(1), features.amax(2)], 1)
+    def set(self, fitted: CountedRegression) -> None:
+        """Take over a regression."""
+        self.weight.copy_(torch.from_numpy(fitted.weights)[:, None])
+        self.bias.fill_(fitted.bias)
+        self.of_count.copy_(torch.from_numpy(fitted.of_count))
 
-    def forward(self, channels: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, 7, n_frames, n_bins)."""
-        logits: Tensor = self.out(self.drop(self.features(channels)))[:, 0]
-        return logits
+    def forward(self, lines: Tensor, share: Tensor) -> Tensor:
+        """Return logits (batch,).
 
-
-class Spectra(NamedTuple):
-    """What the branches read of segments."""
-
-    magnitude: Tensor
-    """(batch, n_frames, n_bins)."""
-    coarse: Tensor
-    """(batch, n_coarse_bins), mean over frames, decibels."""
-    modulation: Tensor
-    """(batch, n_bands, n_modulations), decibels."""
+        Args:
+            lines: (batch, n_bins), decibels.
+            share: (batch,), one over the number of segments averaged.
+        """
+        bias = self.bias + self.of_count[0] * torch.sqrt(share) + self.of_count[1] * share
+        return (lines @ self.weight)[:, 0] + bias
 
 
 class ArtifactNetwork(nn.Module):
-    """The whole detector: (batch, 176400) samples at 44.1 kHz to (batch,) logits."""
+    """Segments (n_segments, 176400) of one song at 44.1 kHz to :class:`Output`."""
+
+    thresholds: Tensor
+    slope: Tensor
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config or NetworkConfig()
-        c = self.config
-        self.magnitude = Magnitude(c.n_fft, c.hop_length, c.n_bins)
-        self.mask = MaskUNet(c.mask_channels, c.patch)
-        self.hpss = HarmonicPercussive(c.time_taps, c.frequency_taps)
-        self.cnn = ResidualCNN(c)
-        self._band = band(c.n_fft)
-        n_band = self._band.stop - self._band.start
-        self.bins = nn.Linear(n_band, 1)
-        self.comb = CombHead(n_band, c.n_lags)
-        self.grid = GridHead(n_band, c.n_grids).requires_grad_(False)
-        self.coarse = CoarseHead(c.coarse_bins).requires_grad_(False)
-        self.rates = FrameRateHead(n_band).requires_grad_(False)
-        self.fusion = Fusion()
+        sizes = self.config
+        self.magnitude = Magnitude(sizes.n_fft, sizes.hop_length, sizes.n_bins)
+        self.mask = MaskUNet(sizes.mask_channels, sizes.patch)
+        self.hpss = HarmonicPercussive(sizes.time_taps, sizes.frequency_taps)
+        self.cnn = ResidualCNN(sizes)
+        self.of_cnn = nn.Linear(self.cnn.n_features, 1)
+        self.band = band(sizes.n_fft)
+        self.standing = LineHead(self.band.stop - self.band.start)
+        self.register_buffer("thresholds", torch.zeros(2))
+        self.register_buffer("slope", torch.ones(1))
 
-    def start_heads(self, fitted: HeadWeights) -> None:
-        """Start the linear heads that are trained where their regressions ended."""
-        with torch.no_grad():
-            self.bins.weight.copy_(torch.tensor(fitted.bins.weights)[None])
-            self.bins.bias.fill_(fitted.bins.bias)
-        self.comb.set(fitted.comb)
+    @torch.no_grad()
+    def set(self, fitted: Weights) -> None:
+        """Take over fitted heads and the thresholds."""
+        self.standing.set(fitted.standing)
+        self.of_cnn.weight.copy_(torch.from_numpy(fitted.cnn.weights)[None])
+        self.of_cnn.bias.fill_(fitted.cnn.bias)
+        self.thresholds.copy_(torch.tensor([fitted.song_threshold, fitted.clip_threshold]))
+        self.slope.fill_(fitted.slope)
 
-    def set_heads(self, fitted: HeadWeights) -> None:
-        """Fill the linear heads that are fitted apart."""
-        self.grid.set(fitted.grids)
-        self.coarse.set(fitted.coarse)
-        self.rates.set(fitted.rates)
+    def levels(self, magnitude: Tensor) -> Tensor:
+        """Return log powers on the power floor, decibels."""
+        return 10 * torch.log10(magnitude.square() + POWER_FLOOR)
 
-    def residual(self, magnitude: Tensor, log_magnitude: Tensor) -> Tensor:
-        """Return mask x magnitude (batch, n_frames, n_bins), scaled to keep its level.
+    def residual(self, magnitude: Tensor, levels: Tensor) -> Tensor:
+        """Return mask x magnitude (batch, n_frames, n_bins), over half the mask's bound.
 
         Args:
             magnitude: (batch, n_frames, n_bins).
-            log_magnitude: Its log power, base 10, on the power floor.
-
-        Divided by 0.25, the mask of an untrained UNet, so that the power floor means
-        the same before and after training.
+            levels: Its :meth:`levels`.
         """
-        level = log_magnitude.mean(dim=(1, 2), keepdim=True)
-        mask = self.mask((log_magnitude - level) / 2)
-        return mask * magnitude * (2 / MASK_BOUND)
+        mean = levels.mean(dim=(1, 2), keepdim=True)
+        return self.mask((levels - mean) / 20) * magnitude * (2 / MASK_BOUND)
 
-    def branches(
-        self, magnitude: Tensor, *, bin_dropout: float = 0.0
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits of per-bin head, comb head and CNN, (batch,) each.
-
-        Args:
-            magnitude: (batch, n_frames, n_bins).
-            bin_dropout: Share of bins that the per-bin head does without, in training.
-        """
-        log_magnitude = torch.log10(magnitude.square() + POWER_FLOOR)
-        residual = self.residual(magnitude, log_magnitude)
-        levels = 10 * torch.log10(residual.square() + POWER_FLOOR)
-        fine = fine_structure(standing_out(levels))[:, self._band]
-        per_bin = self.bins(nn.functional.dropout(fine, bin_dropout, self.training))[:, 0]
+    def channels(self, magnitude: Tensor) -> Tensor:
+        """Return the CNN's input (batch, 7, n_pooled_frames, n_bins) of magnitudes."""
+        residual = self.residual(magnitude, self.levels(magnitude))
         pooled = residual.unflatten(1, (-1, self.config.pooled_frames)).mean(2)
-        channels = seven_channels(
-            pooled, *self.hpss(pooled), whitening_bins=self.config.whitening_bins
-        )
-        return per_bin, self.comb(fine), self.cnn(channels)
+        parts = self.hpss(pooled)
+        return seven_channels(pooled, *parts, whitening_bins=self.config.whitening_bins)
 
-    def spectra(self, audio: Tensor) -> Spectra:
-        """Return what the branches read of (batch, 176400) samples."""
-        return Spectra(
-            self.magnitude(audio), self.coarse.spectrum(audio), self.rates.modulation(audio)
-        )
+    def features(self, audio: Tensor) -> Features:
+        """Return what the branches read of a song and of each of its segments.
 
-    def logits(self, spectra: Spectra) -> dict[str, Tensor]:
-        """Return the logits (batch,) of every branch by name, in the order of ``BRANCHES``.
-
-        Grid, coarse and frame-rate head read the whole spectrum and not the residual: their
-        weights were fitted to that, and must mean the same with any mask. Where
-        a band is empty, heads that find nothing in it say nothing about the music.
+        Args:
+            audio: (n_segments, 176400).
         """
-        magnitude, coarse, modulation = spectra
-        levels = 10 * torch.log10(magnitude.square() + POWER_FLOOR)
-        whole = fine_structure(standing_out(levels))[:, self._band]
-        grid, rates = self.grid(whole), self.rates(modulation, whole)
-        empty = empty_share(levels.mean(1)[:, self._band], POWER_FLOOR)
-        per_bin, comb, cnn = self.branches(magnitude)
-        return {
-            "per-bin": per_bin,
-            "comb": comb,
-            "cnn": cnn,
-            "grid": grid,
-            "coarse": self.coarse(coarse),
-            "frame-rate": rates,
-            "empty share": empty,
-        }
+        magnitude = self.magnitude(audio)
+        frames = audible_frames(audio, self.config.n_fft, self.config.hop_length)
+        counts = frames.sum(1)
+        total = counts.sum(0, keepdim=True)
+        heard = torch.cat([total, counts])
+        share = frames.shape[1] / heard.clamp(min=1.0)
+        levels = self.levels(magnitude)
+        lines = standing_lines(mean_frames(standing(levels), frames))
+        means = mean_frames(levels, frames)[:, self.band]
+        each = self.cnn(self.channels(magnitude))
+        mean = (each * counts[:, None]).sum(0, keepdim=True) / total.clamp(min=1.0)
+        empty = empty_share(means, POWER_FLOOR)
+        return Features(lines, torch.cat([mean, each]), share, heard, empty)
 
-    def forward(self, audio: Tensor) -> Tensor:
-        """Return (batch,) logits of (batch, 176400) samples."""
-        return self.fusion(self.logits(self.spectra(audio)))
+    def threshold(self, share: Tensor) -> Tensor:
+        """Return the sum (batch,) at which a song is called AI.
+
+        Args:
+            share: (batch,), one over the number of segments, above 1 where part of one is
+                silent. The threshold is linear in it: that of a whole song, that of a single
+                segment, and more where there is less to judge by.
+        """
+        near_clip = ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(min=0.0)
+        song, clip = self.thresholds[0], self.thresholds[1]
+        return song + (clip - song) * near_clip
+
+    def forward(self, audio: Tensor) -> Output:
+        """Return what segments (n_segments, 176400) of one song hold.
+
+        Where no frame is audible the probability is 0: silence is no evidence.
+        """
+        found = self.features(audio)
+        # Of less than one segment the bias is not known: it was fitted to whole ones.
+        of_lines = self.standing(found.lines[:, self.band], found.share.clamp(max=1.0))
+        of_cnn = self.of_cnn(found.cnn)[:, 0]
+        total = of_lines + CNN_WEIGHT * of_cnn.clamp(max=CNN_LIMIT)
+        total = total - EMPTY_WEIGHT * found.empty
+        probabilities = torch.sigmoid((total - self.threshold(found.share)) * self.slope)
+        probabilities = probabilities * (found.frames > 0).float()
+        evidence = torch.cat([of_lines[:1], of_cnn[:1]])
+        return Output(probabilities[:1], probabilities[1:], evidence, found.lines)

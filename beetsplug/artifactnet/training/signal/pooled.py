@@ -1,19 +1,24 @@
 """What stands out of the mean of many frames: a song's, or a segment's.
 
-The features of :class:`~beetsplug.artifactnet.training.model.song_network.SongNetwork`'s heads,
-in torch operators that export to ONNX. The recipe is that of the song spectra.
+The features of the network's heads, in torch operators that export to ONNX. The recipe is that
+of the song spectra.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.training.choices import (
     AUDIBLE_PEAK,
+    BAND_HZ,
+    CLIP_DB,
+    EMPTY_DB,
     ENVELOPE_BINS,
     GROUND_BINS,
-    SONG_CLIP_DB,
+    SAMPLE_RATE,
 )
 
 
@@ -61,9 +66,27 @@ def standing(levels_db: Tensor) -> Tensor:
 def standing_lines(mean_standing: Tensor) -> Tensor:
     """Return how far bins (batch, n_bins) rise above the lowest of their neighbours, dB.
 
-    Up to ``SONG_CLIP_DB``.
+    Up to ``CLIP_DB``.
     """
     half = ENVELOPE_BINS // 2
     padded = nn.functional.pad(mean_standing[:, None], (half, half), mode="replicate")
     lowest = -nn.functional.max_pool1d(-padded, ENVELOPE_BINS, stride=1)[:, 0]
-    return (mean_standing - lowest).clamp(max=SONG_CLIP_DB)
+    return (mean_standing - lowest).clamp(max=CLIP_DB)
+
+
+def empty_share(log_spectrum_db: Tensor, floor: float) -> Tensor:
+    """Return the share of bins (batch,), 0 to 1, in which there is nothing.
+
+    Args:
+        log_spectrum_db: (batch, n_bins), mean over time, decibels.
+        floor: The power that was added to each cell.
+    """
+    limit = 10 * math.log10(floor) + EMPTY_DB
+    # By degrees: a share that leaps would leap on a rounding error, too.
+    return ((limit - log_spectrum_db) / EMPTY_DB).clamp(0.0, 1.0).mean(1)
+
+
+def band(n_fft: int) -> slice:
+    """Return the bins between 1 and 13.5 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
+    low, high = (round(hz * n_fft / SAMPLE_RATE) for hz in BAND_HZ)
+    return slice(low, high)

@@ -6,7 +6,6 @@ HPSS.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -196,33 +195,6 @@ class Magnitude(nn.Module):
         hops = self.dft.grid(audio[:, : n_hops * hop].unflatten(1, (n_hops, hop)))
         n_halves = n_hops - per_half + 1
         return torch.cat([hops[:, i : i + n_halves] for i in range(per_half)], 3), per_half
-
-
-class Autocorrelation(nn.Module):
-    """Autocorrelation of a spectrum: a comb shows at its spacing, wherever it starts.
-
-    Args:
-        n_bins: Length of the spectrum.
-        n_lags: Lags to return, from 1 bin up.
-        n: Points of the transform, a power of two, at least ``n_bins + n_lags``.
-    """
-
-    def __init__(self, n_bins: int, n_lags: int, n: int = 16384) -> None:
-        super().__init__()
-        if n < n_bins + n_lags:
-            raise ValueError(f"{n} points wrap around with {n_bins} bins and {n_lags} lags")
-        step = 2 * first_step(n)
-        self.padding, self.n_lags = n - n_bins, n_lags
-        self.forth = TwoStepDFT(n, n)
-        self.back = TwoStepDFT(n, step * math.ceil((n_lags + 1) / step))
-
-    def forward(self, spectrum: Tensor) -> Tensor:
-        """Return (batch, n_lags) in [-1, 1] for (batch, n_bins), its mean removed."""
-        centred = spectrum - spectrum.mean(1, keepdim=True)
-        padded = nn.functional.pad(centred, (0, self.padding))[:, None]
-        power = self.forth.power(*self.forth.grid(padded).chunk(2, dim=-2))
-        correlation = self.back(power)[0][:, 0]
-        return correlation[:, 1 : self.n_lags + 1] / (correlation[:, :1] + 1e-3)
 
 
 def selection_network(n: int, *places: int) -> list[tuple[int, int]]:

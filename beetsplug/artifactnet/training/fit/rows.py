@@ -1,4 +1,4 @@
-"""What the song network's heads learn from: one row for each song, track, clip or signal.
+"""What the heads learn from: one row for each song, track, clip or signal.
 
 Rows come from the spectra of whole songs, of which the corpus holds excerpts alone, from the
 corpus's clips and the packages' tracks, and from hard negatives. Clips and tracks are cut,
@@ -11,7 +11,7 @@ import csv
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -20,9 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.audio import open_audio
-from beetsplug.artifactnet.errors import AudioError
-from beetsplug.artifactnet.scoring.segments import segment_starts
+from beetsplug.artifactnet.errors import FileError
+from beetsplug.artifactnet.models.store import find_model
+from beetsplug.artifactnet.scoring.segments import SegmentBatch, cut_segments, segment_starts
+from beetsplug.artifactnet.scoring.voting import leveled, second_look
 from beetsplug.artifactnet.training.choices import (
+    HOP_LENGTH,
     HUMAN_CLIPS,
     N_FFT,
     N_SEGMENTS,
@@ -35,22 +38,22 @@ from beetsplug.artifactnet.training.choices import (
     SEGMENT_SAMPLES,
 )
 from beetsplug.artifactnet.training.data.augment import library_chain
-from beetsplug.artifactnet.training.data.corpus import DEBIAN_PREFIX, RELATED_FAMILIES, Clip
-from beetsplug.artifactnet.training.data.dataset import clip_key
-from beetsplug.artifactnet.training.data.hard_negatives import hard_negatives
-from beetsplug.artifactnet.training.model.song_network import SongNetwork
-from beetsplug.artifactnet.training.signal.features import band
-from beetsplug.artifactnet.training.signal.pooled import (
-    audible_frames,
-    mean_frames,
-    standing,
-    standing_lines,
+from beetsplug.artifactnet.training.data.corpus import (
+    DEBIAN_PREFIX,
+    RELATED_FAMILIES,
+    Clip,
+    clip_key,
 )
+from beetsplug.artifactnet.training.data.hard_negatives import hard_negatives
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Features
+from beetsplug.artifactnet.training.signal.pooled import band, standing_lines
 
 log = logging.getLogger(__name__)
 
 HARD_PREFIX = "hard:"
 """Of the sources that are kinds of hard negatives."""
+N_FRAMES = (SEGMENT_SAMPLES - N_FFT) // HOP_LENGTH + 1
+"""Of a segment; all of them audible where none is silent."""
 _MINIMUM_S = 3.3
 """Shorter clips are left out; a track is 20 s and longer."""
 _SPECTRA_FIRST_BIN, _SPECTRA_STEP_DB = 371, 0.03
@@ -74,6 +77,8 @@ class Row:
     """``spectra``, ``clip``, ``track``, ``module`` or ``hard``."""
     variant: int = 0
     """0 as it is, 1 through a library codec chain."""
+    seconds: float = 0.0
+    """Length of a song of which spectra are known; 0 of all others."""
 
     @property
     def is_hard(self) -> bool:
@@ -87,7 +92,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SongRows:
+class Rows:
     """Rows and their features, in one order."""
 
     rows: tuple[Row, ...]
@@ -95,6 +100,8 @@ class SongRows:
     """(n, n_bins), decibels: what the standing head weighs."""
     cnn: Floats
     """(n, n_features), of the CNN; NaN where only spectra are known."""
+    empty: NDArray[np.floating]
+    """(n,), share of empty bins."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -111,18 +118,18 @@ class SongRows:
         """(n,), whether the CNN's features are known."""
         return np.isfinite(self.cnn[:, 0])
 
-    def where(self, chosen: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the places of the chosen rows."""
-        return np.flatnonzero(np.asarray(chosen))
 
-
-def join(parts: Iterable[SongRows]) -> SongRows:
+def join(parts: Iterable[Rows]) -> Rows:
     """Return the rows of several sets, one after the other."""
     kept = [part for part in parts if part.rows]
-    return SongRows(
+    if not kept:
+        none = np.empty((0, 0))
+        return Rows((), none.astype(np.float16), none.astype(np.float32), np.empty(0))
+    return Rows(
         tuple(row for part in kept for row in part.rows),
         np.concatenate([part.lines for part in kept]),
         np.concatenate([part.cnn for part in kept]),
+        np.concatenate([part.empty for part in kept]),
     )
 
 
@@ -159,22 +166,10 @@ def _cap(clip: Clip) -> int:
     return PLATFORM_CLIPS if clip.family in PLATFORMS else RESEARCH_CLIPS
 
 
-@dataclass(frozen=True)
-class _Reduced:
-    """What is kept of one file."""
-
-    standing: NDArray[np.float16]
-    """(n_variants, n_segments, n_bins), mean over audible frames."""
-    frames: NDArray[np.int64]
-    """(n_variants, n_segments), audible ones."""
-    picked: int
-    """The segment that stands for itself, and whose CNN features these are."""
-    cnn: Floats
-    """(n_features,), of the plain variant."""
-
-
-def clip_rows(clips: Sequence[Clip], network: SongNetwork, work: Path) -> SongRows:
+def clip_rows(clips: Sequence[Clip], network: ArtifactNetwork, work: Path) -> Rows:
     """Return the rows of these files: as a whole and, of a track, one segment by itself.
+
+    Segments are chosen and prepared as the plugin does it before a song is called ``ai``.
 
     Args:
         clips: As :func:`chosen_clips` returns them; one that cannot be decoded is left out.
@@ -185,81 +180,72 @@ def clip_rows(clips: Sequence[Clip], network: SongNetwork, work: Path) -> SongRo
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for n_done, clip in enumerate(clips, 1):
-        reduced = _kept(clip, network, folder)
-        parts += list(_rows_of(clip, reduced)) if reduced else []
+        parts.append(_kept(clip, network, folder))
         if n_done % 200 == 0:
             log.info("reduced %d of %d files", n_done, len(clips))
     return join(parts)
 
 
-def _kept(clip: Clip, network: SongNetwork, folder: Path) -> _Reduced | None:
+def _kept(clip: Clip, network: ArtifactNetwork, folder: Path) -> Rows:
     path = folder / f"{zlib.crc32(clip_key(clip).encode()):08x}.npz"
     if not path.exists():
         try:
-            segments = _segments(clip)
-        except AudioError as error:
+            batch = _segments(clip)
+        except FileError as error:
             log.warning("left out %s: %s", clip.path.name, error)
-            return None
-        if segments is None:
-            return None
-        reduced = _reduce(clip, segments, network)
+            return join([])
+        rows = join(_reduced(clip, batch, network)) if batch else join([])
         partial = path.with_suffix(".partial.npz")
-        np.savez(partial, **vars(reduced))
+        counts = [(row.n_segments, row.variant) for row in rows.rows]
+        np.savez(partial, counts=counts, lines=rows.lines, cnn=rows.cnn, empty=rows.empty)
         partial.rename(path)
     with np.load(path) as kept:
-        return _Reduced(kept["standing"], kept["frames"], int(kept["picked"]), kept["cnn"])
+        made = tuple(_row(clip, int(n), int(variant)) for n, variant in kept["counts"])
+        return Rows(made, kept["lines"], kept["cnn"], kept["empty"])
 
 
-def _segments(clip: Clip) -> Floats | None:
-    """Return the segments (n, 176400) of a file, one of a clip and seven of a track."""
-    with open_audio(clip.path) as reader:
+def _segments(clip: Clip) -> SegmentBatch | None:
+    """Return the segments of a file: one of a clip, of a track those that the plugin takes."""
+    card = find_model("default").card
+    with open_audio(clip.path, card.down_mix) as reader:
         n_samples = reader.n_samples(SAMPLE_RATE)
         if n_samples < _MINIMUM_S * SAMPLE_RATE:
             return None
         if clip.is_whole_track:
-            starts = segment_starts(n_samples, SEGMENT_SAMPLES, N_SEGMENTS)
-        else:
-            last = max(0, n_samples - SEGMENT_SAMPLES)
-            starts = [min(last, round(clip.skip_s * SAMPLE_RATE))]
-        return np.stack(list(reader.spans(starts, SEGMENT_SAMPLES, SAMPLE_RATE)))
+            (batch,) = cut_segments(reader, card, N_SEGMENTS)
+            return batch
+        last = max(0, n_samples - SEGMENT_SAMPLES)
+        start = min(last, round(clip.skip_s * SAMPLE_RATE))
+        samples = np.stack(list(reader.spans([start], SEGMENT_SAMPLES, SAMPLE_RATE)))
+        return SegmentBatch((samples,), np.zeros(1))
 
 
-@torch.no_grad()
-def _reduce(clip: Clip, segments: Floats, network: SongNetwork) -> _Reduced:
+def _reduced(clip: Clip, batch: SegmentBatch, network: ArtifactNetwork) -> Iterator[Rows]:
+    """Yield the rows of a file as it is, and as it is after a library codec chain."""
+    (plain,) = batch.samples
     rng = np.random.default_rng(zlib.crc32(clip_key(clip).encode()))
-    recoded = library_chain(segments.ravel(), SAMPLE_RATE, rng).reshape(segments.shape)
-    reduced = [standing_means(part, network) for part in (segments, recoded)]
-    picked = int(rng.integers(len(segments)))
-    magnitude = network.magnitude(torch.from_numpy(segments[picked : picked + 1]))
-    return _Reduced(
-        np.stack([means for means, _ in reduced]).astype(np.float16),
-        np.stack([frames for _, frames in reduced]),
-        picked,
-        network.cnn.features(network.channels(magnitude))[0].numpy(),
-    )
+    recoded = library_chain(plain.ravel(), SAMPLE_RATE, rng).reshape(plain.shape)
+    picked = int(rng.integers(len(plain)))
+    card = find_model("default").card
+    for variant, samples in enumerate((plain, recoded)):
+        song = second_look(replace(batch, samples=(samples,)), card)
+        n_segments = len(song.starts_s)
+        if not n_segments:
+            continue
+        found = song_features(leveled(song, card).samples[0], network)
+        heard = found.frames.numpy()
+        if n_segments > 1 and heard[0]:
+            yield _one(_row(clip, n_segments, variant), found, 0)
+        # A segment that is silent in part is no example of what one holds.
+        alone = 1 + picked % n_segments
+        if heard[alone] == N_FRAMES:
+            yield _one(_row(clip, 1, variant), found, alone)
 
 
 @torch.no_grad()
-def standing_means(segments: Floats, network: SongNetwork) -> tuple[Floats, NDArray[np.int64]]:
-    """Return what stands out of each segment (n, n_bins), and its audible frames (n,)."""
-    audio, config = torch.from_numpy(segments), network.config
-    levels = network.levels(network.magnitude(audio))
-    frames = audible_frames(audio, config.stages.n_fft, config.hop_length)
-    return mean_frames(standing(levels), frames)[1:].numpy(), frames.sum(1).long().numpy()
-
-
-def _rows_of(clip: Clip, reduced: _Reduced) -> Iterator[SongRows]:
-    n_segments = len(reduced.frames[0])
-    for variant, (means, frames) in enumerate(
-        zip(reduced.standing, reduced.frames, strict=True)
-    ):
-        if n_segments > 1 and frames.sum():
-            together = np.average(means.astype(np.float32), axis=0, weights=frames)
-            yield _one(_row(clip, n_segments, variant), together, reduced.cnn)
-        # A segment that is silent in part is no example of what one holds.
-        if frames[reduced.picked] == reduced.frames.max():
-            alone = means[reduced.picked].astype(np.float32)
-            yield _one(_row(clip, 1, variant), alone, reduced.cnn)
+def song_features(segments: Floats, network: ArtifactNetwork) -> Features:
+    """Return what the network's branches read of segments (n, 176400)."""
+    return network.features(torch.from_numpy(np.ascontiguousarray(segments)))
 
 
 def _row(clip: Clip, n_segments: int, variant: int) -> Row:
@@ -267,8 +253,10 @@ def _row(clip: Clip, n_segments: int, variant: int) -> Row:
     return Row(clip.label, clip.family, clip.source, clip.track, n_segments, kind, variant)
 
 
-def _one(row: Row, means: Floats, cnn: Floats) -> SongRows:
-    return SongRows((row,), fine_lines(means[None]), cnn[None])
+def _one(row: Row, found: Features, place: int) -> Rows:
+    lines = found.lines[place : place + 1, band(N_FFT)].numpy().astype(np.float16)
+    empty = found.empty[place : place + 1].numpy()
+    return Rows((row,), lines, found.cnn[place : place + 1].numpy(), empty)
 
 
 @torch.no_grad()
@@ -279,7 +267,7 @@ def fine_lines(means: Floats) -> NDArray[np.float16]:
     return lines.numpy().astype(np.float16)
 
 
-def spectra_rows(folder: Path, n_features: int, n_bins: int) -> SongRows:
+def spectra_rows(folder: Path, n_features: int, n_bins: int) -> Rows:
     """Return a row of seven segments for each song of the song spectra.
 
     Args:
@@ -296,9 +284,8 @@ def spectra_rows(folder: Path, n_features: int, n_bins: int) -> SongRows:
     last = _SPECTRA_FIRST_BIN + stored.shape[1]
     means[:, _SPECTRA_FIRST_BIN:last] = stored * np.float32(_SPECTRA_STEP_DB)
     rows = tuple(_spectra_row(place, song) for place, song in enumerate(songs))
-    return SongRows(
-        rows, fine_lines(means), np.full((len(rows), n_features), np.nan, np.float32)
-    )
+    unknown = np.full((len(rows), n_features), np.nan, np.float32)
+    return Rows(rows, fine_lines(means), unknown, np.zeros(len(rows)))
 
 
 def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
@@ -306,19 +293,26 @@ def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
     family = RELATED_FAMILIES.get(song["family"], song["family"]) if is_ai else ""
     # A source without a slash is a package.
     source = song["source"] if "/" in song["source"] else DEBIAN_PREFIX + song["source"]
-    return Row(int(is_ai), family, source, f"spectra:{place}", N_SEGMENTS, "spectra")
+    seconds = float(song["seconds"])
+    track = f"spectra:{place}"
+    return Row(int(is_ai), family, source, track, N_SEGMENTS, "spectra", seconds=seconds)
 
 
-def hard_rows(network: SongNetwork, n_features: int) -> SongRows:
-    """Return a row of three segments for each hard negative that is not silent."""
+def hard_rows(network: ArtifactNetwork) -> Rows:
+    """Return a row of three segments for each hard negative that is not silent.
+
+    Of those without evidence, too, which the plugin does not judge at all: they teach what
+    tracker modules need.
+    """
     parts = []
+    card = find_model("default").card
     for signal in hard_negatives():
         samples = signal.make()
         starts = segment_starts(len(samples), SEGMENT_SAMPLES, 3)
         segments = np.stack([samples[s : s + SEGMENT_SAMPLES] for s in starts])
-        means, frames = standing_means(segments, network)
-        if frames.sum():
-            together = np.average(means, axis=0, weights=frames)
+        batch = leveled(SegmentBatch((segments,), np.array(starts)), card)
+        found = song_features(batch.samples[0], network)
+        if found.frames[0]:
             row = Row(0, "", HARD_PREFIX + signal.kind, signal.name, len(starts), "hard")
-            parts.append(_one(row, together, np.full(n_features, np.nan, np.float32)))
+            parts.append(_one(row, found, 0))
     return join(parts)

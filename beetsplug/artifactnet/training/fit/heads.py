@@ -1,36 +1,39 @@
-"""The song network's heads: fitted, judged on sources left out, weighed, given thresholds."""
+"""The heads: fitted, judged on sources left out, weighed, given thresholds."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beetsplug.artifactnet.training.choices import (
+    CLIP_WEIGHT,
     CNN_INVERSE_PENALTY,
     CNN_LIMIT,
+    CNN_WEIGHT,
+    EMPTY_WEIGHT,
     HARD_SHARE,
-    N_SONG_FOLDS,
+    INVERSE_PENALTY,
+    ITERATIONS,
+    MODULE_WEIGHT,
+    N_FOLDS,
     NEW_SOURCE_AI,
     NEW_SOURCE_UNSURE,
     PLATFORM_WEIGHT,
     PLATFORMS,
+    REAL_WEIGHT,
     RESEARCH_WEIGHT,
     SLOPE_BOUNDS,
-    SONG_INVERSE_PENALTY,
-    SONG_ITERATIONS,
-    SONG_MODULE_WEIGHT,
-    SONG_REAL_WEIGHT,
-    STRATUM_WEIGHTS,
+    SONG_WEIGHT,
 )
-from beetsplug.artifactnet.training.fit.song_rows import Row, SongRows
+from beetsplug.artifactnet.training.fit.rows import Row, Rows
 from beetsplug.artifactnet.training.model.weights import (
     CountedRegression,
     Regression,
-    SongWeights,
+    Weights,
     counts,
 )
 
@@ -40,28 +43,28 @@ _COUNT_SCALE = 30.0
 """Of the counts beside standardised features, so that their penalty is next to none."""
 
 
-def trained_on(rows: SongRows) -> NDArray[np.bool_]:
+def trained_on(rows: Rows) -> NDArray[np.bool_]:
     """Return which rows heads may learn from (n,): all but those of neither class."""
     return np.array([not row.is_neither for row in rows.rows])
 
 
-def row_weights(rows: SongRows, places: Places) -> Logits:
-    """Return the weights (n,) of rows: by stratum, class, source and track.
+def row_weights(rows: Rows, places: Places) -> Logits:
+    """Return the weights (n,) of rows: songs and single segments, class, source and track.
 
-    Within a stratum a source weighs the square root of its tracks. Hard negatives weigh
-    :data:`HARD_SHARE` of all human rows, each kind the same.
+    A source weighs the square root of its tracks. Hard negatives weigh :data:`HARD_SHARE` of
+    all human rows, each kind the same.
     """
     chosen = [rows.rows[place] for place in places]
-    stratum = np.array([0 if row.is_hard else row.n_segments for row in chosen])
     weights = np.zeros(len(places))
-    total = sum(STRATUM_WEIGHTS.values())
-    for n_segments, share in STRATUM_WEIGHTS.items():
-        of = np.flatnonzero(stratum == n_segments)
-        weights[of] = _stratum_weights([chosen[i] for i in of]) * share / total
-    hard = np.flatnonzero(stratum == 0)
-    if len(hard):
+    total = SONG_WEIGHT + CLIP_WEIGHT
+    for songs, share in ((True, SONG_WEIGHT), (False, CLIP_WEIGHT)):
+        of = [i for i, row in enumerate(chosen) if not row.is_hard and is_song(row) == songs]
+        if of:
+            weights[of] = _stratum_weights([chosen[i] for i in of]) * share / total
+    hard = [i for i, row in enumerate(chosen) if row.is_hard]
+    if hard:
         shares = _equal_shares([chosen[i].source for i in hard])
-        weights[hard] = shares * HARD_SHARE * SONG_REAL_WEIGHT / (1 + SONG_REAL_WEIGHT)
+        weights[hard] = shares * HARD_SHARE * REAL_WEIGHT / (1 + REAL_WEIGHT)
     return weights
 
 
@@ -78,16 +81,16 @@ def _stratum_weights(rows: list[Row]) -> Logits:
             for group, row in zip(groups, rows, strict=True)
         ]
     )
-    for label, share in ((1, 1.0), (0, SONG_REAL_WEIGHT)):
+    for label, share in ((1, 1.0), (0, REAL_WEIGHT)):
         of = labels == label
         if of.any():
-            weights[of] *= share / (1 + SONG_REAL_WEIGHT) / weights[of].sum()
+            weights[of] *= share / (1 + REAL_WEIGHT) / weights[of].sum()
     return weights
 
 
 def _importance(row: Row) -> float:
     if not row.label:
-        return SONG_MODULE_WEIGHT if row.kind == "module" else 1.0
+        return MODULE_WEIGHT if row.kind == "module" else 1.0
     return PLATFORM_WEIGHT if row.family in PLATFORMS else RESEARCH_WEIGHT
 
 
@@ -96,7 +99,7 @@ def _equal_shares(names: list[str]) -> Logits:
     return np.array([1 / n_names / names.count(name) for name in names])
 
 
-def fit_standing(rows: SongRows, places: Places) -> CountedRegression:
+def fit_standing(rows: Rows, places: Places) -> CountedRegression:
     """Return the regression on what stands out, fitted to these rows.
 
     Its logits have mean 0 and deviation 1 on the human rows, by their weights.
@@ -108,7 +111,7 @@ def fit_standing(rows: SongRows, places: Places) -> CountedRegression:
     mean, scale = np.average(features, axis=0, weights=weights), features.std()
     count_mean = np.average(of_count, axis=0, weights=weights)
     given = np.hstack([(features - mean) / scale, (of_count - count_mean) * _COUNT_SCALE])
-    fitted = _logistic(given, rows.labels[places], weights, SONG_INVERSE_PENALTY)
+    fitted = _logistic(given, rows.labels[places], weights, INVERSE_PENALTY)
     raw = fitted.weights[:-2] / scale
     per_count = fitted.weights[-2:] * _COUNT_SCALE
     bias = fitted.bias - raw @ mean - per_count @ count_mean
@@ -118,7 +121,7 @@ def fit_standing(rows: SongRows, places: Places) -> CountedRegression:
     return CountedRegression(raw / spread, per_count / spread, (bias - middle) / spread)
 
 
-def fit_cnn(rows: SongRows, places: Places) -> Regression:
+def fit_cnn(rows: Rows, places: Places) -> Regression:
     """Return the regression on the CNN's features, scaled as that on what stands out.
 
     Single segments as they are, for these are what the features were computed of.
@@ -154,7 +157,7 @@ def _logistic(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    model = LogisticRegression(C=penalty, max_iter=SONG_ITERATIONS, tol=1e-3)
+    model = LogisticRegression(C=penalty, max_iter=ITERATIONS, tol=1e-3)
     with threadpool_limits(1):
         model.fit(features.astype(np.float32), labels, sample_weight=weights * 2_000)
     return Regression(model.coef_[0].astype(np.float64), float(model.intercept_[0]))
@@ -173,28 +176,38 @@ class Judged:
     """(n,)."""
     cnn: Logits
     """(n,)."""
+    empty: NDArray[np.floating]
+    """(n,), share of empty bins."""
 
-    def total(self, cnn_weight: float) -> Logits:
+    def total(self) -> Logits:
         """Return the sums (n,); where there is no CNN logit it counts as that of the mean."""
         known = np.where(np.isfinite(self.cnn), self.cnn, 0.0)
-        return self.standing + cnn_weight * np.minimum(known, CNN_LIMIT)
+        sums = self.standing + CNN_WEIGHT * np.minimum(known, CNN_LIMIT)
+        return sums - EMPTY_WEIGHT * self.empty
 
 
-def fold_of(source: str) -> int:
-    """Return the fold in which a source is left out."""
-    return zlib.crc32(source.encode()) % N_SONG_FOLDS
+def folds_of(rows: Rows, seed: int = 0) -> Places:
+    """Return the fold (n,) in which each row is judged, all rows of a source in one.
+
+    The sources of a family are dealt one by one, so that no fold takes all of them.
+    """
+    families: dict[str, str] = {}
+    for row in rows.rows:
+        families[row.source] = max(row.family, families.get(row.source, ""))
+    ordered = sorted(families, key=lambda s: (families[s], zlib.crc32(s.encode(), seed)))
+    fold = {source: place % N_FOLDS for place, source in enumerate(ordered)}
+    return np.array([fold[row.source] for row in rows.rows])
 
 
-def judge_sources_out(rows: SongRows) -> Judged:
+def judge_sources_out(rows: Rows, seed: int = 0) -> Judged:
     """Return every row's logits by heads that learnt from other sources alone."""
-    folds = np.array([fold_of(row.source) for row in rows.rows])
-    judged = Judged(np.full(len(folds), np.nan), np.full(len(folds), np.nan))
-    for fold in range(N_SONG_FOLDS):
+    folds, judged = folds_of(rows, seed), _unjudged(rows)
+    for fold in range(N_FOLDS):
         _judge(rows, trained_on(rows) & (folds != fold), folds == fold, judged)
-    return Judged(judged.standing, with_means_of_sources(rows, judged.cnn))
+    return replace(judged, cnn=with_means_of_sources(rows, judged.cnn))
 
 
-def with_means_of_sources(rows: SongRows, cnn: Logits) -> Logits:
+def with_means_of_sources(rows: Rows, cnn: Logits) -> Logits:
     """Return logits of the CNN (n,), filled where only a song's spectrum is known.
 
     With the mean over the single segments of the same source and family, if it has any: the
@@ -211,18 +224,23 @@ def with_means_of_sources(rows: SongRows, cnn: Logits) -> Logits:
     return filled
 
 
-def judge_family_out(rows: SongRows, family: str) -> Judged:
+def judge_family_out(rows: Rows, family: str) -> Judged:
     """Return a family's logits by heads that learnt from no source that has any of it."""
     is_family = np.array([row.family == family for row in rows.rows])
     sources = {row.source for row in rows.rows if row.family == family}
     is_near = np.array([row.source in sources for row in rows.rows])
-    judged = Judged(np.full(len(is_near), np.nan), np.full(len(is_near), np.nan))
+    judged = _unjudged(rows)
     _judge(rows, trained_on(rows) & ~is_near, is_family, judged)
-    return Judged(judged.standing, with_means_of_sources(rows, judged.cnn))
+    return replace(judged, cnn=with_means_of_sources(rows, judged.cnn))
+
+
+def _unjudged(rows: Rows) -> Judged:
+    n_rows = len(rows.rows)
+    return Judged(np.full(n_rows, np.nan), np.full(n_rows, np.nan), rows.empty)
 
 
 def _judge(
-    rows: SongRows, train: NDArray[np.bool_], test: NDArray[np.bool_], judged: Judged
+    rows: Rows, train: NDArray[np.bool_], test: NDArray[np.bool_], judged: Judged
 ) -> None:
     learnt, places = np.flatnonzero(train), np.flatnonzero(test)
     standing, cnn = fit_standing(rows, learnt), fit_cnn(rows, learnt)
@@ -231,22 +249,7 @@ def _judge(
     judged.cnn[places] = cnn.logits(rows.cnn[places])
 
 
-def fit_cnn_weight(rows: SongRows, judged: Judged) -> float:
-    """Return what the CNN counts for beside what stands out, on sources left out.
-
-    The ratio of the weights of a regression on both; 0 where the CNN speaks against itself.
-    """
-    kept = [row.n_segments == 1 and not row.is_neither for row in rows.rows]
-    places = np.flatnonzero(np.array(kept) & rows.has_cnn & np.isfinite(judged.cnn))
-    both = np.stack(
-        [judged.standing[places], np.minimum(judged.cnn[places], CNN_LIMIT)], axis=1
-    )
-    weights = row_weights(rows, places)
-    fitted = _logistic(both, rows.labels[places], weights / weights.sum(), 1.0)
-    return max(0.0, round(float(fitted.weights[1] / fitted.weights[0]), 2))
-
-
-def threshold_for(rows: SongRows, places: Places, totals: Logits, rate: float) -> float:
+def threshold_for(rows: Rows, places: Places, totals: Logits, rate: float) -> float:
     """Return the least sum at which a new source has at most that share of tracks above.
 
     Sources count the same, whatever their number of tracks: what varies is the source.
@@ -277,7 +280,7 @@ class Thresholds:
     clip_unsure: float
 
 
-def human(rows: SongRows, chosen: Callable[[Row], bool]) -> Places:
+def human(rows: Rows, chosen: Callable[[Row], bool]) -> Places:
     """Return the places of human music that ``chosen`` takes, neither class left out."""
     return np.array(
         [
@@ -294,7 +297,7 @@ def is_song(row: Row) -> bool:
     return row.n_segments > 1
 
 
-def set_thresholds(rows: SongRows, totals: Logits) -> Thresholds:
+def set_thresholds(rows: Rows, totals: Logits) -> Thresholds:
     """Return thresholds that hold for a new source, of songs and of single segments."""
     strata = [
         human(rows, lambda row: is_song(row) and row.kind != "module"),
@@ -308,7 +311,7 @@ def set_thresholds(rows: SongRows, totals: Logits) -> Thresholds:
     return Thresholds(*found)
 
 
-def fitted_slope(rows: SongRows, margins: Logits) -> float:
+def fitted_slope(rows: Rows, margins: Logits) -> float:
     """Return the slope whose probabilities tell most of the rows' labels.
 
     Args:
@@ -328,17 +331,15 @@ def fitted_slope(rows: SongRows, margins: Logits) -> float:
     return round(float(minimize_scalar(loss, bounds=SLOPE_BOUNDS, method="bounded").x), 2)
 
 
-def fit_song_weights(rows: SongRows, judged: Judged) -> tuple[SongWeights, Thresholds]:
+def fit_weights(rows: Rows, judged: Judged) -> tuple[Weights, Thresholds]:
     """Return all that ships: heads of every row, and what was set on sources left out."""
     places = np.flatnonzero(trained_on(rows))
-    cnn_weight = fit_cnn_weight(rows, judged)
-    totals = judged.total(cnn_weight)
+    totals = judged.total()
     at = set_thresholds(rows, totals)
     threshold = np.where(np.array([is_song(r) for r in rows.rows]), at.song_ai, at.clip_ai)
-    weights = SongWeights(
+    weights = Weights(
         fit_standing(rows, places),
         fit_cnn(rows, places),
-        cnn_weight,
         at.song_ai,
         at.clip_ai,
         fitted_slope(rows, totals - threshold),

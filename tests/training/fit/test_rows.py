@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from beetsplug.artifactnet.training.choices import (
+    CLIP_DB,
+    HOP_LENGTH,
     N_FFT,
     N_SEGMENTS,
     PACKAGE_TRACKS,
@@ -19,20 +21,17 @@ from beetsplug.artifactnet.training.choices import (
     RESEARCH_CLIPS,
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
-    SONG_CLIP_DB,
-    SONG_HOP_LENGTH,
 )
-from beetsplug.artifactnet.training.data.corpus import Clip
-from beetsplug.artifactnet.training.data.dataset import write_manifest
-from beetsplug.artifactnet.training.fit.song_rows import (
+from beetsplug.artifactnet.training.data.corpus import Clip, write_manifest
+from beetsplug.artifactnet.training.fit.rows import (
     chosen_clips,
     clip_rows,
     fine_lines,
     listed_clips,
     spectra_rows,
 )
-from beetsplug.artifactnet.training.model.song_network import SongNetwork
-from beetsplug.artifactnet.training.signal.features import band
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.signal.pooled import band
 
 
 def _clip(path: Path, source: str = "a/b", label: int = 0, family: str = "") -> Clip:
@@ -44,31 +43,32 @@ def _by_the_recipe(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     window = np.hanning(N_FFT)
     window /= np.sqrt((window**2).sum())
     found = []
-    for start in range(0, len(samples) - N_FFT + 1, SONG_HOP_LENGTH):
+    for start in range(0, len(samples) - N_FFT + 1, HOP_LENGTH):
         frame = samples[start : start + N_FFT]
         if np.abs(frame).max() >= 1e-3:
             level = 10 * np.log10(np.abs(np.fft.rfft(frame * window)) ** 2 + 1e-9)
             found.append(np.maximum(level - uniform_filter1d(level, 17, mode="nearest"), 0))
     mean = np.mean(found, axis=0)
-    lines = np.minimum(mean - minimum_filter1d(mean, 3, mode="nearest"), SONG_CLIP_DB)
+    lines = np.minimum(mean - minimum_filter1d(mean, 3, mode="nearest"), CLIP_DB)
     return lines[band(N_FFT)].astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def network() -> SongNetwork:
-    return SongNetwork().eval()
+def network() -> ArtifactNetwork:
+    return ArtifactNetwork().eval()
 
 
-def _noise(n_samples: int) -> NDArray[np.float32]:
+def _swelling(n_samples: int) -> NDArray[np.float32]:
+    """Return noise and clicks that rise and fall, as music does."""
     rng = np.random.default_rng(0)
     clicks = np.arange(n_samples) % 441 == 0
-    return (rng.normal(0, 0.05, n_samples) + 0.1 * clicks).astype(np.float32)
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.7 * np.arange(n_samples) / SAMPLE_RATE)
+    return (swell * (rng.normal(0, 0.05, n_samples) + 0.1 * clicks)).astype(np.float32)
 
 
-def test_a_clip_gives_what_the_recipe_gives(network: SongNetwork, tmp_path: Path) -> None:
+def test_a_clip_gives_what_the_recipe_gives(network: ArtifactNetwork, tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    samples = _noise(SEGMENT_SAMPLES)
-    samples[: SEGMENT_SAMPLES // 2] = 0  # frames that are left out of the mean
+    samples = _swelling(SEGMENT_SAMPLES)
     soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
     rows = clip_rows([_clip(path)], network, tmp_path / "work")
     assert [(row.n_segments, row.variant) for row in rows.rows] == [(1, 0), (1, 1)]
@@ -76,9 +76,9 @@ def test_a_clip_gives_what_the_recipe_gives(network: SongNetwork, tmp_path: Path
     assert rows.has_cnn.all()
 
 
-def test_a_track_gives_itself_and_one_segment(network: SongNetwork, tmp_path: Path) -> None:
+def test_a_track_gives_itself_and_one_segment(network: ArtifactNetwork, tmp_path: Path) -> None:
     path = tmp_path / "track.wav"
-    soundfile.write(path, _noise(8 * SEGMENT_SAMPLES), SAMPLE_RATE)
+    soundfile.write(path, _swelling(8 * SEGMENT_SAMPLES), SAMPLE_RATE)
     track = _clip(path, source="debian:made")
     rows = clip_rows([track], network, tmp_path)
     assert [row.n_segments for row in rows.rows] == [N_SEGMENTS, 1, N_SEGMENTS, 1]
@@ -87,11 +87,21 @@ def test_a_track_gives_itself_and_one_segment(network: SongNetwork, tmp_path: Pa
     np.testing.assert_array_equal(again.lines, rows.lines)
 
 
+def test_a_file_without_evidence_gives_no_row(network: ArtifactNetwork, tmp_path: Path) -> None:
+    """What the plugin does not judge is no example either."""
+    path = tmp_path / "tone.wav"
+    tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
+    soundfile.write(path, tone, SAMPLE_RATE, subtype="FLOAT")
+    assert not [
+        row for row in clip_rows([_clip(path)], network, tmp_path).rows if not row.variant
+    ]
+
+
 def test_a_file_that_cannot_be_decoded_is_left_out(
-    network: SongNetwork, tmp_path: Path
+    network: ArtifactNetwork, tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
-    soundfile.write(good, _noise(SEGMENT_SAMPLES), SAMPLE_RATE)
+    soundfile.write(good, _swelling(SEGMENT_SAMPLES), SAMPLE_RATE)
     bad.write_bytes(b"no audio")
     rows = clip_rows([_clip(bad), _clip(good)], network, tmp_path)
     assert {row.track for row in rows.rows} == {"good"}
