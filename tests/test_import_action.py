@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beets.exceptions import UserError
 from beets.importer import ImportSession, ImportTask
 from beets.library import Item
 from beets.plugins import BeetsPlugin
@@ -392,6 +394,13 @@ class TestAsBeetsUsersKnowIt(ActionHelper):
         assert len(self.lib.items()) == 1
         self.beet_import(answers="IK")
         assert [item.ai_verdict for item in self.lib.items()] == ["ai", "ai"]
+
+    def test_a_closed_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where nobody can be asked nothing is imported."""
+        monkeypatch.setattr(sys, "stdin", None)
+        with pytest.raises(UserError, match="no standard input to ask on"):
+            self.beet_import()
+        assert not self.imported()
 
     @pytest.mark.parametrize("action", ["ask", "skip"])
     def test_replaced_duplicates(self, action: str, caplog: pytest.LogCaptureFixture) -> None:
