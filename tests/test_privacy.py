@@ -174,7 +174,7 @@ if __name__ == "__main__":
 TORCH = """
 from beetsplug.artifactnet.exporters import program
 program.main(["spectttra-beta-5s", "--random-weights", "--out", "model"])
-from beetsplug.artifactnet.training import recipe, song_recipe
+from beetsplug.artifactnet.training import recipe
 """
 
 

@@ -750,7 +750,10 @@ class TestVerdicts(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines[-1] == "nothing to score: 3 tracks have a score, 2 changed verdict"
+        assert lines[-1] == (
+            "nothing to score: 3 tracks have a score, 2 changed verdict, "
+            "thresholds: ai 0.95 (config), unsure 0.9 (config)"
+        )
         assert self.verdicts() == ["real", "real", "real"]
 
 
