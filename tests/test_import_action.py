@@ -393,6 +393,22 @@ class TestAsBeetsUsersKnowIt(ActionHelper):
         self.beet_import(answers="IK")
         assert [item.ai_verdict for item in self.lib.items()] == ["ai", "ai"]
 
+    @pytest.mark.parametrize("action", ["ask", "skip"])
+    def test_replaced_duplicates(self, action: str, caplog: pytest.LogCaptureFixture) -> None:
+        """What is left out replaces nothing: its old copy stays, with the user's word."""
+        self.write_album("Mixed", "ai", "real")
+        self.configure(import_action="report")
+        self.beet_import()
+        self.run_command("modify", "-y", "ai_override=human", "title:=Mixed 1")
+        old = self.get("Mixed 1")
+        self.configure(import_action=action)
+        self.beet_import(answers="SF" if action == "ask" else "", duplicate_action="remove")
+        now = self.lib.get_item(int(old.id or 0))
+        assert now is not None
+        assert now.ai_override == "real"
+        assert now.filepath.is_file()
+        assert "old copies are kept, flagged tracks were left out" in "".join(said(caplog))
+
     def test_merged_duplicates(self) -> None:
         """A merged album is not asked for again, and keeps its scores."""
         self.beet_import(answers="I")

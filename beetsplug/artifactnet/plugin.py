@@ -218,10 +218,9 @@ class ArtifactNetPlugin(BeetsPlugin):
         is_handed_down = self._album_overrides.is_running(item.album_id)
         if not is_handed_down and not any(library.own(item, name) for name in fields):
             return
-        before = library.own(item, Field.OVERRIDE), library.own(item, Field.OVERRIDE_FROM)
+        before = library.word_of(item)
         done = self._album_overrides.item_stored(item)
-        after = library.own(item, Field.OVERRIDE), library.own(item, Field.OVERRIDE_FROM)
-        if self._redecide(item) or before != after:
+        if self._redecide(item) or before != library.word_of(item):
             library.store(item)
         if done:
             album = item.get_album()

@@ -232,3 +232,64 @@ class TestCombs(ArtifactNetHelper):
         rows = self.rows(self.get("Comb"))
         assert Field.SCORE in rows
         assert Field.EVIDENCE not in rows
+
+
+class TestDamagedFields(ArtifactNetHelper):
+    """What somebody wrote into the database by hand."""
+
+    def setup_beets(self) -> None:
+        super().setup_beets()
+        self.item = self.add_track("One", "ai")
+        self.run_command("artifactnet", "-q")
+
+    def damage(self, name: str, value: str | float) -> None:
+        with self.lib.transaction() as transaction:
+            transaction.mutate(
+                "UPDATE item_attributes SET value = ? WHERE entity_id = ? AND key = ?",
+                (value, self.item.id, name),
+            )
+
+    @pytest.mark.parametrize("value", [float("inf"), float("-inf"), "nan", "1e999", "x"])
+    def test_a_score_that_is_no_number(self, value: str | float) -> None:
+        """It is none, for people and for programs: JSON knows neither NaN nor infinity."""
+        self.damage(Field.SCORE, value)
+        assert any(line.strip().startswith("it is not scored yet") for line in self.explain())
+        for command in (["ai", "--explain", "--json"], ["aireport", "--format", "json"]):
+            (track,) = json.loads(
+                "[" + self.run_with_output(*command).strip().strip("[]") + "]",
+                parse_constant=pytest.fail,
+            )
+            assert track["score"] is None
+
+    @pytest.mark.parametrize("value", [float("inf"), "1e300", 253_402_300_800.0, -5.0])
+    def test_a_time_that_is_none(self, value: str | float) -> None:
+        """The track can be stored, and its history has what changes from now on."""
+        self.damage(Field.SCORED, value)
+        self.damage(Field.HISTORY, "")
+        assert self.run_lines("ls", "-f", "<$ai_scored>", "ai_scored:2020..") == []
+        assert self.run_lines("ls", "-f", "<$ai_scored>") == ["<>"]
+        self.run_command("modify", "-y", "title:One", "ai_override=human")
+        assert self.explain()[-1].strip().startswith(f"{TODAY} ")
+
+    def test_a_segment_that_begins_beyond_all_numbers(self) -> None:
+        """Such a timeline is none."""
+        self.damage(Field.TIMELINE, f"{'9' * 400}.0:0.5")
+        assert "score 0.7999" in self.run_with_output("ai", "--explain", "--numbers")
+
+    def test_a_history_at_the_end_of_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """East of Greenwich its last day lies beyond the last year."""
+        self.damage(Field.HISTORY, "9999-12-31T23:59:59Z real 0.1000 override m")
+        monkeypatch.setenv("TZ", "JST-9")
+        time.tzset()
+        try:
+            lines = self.explain()
+            page = self.folder / "page.html"
+            self.run_command("aireport", "-q", "--since", "1970", "-o", str(page))
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+        assert any(line.strip().startswith("?  real") for line in lines)
+        assert "your own word" in page.read_text(encoding="utf-8")
+
+    def explain(self) -> list[str]:
+        return self.run_lines("ai", "--explain")

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -282,7 +283,8 @@ class TestChanges(ReportHelper):
 
     def test_no_date(self) -> None:
         self.add_track("New")
-        assert "--since is 'yesterday', it must be a date" in self.fails("--since", "yesterday")
+        for word in ("yesterday", "-99999999y", "-999999d", "0001"):
+            assert f"--since is '{word}', it must be a date" in self.fails("--since", word)
 
 
 class TestFiles(ReportHelper):
@@ -315,6 +317,29 @@ class TestFiles(ReportHelper):
         (self.folder / "file").touch()
         assert "is a folder" in self.fails("-o", str(self.folder))
         assert "cannot be written" in self.fails("-o", str(self.folder / "file" / "x.html"))
+
+    def test_what_is_no_file(self) -> None:
+        """A pipe is neither read nor replaced, nor is a device."""
+        self.add_track("New")
+        os.mkfifo(pipe := self.folder / "pipe")
+        for options in ((), ("--overwrite",), ("--format", "csv")):
+            assert "is no file" in self.fails("-o", str(pipe), *options)
+        assert pipe.is_fifo()
+
+    def test_a_link(self) -> None:
+        """It stays one: the report lies where it leads to."""
+        self.add_track("New")
+        (link := self.folder / "link.html").symlink_to(self.folder / "page.html")
+        for _ in range(2):
+            self.run_command("aireport", "-q", "-o", str(link))
+        assert link.is_symlink()
+        assert (self.folder / "page.html").is_file()
+
+    def test_standard_output(self) -> None:
+        self.add_track("New")
+        for kind, start in (("html", "<!doctype html>"), ("csv", "path,"), ("json", "[")):
+            output = self.run_with_output("aireport", "--format", kind, "-o", "-")
+            assert output.lower().startswith(start)
 
     def test_contradictions(self) -> None:
         for option in (["--since", "-1d"], ["--embed"], ["--pictures"]):

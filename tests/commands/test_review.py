@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -389,6 +390,27 @@ class TestNothingToAsk(ReviewHelper):
         assert seen.count("`aireview --undo` will not take this review back: ") == 1
         assert seen.splitlines()[-1] == "reviewed: 2 human"
         assert len(self.words()) == 2
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"item_id": 2**80},
+            {"item_id": 0},
+            {"before": {"override": "fake"}},
+            {"before": {"override": "ai", "note": ["x"]}},
+            {"before": {"override": "ai", "note": "\ud800"}},
+            {"before": {"override": "ai", "date": "yesterday"}},
+            {"before": {"override": "ai", "date": 1e300}},
+        ],
+    )
+    def test_an_edited_file(self, change: dict[str, object]) -> None:
+        """What cannot be stored is never taken from it."""
+        self.add_scored("Song", 0.9)
+        head = {"library": str(self.lib_path / "x"), "began": 0.0}
+        whole = {"item_id": 1, "before": {}, "after": {}, **change}
+        self.write_review(f"{json.dumps(head)}\n{json.dumps({'changes': [whole]})}\n")
+        with pytest.raises(UserError, match="there is no review to take back"):
+            self.run_command("aireview", "--undo")
 
     def write_review(self, text: str) -> Path:
         file = self.folder / "artifactnet" / "review.jsonl"

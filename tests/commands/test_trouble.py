@@ -79,6 +79,15 @@ class TestTrouble(ArtifactNetHelper):
         assert subprocess.run(shell, timeout=100, check=False).returncode == 0
         assert self.n_scored() == N_TRACKS
 
+    @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the input")
+    def test_a_closed_input(self) -> None:
+        """Who cannot be asked is told so in one line."""
+        beet = [sys.executable, "-m", "beets", "aireview", "--all"]
+        shell = ["sh", "-c", 'exec "$@" <&-', "sh", *beet]
+        done = subprocess.run(shell, timeout=100, check=False, capture_output=True, text=True)
+        assert done.stderr.startswith("error: artifactnet: ")
+        assert done.stderr.count("\n") == 1
+
     @needs_faults
     @pytest.mark.parametrize(
         ("code", "at"),

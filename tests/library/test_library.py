@@ -435,7 +435,9 @@ def test_a_timeline_is_read_back(segments: list[SegmentScore]) -> None:
     assert format_timeline(found) == format_timeline(segments)
 
 
-@pytest.mark.parametrize("text", ["0.0", "0.0:1.0001", "0:0.5:1", "-1.0:0.5", "0.0:nan", "a:b"])
+@pytest.mark.parametrize(
+    "text", ["0.0", "0.0:1.0001", "0:0.5:1", "-1.0:0.5", "0.0:nan", "0:0.50:0.5"]
+)
 def test_a_timeline_that_is_none_is_refused(text: str) -> None:
     """The error shows the word that is wrong."""
     with pytest.raises(ValueError, match="is not START:PROBABILITY") as caught:

@@ -72,6 +72,12 @@ class TestAlbums(ArtifactNetHelper):
         dates = [item.get("ai_override_date") for item in items]
         assert dates == [first, None, None]
 
+    def test_the_same_word_with_another_note(self) -> None:
+        """A track whose own word is the album's keeps its note."""
+        self.modify("title:Track 1", "ai_override=human", "ai_override_note=I was there")
+        self.modify("-a", "album:Album", "ai_override=human", "ai_override_note=a friend's")
+        assert self.get("Track 1").ai_override_note == "I was there"
+
     def test_a_note_before_its_word(self) -> None:
         """It stays; a word of another colour keeps it, and taking the word back removes it."""
         self.modify("title:Track 1", "ai_override_note=hm")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +16,7 @@ from beetsplug.artifactnet.commands.output import json_line
 from beetsplug.artifactnet.commands.paths import score_strangers, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import printable, title, verdict_words
 from beetsplug.artifactnet.library import Change, Decision, Explanation, Field, Row
+from beetsplug.artifactnet.library.explanation import minute
 from beetsplug.artifactnet.scoring.version import model_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _lines(run: ScoreRun, explanation: Explanation, changes: Sequence[Change]) -
     if run.opts.numbers:
         yield from explanation.numbers
     for change in changes:
-        yield f"{datetime.fromtimestamp(change.date):%Y-%m-%d %H:%M}  {_change_words(change)}"
+        yield f"{minute(change.date)}  {_change_words(change)}"
 
 
 def _change_words(change: Change) -> str:

@@ -7,6 +7,7 @@ choice are wrapped: they are called whatever the way of the import.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import beets
 from beets import ui
 from beets.dbcore.query import PathQuery
+from beets.exceptions import UserError
 from beets.importer import Action, ImportAbortError
 from beets.util import displayable_path
 
@@ -29,7 +31,7 @@ from beetsplug.artifactnet.settings import Settings
 
 if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
-    from beets.library import Item
+    from beets.library import Item, Library
     from beets.logging import BeetsLogger
 
 _MAX_SHOWN = 5
@@ -193,6 +195,9 @@ def _ask(task: ImportTask, flagged: Sequence[_Suspect], judge: library.Judge) ->
         say(f"  and {count_of(len(flagged) - _MAX_SHOWN, 'more track')}")
     if beets.config["import"]["bell"].get(bool):
         ui.print_("\a", end="")
+    if sys.stdin is None:
+        # Closed by the caller (`<&-`); to Python that is an error of its own kind.
+        raise UserError("artifactnet: there is no standard input to ask on; import with -q")
     is_part = len(flagged) < len(task.items)
     words = ("Import as it is", "Skip", *(["leave Flagged tracks"] if is_part else []))
     selection = ui.input_options((*words, "mark Human and import", "aBort"))
@@ -226,14 +231,16 @@ class _Watch:
     def __init__(self, action: ImportAction, session: ImportSession, task: ImportTask) -> None:
         self._action, self._session, self._task = action, session, task
         self._choose_match, self._set_choice = task.choose_match, task.set_choice
+        self._remove_duplicates = task.remove_duplicates
         self._new_items: list[Item] | None = None
         self._left: set[bytes] | None = None
         """Paths of the tracks that stay where they are; None until that is decided."""
 
     def begin(self) -> None:
-        """Wrap the two methods by which the choice is made."""
+        """Wrap the two methods by which the choice is made, and one that depends on it."""
         task: Any = self._task
         task.choose_match, task.set_choice = self.choose_match, self.set_choice
+        task.remove_duplicates = self.remove_duplicates
         setattr(task, _WATCH, self)
 
     def new_items(self) -> list[Item]:
@@ -265,6 +272,23 @@ class _Watch:
             self._leave_out(self._left)
         if is_asis and self._task.skip:
             self._session.log_choice(self._task)
+
+    def remove_duplicates(self, lib: Library) -> None:
+        """Remove what the task replaces in the library, where it replaces all of it.
+
+        Of the tracks that stay where they are, the library's are the only ones then. An
+        upgrade replaces track by track, and knows of the tracks that are left.
+        """
+        if not self._left or getattr(self._task, "_upgrade_superseded", None) is not None:
+            self._remove_duplicates(lib)
+            return
+        self._action.log.warning(
+            "{}",
+            printable(f"old copies are kept, flagged tracks were left out: {self._name()}"),
+        )
+
+    def _name(self) -> str:
+        return displayable_path(self._task.paths, "; ")
 
     def _is_all_left(self) -> bool:
         if self._left is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +33,7 @@ from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
 
 _DEFAULT_FILE = "aireport.html"
+_STDOUT = "-"
 _FORMATS = ("html", "csv", "json")
 _EXAMPLES = """\
 Examples:
@@ -87,7 +91,8 @@ def _parser() -> HelpfulParser:
         "-o",
         "--output",
         metavar="FILE",
-        help=f"where it goes; default: {_DEFAULT_FILE}, CSV and JSON to standard output",
+        help=f"where it goes, {_STDOUT} for standard output; default: {_DEFAULT_FILE}, "
+        f"CSV and JSON to standard output",
     )
     parser.add_option("--since", metavar="DATE", help="also show what has changed since")
     parser.add_option(
@@ -120,9 +125,6 @@ def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> No
     if not ids:
         raise UserError(f"artifactnet: {_no_tracks(args, album=opts.album)}")
     tracks, codecs = _read_tracks(lib, ids, engine)
-    if path is None:
-        ui.print_(_text(tracks, opts.format).rstrip("\n"))
-        return
     if opts.format == "html":
         from beetsplug.artifactnet.commands.report_page import Asked, page_of
 
@@ -137,11 +139,25 @@ def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> No
         text = page_of(lib, tracks, codecs, engine, asked)
     else:
         text = _text(tracks, opts.format)
+    # A file's name may hold bytes that are no text.
+    data = text.encode("utf-8", "surrogateescape")
+    if path is None:
+        _print(data)
+        return
     with unwritable(path):
-        # A file's name may hold bytes that are no text.
-        write_whole(path, text.encode("utf-8", "surrogateescape"))
+        write_whole(path, data)
     if not opts.quiet:
         ui.print_(_summary(path, tracks))
+
+
+def _print(data: bytes) -> None:
+    """Print what a file would hold: beets would replace what the terminal does not know."""
+    if hasattr(sys.stdout, "buffer"):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        sys.stdout.write(data.decode("utf-8", "replace"))
 
 
 def _no_tracks(args: Sequence[str], *, album: bool) -> str:
@@ -164,16 +180,14 @@ def _seconds_of(text: str) -> float:
     Raises:
         ConfigError: It is none.
     """
-    try:
+    # beets counts back to before the first year with an OverflowError.
+    with suppress(InvalidQueryArgumentValueError, OverflowError, ValueError):
         period = Period.parse(text)
-    except InvalidQueryArgumentValueError:
-        period = None
-    if period is None:
-        raise ConfigError(
-            f"--since is {text!r}, it must be a date: 2026-11-28, 2026-11, or -2w for two "
-            f"weeks ago"
-        )
-    return period.date.timestamp()
+        if period is not None:
+            return period.date.timestamp()
+    raise ConfigError(
+        f"--since is {text!r}, it must be a date: 2026-11-28, 2026-11, or -2w for two weeks ago"
+    )
 
 
 # Where it goes.
@@ -183,13 +197,19 @@ def _output_path(opts: Options) -> Path | None:
     """Return the file to write, None for standard output.
 
     Raises:
-        ConfigError: It is a folder, or a file that no report was written to.
+        ConfigError: It is a folder, a pipe or a device, or a file that no report was
+            written to.
     """
-    if opts.output is None and opts.format != "html":
+    if opts.output == _STDOUT or (opts.output is None and opts.format != "html"):
         return None
-    path = path_of(opts.output or _DEFAULT_FILE).absolute()
+    # A link stays one; what it leads to is written.
+    path = Path(os.path.realpath(path_of(opts.output or _DEFAULT_FILE)))
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name a file with --output")
+    if path.exists() and not path.is_file():
+        raise ConfigError(
+            f"{path} is no file; name one with --output, or {_STDOUT} for standard output"
+        )
     if path.exists() and not opts.overwrite and not _is_report(path, opts.format):
         raise ConfigError(
             f"{path} is there and is no report: name another file with --output, or replace "

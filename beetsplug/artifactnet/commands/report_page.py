@@ -25,6 +25,7 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.terminal import Progress, count_of
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.library import Cause, Change, Reason
+from beetsplug.artifactnet.library.explanation import day
 from beetsplug.artifactnet.report.accusations import accusation_notes
 from beetsplug.artifactnet.report.drawings import Spectrum, draw_spectrum
 from beetsplug.artifactnet.report.page import Facts, Findings, Sound, tracks_page
@@ -131,10 +132,10 @@ def _with_changes(facts: Facts, lib: Library, tracks: Sequence[Track], since: fl
     found.sort(key=lambda change: -change.date)
     return replace(
         facts,
-        since=_day(since),
+        since=day(since),
         change_lines=(*library.summary_lines(found), *_other_changes(found)),
         changes=tuple(
-            (by_id[change.item_id].name, _day(change.date), _told(change), change.cause.value)
+            (by_id[change.item_id].name, day(change.date), _told(change), change.cause.value)
             for change in found
             if _is_listed(change)
         )[:_MOST_CHANGES],
@@ -157,10 +158,6 @@ def _other_changes(found: Sequence[Change]) -> Iterator[str]:
     for (cause, had_verdict), n_tracks in counts.most_common():
         rest = ", with the same verdict" if had_verdict else ""
         yield f"{count_of(n_tracks, 'track')}: {cause}{rest}"
-
-
-def _day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d}"
 
 
 def _told(change: Change) -> str:

@@ -30,7 +30,7 @@ from beetsplug.artifactnet.commands.terminal import (
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Row, Word, WordChange
-from beetsplug.artifactnet.library.explanation import clock, day, timeline
+from beetsplug.artifactnet.library.explanation import clock, minute, timeline
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.settings import Settings
 
@@ -153,15 +153,11 @@ def _take_back_last(lib: Library, engine: Engine, args: Sequence[str]) -> None:
     n_done = sum(library.take_back(lib, step, engine.judge) for step in reversed(past.steps))
     file.unlink(missing_ok=True)
     rest = f", {n_all - n_done} changed since and left as they are" if n_done < n_all else ""
-    say(f"taken back: {_decisions(n_done)} of the review of {_time(past.began)}{rest}")
+    say(f"taken back: {_decisions(n_done)} of the review of {minute(past.began)}{rest}")
 
 
 def _decisions(count: int) -> str:
     return count_of(count, "decision")
-
-
-def _time(seconds: float) -> str:
-    return f"{day(seconds)} {time.strftime('%H:%M', time.localtime(seconds))}"
 
 
 @dataclass(frozen=True)

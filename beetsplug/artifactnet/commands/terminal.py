@@ -92,10 +92,14 @@ def _end_in_one_line(error: Exception) -> NoReturn:
 
 
 def _replace_closed_streams() -> None:
-    """Let what is printed go nowhere where the caller has closed an output (``>&-``)."""
-    for name in ("stdout", "stderr"):
+    """Where the caller has closed an output, what is printed goes nowhere (``>&-``).
+
+    An input that is closed (``<&-``) has ended.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+            flags = os.O_RDONLY if mode == "r" else os.O_WRONLY
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 
 
 class HelpfulParser(ui.CommonOptionsParser):

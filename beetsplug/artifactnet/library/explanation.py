@@ -120,8 +120,13 @@ def _of_override(item: Item | Row) -> Iterator[Sentence]:
 
 def day(seconds: float) -> str:
     """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
+    return minute(seconds)[: len("2026-11-28")]
+
+
+def minute(seconds: float) -> str:
+    """Return a local time: ``2026-11-28 18:54``; a question mark for none that can be."""
     try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d}"
+        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
     except (OSError, OverflowError, ValueError):
         return "?"
 

@@ -138,7 +138,7 @@ def format_timeline(segments: Iterable[SegmentScore]) -> str:
     return " ".join(f"{s.start_s:.1f}:{s.probability:.4f}" for s in segments)
 
 
-_TIMELINE = re.compile(r"\s*(?:\d+(?:\.\d+)?:(?:0(?:\.\d+)?|1(?:\.0+)?)\s*)*")
+_TIMELINE = re.compile(r"\s*(?:\d{1,9}(?:\.\d+)?:(?:0(?:\.\d+)?|1(?:\.0+)?)(?:\s+|$))*")
 
 
 def parse_timeline(text: str) -> tuple[SegmentScore, ...]:

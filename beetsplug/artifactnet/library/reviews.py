@@ -15,9 +15,10 @@ from typing import Any
 
 from beets.library import Item, Library
 
-from beetsplug.artifactnet.library.fields import Field, own, put
+from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, own, put
 from beetsplug.artifactnet.library.storing import store, writing
 from beetsplug.artifactnet.library.verdicts import redecide
+from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.thresholds import Judge
 
 
@@ -156,10 +157,32 @@ def read_review(file: Path) -> PastReview | None:
                 steps.append(tuple(map(_change, line["changes"])))
         start = json.loads(head)
         return PastReview(str(start["library"]), float(start["began"]), tuple(steps))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError):
         return None
 
 
 def _change(values: dict[str, Any]) -> WordChange:
-    before, after = (Word(**values[name]) for name in ("before", "after"))
-    return WordChange(int(values["item_id"]), before, after)
+    before, after = (_word(**values[name]) for name in ("before", "after"))
+    item_id = int(values["item_id"])
+    if not 0 < item_id <= _LARGEST_ID:
+        raise ValueError(f"{item_id} is no id")
+    return WordChange(item_id, before, after)
+
+
+def _word(**values: Any) -> Word:
+    """Return a word that can be stored: the file may have been edited.
+
+    Raises:
+        ValueError, TypeError: It cannot.
+    """
+    word = Word(**values)
+    for text in filter(None, (word.override, word.note, word.source)):
+        str.encode(text)  # neither a surrogate nor another type
+    if word.override not in {None, Verdict.AI.value, Verdict.REAL.value}:
+        raise ValueError(f"{word.override!r} is no word")
+    if word.date != ITEM_TYPES[Field.OVERRIDE_DATE].from_sql(word.date):
+        raise ValueError(f"{word.date!r} is no date")
+    return word
+
+
+_LARGEST_ID = 2**63 - 1

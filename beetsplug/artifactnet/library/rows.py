@@ -72,7 +72,8 @@ def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[
     """Return the ids that a query finds, by SQL alone where that can answer it."""
     try:
         query, sort = parse_query_parts(list(words), model)
-    except InvalidQueryArgumentValueError as error:
+    # A date before the first year overflows.
+    except (InvalidQueryArgumentValueError, OverflowError) as error:
         raise InvalidQueryError(" ".join(words), error) from error
     where, values = query.clause()
     is_plain = isinstance(sort, NullSort) and not query.field_names & model.other_db_fields

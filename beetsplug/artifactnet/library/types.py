@@ -7,6 +7,7 @@ they take whatever is typed: ``0,8`` becomes 0.0.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ WORDS = {"human": Verdict.REAL, "real": Verdict.REAL, "ai": Verdict.AI}
 """What an override may be, in any case, and the verdict that it is."""
 
 _REMEMBERED = 100_000
+_LAST_DATE = 253_400_000_000.0
+"""In December 9999, seconds since 1970: in no time zone is it the year 10000."""
 
 
 class Refusal:
@@ -105,9 +108,11 @@ class _SetByScoring:
         if isinstance(value, (bytes, memoryview)):
             value = bytes(value).decode("utf-8", "ignore")
         try:
-            return None if value is None else cast("types.Type", self).model_type(value)
-        except ValueError:
+            read = None if value is None else cast("types.Type", self).model_type(value)
+        except (ValueError, OverflowError):
             return None
+        # No score is NaN or infinite, and neither has a place in JSON.
+        return None if isinstance(read, float) and not math.isfinite(read) else read
 
 
 class Number(_SetByScoring, types.NullFloat):
@@ -131,6 +136,11 @@ class Date(_SetByScoring, types.DateType):
     def null(self) -> Any:
         """No date."""
         return None
+
+    def from_sql(self, sql_value: Any) -> Any:
+        """Return what the database has, None where no calendar has that time."""
+        value = super().from_sql(sql_value)
+        return value if value is not None and 0 <= value < _LAST_DATE else None
 
 
 class Text(_SetByScoring, types.String):
