@@ -798,6 +798,8 @@ class TestProcess(ArtifactNetHelper):
         pty = pytest.importorskip("pty")
         termios = pytest.importorskip("termios")
         self.add_tracks()
+        # So that the bar has time to move.
+        slow_down(self.model_folder, 600)
         self.write_config()
         leader, follower = pty.openpty()
         termios.tcsetwinsize(follower, (24, columns))
