@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -16,6 +17,10 @@ from beets.util import cached_classproperty
 # Times vary with what else the machine does; a slow example is no failure.
 hypothesis.settings.register_profile("artifactnet", deadline=None)
 hypothesis.settings.load_profile("artifactnet")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in the background of a script. What tests start would inherit it, and hear no Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

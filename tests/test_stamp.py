@@ -10,7 +10,7 @@ from pathlib import Path
 import mediafile
 import pytest
 from beetsplug.scrub import ScrubPlugin
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mediafile import MediaFile
 from mutagen.apev2 import APEv2
@@ -168,6 +168,7 @@ class TestOddFiles:
         ),
         data=st.binary(max_size=400),
     )
+    @example(magic=b"DSD ", data=bytes(35) + b"\x01")
     def test_any_bytes_have_a_stamp(
         self, magic: bytes, data: bytes, tmp_path_factory: pytest.TempPathFactory
     ) -> None:

@@ -134,6 +134,14 @@ def _audio_spans(file: BinaryIO) -> tuple[list[Span], bool]:
     return [(start, max(0, end - start))], False
 
 
+def _read_at(file: BinaryIO, position: int, n_bytes: int, end: int) -> bytes:
+    """Return some bytes, none from beyond the end: a header may name places no file has."""
+    if position >= end:
+        return b""
+    file.seek(position)
+    return file.read(n_bytes)
+
+
 def _after_id3(file: BinaryIO) -> int:
     """Return where a file begins behind its ID3v2 tags."""
     position = 0
@@ -204,8 +212,7 @@ def _mp4(file: BinaryIO, start: int, end: int) -> list[Span]:
     """Return the contents of the ``mdat`` boxes."""
     spans, position = [], start
     for _ in range(_MAX_CHUNKS):
-        file.seek(position)
-        head = file.read(16)
+        head = _read_at(file, position, 16, end)
         if len(head) < 8:
             break
         size, body = int.from_bytes(head[:4], "big"), 8
@@ -238,11 +245,10 @@ def _chunks(
     """
     n_head = 4 + struct.calcsize(size_format)
 
-    def find(file: BinaryIO, start: int, _end: int) -> list[Span]:
+    def find(file: BinaryIO, start: int, end: int) -> list[Span]:
         position = start + first
         for _ in range(_MAX_CHUNKS):
-            file.seek(position)
-            head = file.read(n_head)
+            head = _read_at(file, position, n_head, end)
             if len(head) < n_head:
                 break
             (size,) = struct.unpack(size_format, head[4:])

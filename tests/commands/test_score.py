@@ -750,7 +750,10 @@ class TestVerdicts(ArtifactNetHelper):
 
         lines = self.run_lines("artifactnet")
 
-        assert lines[-1] == "nothing to score: 3 tracks have a score, 2 changed verdict"
+        assert lines[-1] == (
+            "nothing to score: 3 tracks have a score, 2 changed verdict, "
+            "thresholds: ai 0.95 (config), unsure 0.9 (config)"
+        )
         assert self.verdicts() == ["real", "real", "real"]
 
 
@@ -795,6 +798,8 @@ class TestProcess(ArtifactNetHelper):
         pty = pytest.importorskip("pty")
         termios = pytest.importorskip("termios")
         self.add_tracks()
+        # So that the bar has time to move.
+        slow_down(self.model_folder, 600)
         self.write_config()
         leader, follower = pty.openpty()
         termios.tcsetwinsize(follower, (24, columns))

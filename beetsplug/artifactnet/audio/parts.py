@@ -92,6 +92,9 @@ def _find(file: BinaryIO, expression: re.Pattern[bytes]) -> Iterator[int]:
         if not n_read:
             return
         n_filled = n_kept + n_read
+        # No audio of these kinds has so many zeros: this is a hole, which may be huge.
+        if buffer[n_filled - 1] == 0 and buffer.count(0, n_kept, n_filled) == _SEARCHED_BYTES:
+            return
         for found in expression.finditer(buffer, 0, n_filled):
             place = offset - n_kept + found.start()
             if place >= searched:
