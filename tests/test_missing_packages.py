@@ -113,7 +113,7 @@ def test_the_page_names_what_to_install() -> None:
     root = DEMO.parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     needed = {re.split("[>=]", given)[0] for given in project["dependencies"]}
-    page = (root / "docs" / "index.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "installing.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^    pip install --only-binary :all: (.*)$", page, re.MULTILINE)
     assert set(command.split()) == needed - {"onnxruntime", "soxr", "soundfile"} | {
         "tract==0.23.9"

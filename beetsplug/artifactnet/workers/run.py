@@ -119,6 +119,8 @@ def run_each(
 class _Task(Generic[Item]):
     place: int
     item: Item
+    was_short: bool = False
+    """Memory or handles were short, or its worker was ended, at its last try."""
     is_suspect: bool = False
     """It took its worker down, or asked for an absurd amount of memory."""
     is_probe: bool = False
@@ -228,7 +230,11 @@ class _Run(Generic[Item, T]):
         if task.is_last_try and self._done_before is None and not self._put_off:
             raise MachineError(_advice(lost))
         if task.is_last_try and lost.kind is Loss.SCARCITY:
-            self._left = lost
+            # One worker may be ended by mistake; a second one is a sign.
+            if task.was_short:
+                self._left = lost
+            else:
+                self._put_off.append(replace(task, was_short=True))
             return False
         return task.is_last_try and self._done_before is not None
 
