@@ -82,7 +82,8 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
     another model keeps its verdict: these thresholds are not its own. Override and
     declaration hold whatever the model.
     """
-    changed = _date_override(item)
+    word = override(item)
+    changed = _date_override(item, word)
     declared = is_declared(item)
     changed |= put(item, Field.DECLARED, declared or None)
     is_ours = model_of(str(own(item, Field.MODEL))) == model_of(judge.model)
@@ -91,18 +92,18 @@ def redecide(item: Item | Row, judge: Judge) -> bool:
         # Rounded: SQLite keeps 15 digits of a number, and 1/7 would come back changed.
         changed |= put(item, Field.SHARE, round(share, 4))
     decides = declared and judge.follows_declarations
-    verdict, reason = _verdict(item, judge, is_ours=is_ours, is_declared=decides)
+    verdict, reason = _verdict(item, judge, word, is_ours=is_ours, is_declared=decides)
     changed |= put(item, Field.REASON, reason)
     return put(item, Field.VERDICT, verdict) or changed
 
 
-def _date_override(item: Item | Row) -> bool:
+def _date_override(item: Item | Row, word: Verdict | None) -> bool:
     """Date the user's word where it is new; drop date and note where it is taken back.
 
     Returns:
         Whether anything changed.
     """
-    word, reason = override(item), own(item, Field.REASON)
+    reason = own(item, Field.REASON)
     if word is not None:
         # Whatever set it, the verdict does not follow it yet.
         is_new = (own(item, Field.VERDICT), reason) != (word, Reason.OVERRIDE)
@@ -116,10 +117,10 @@ _SCORE = Reason.SCORE.value
 
 
 def _verdict(
-    item: Item | Row, judge: Judge, *, is_ours: bool, is_declared: bool
+    item: Item | Row, judge: Judge, word: Verdict | None, *, is_ours: bool, is_declared: bool
 ) -> tuple[str | None, str | None]:
     """Return the verdict and what it follows, both None where nothing decides."""
-    word, score, before = override(item), own(item, Field.SCORE), own(item, Field.VERDICT)
+    score, before = own(item, Field.SCORE), own(item, Field.VERDICT)
     if word is not None:
         return word.value, Reason.OVERRIDE.value
     if is_declared:
