@@ -26,10 +26,6 @@ _BLOCK_S = 0.08
 _LEAST_BLOCKS = 8
 _TOP_HZ = 13_500.0
 """Harmonics up to here are measured and taken out."""
-_MOST_DRIFT_HZ = 0.04
-"""How far a mains' frequency may lie from 50 or 60 Hz."""
-_DRIFT_STEPS_HZ = (0.001, 0.0005)
-"""Steps of the search, and of the refinement after it."""
 _N_TURNS = 256
 _SEARCHED_HZ = 6_000
 """Least sample rate at which hum is searched for at little cost: up to 2 kHz."""
@@ -51,14 +47,48 @@ _TABLE = 16_384
 
 
 @dataclass(frozen=True)
+class _Grid:
+    """Frequencies that a hum is looked for at."""
+
+    offsets_hz: _Reals
+    """From the frequency that it is expected near, in the middle of the segment."""
+    glides: _Reals
+    """Its changes, Hz a second: mains follow their load, and tapes their motor."""
+
+
+def _steps(most: float, step: float) -> _Reals:
+    return np.arange(-most, most + step / 2, step)
+
+
+_STILL = np.zeros(1)
+_STEADY = _Grid(_steps(0.04, 0.001), _STILL)
+"""What the mains do most of the time, in steps for harmonics up to 13 kHz."""
+_WIDE = _Grid(_steps(0.2, 0.004), _STILL)
+_WANDERING = _Grid(_steps(0.2, 0.004), _steps(0.012, 0.003))
+"""What they and a tape may do, in steps for harmonics up to 2 kHz."""
+_AROUND = _Grid(_steps(0.003, 0.0005), _steps(0.0018, 0.0003))
+"""Around what was found there, in steps for all harmonics."""
+_NEXT = _Grid(_steps(0.001, 0.0005), _steps(0.0002, 0.0001))
+"""The refinement after it."""
+
+
+@dataclass(frozen=True)
 class _Hum:
     """Harmonics of one frequency in a segment."""
 
     frequency_hz: float
+    """In the middle of the segment."""
+    glide: float
+    """Hz a second."""
     amplitudes: _Lines
     """(n_harmonics,), of the first harmonic on, at the segment's first sample."""
     powers: _Reals
     """(n_harmonics,), over those of chance."""
+
+    @property
+    def strength(self) -> float:
+        """By how much all harmonics stand out."""
+        return float(np.log1p(self.powers).sum())
 
     def is_there(self, *, is_expected: bool = False) -> bool:
         """Tell whether the harmonics are those of hum: all, the odd or the even ones."""
@@ -80,7 +110,7 @@ def _stands_out(low: _Reals, high: _Reals, least_share: float, least_power: floa
 
 
 def mains_of(samples: Samples, sample_rate: int, *, is_thorough: bool = False) -> int | None:
-    """Return 50 or 60 Hz where a segment has mains hum of that, None where it has none.
+    """Return 50 or 60 Hz where a segment has mains hum of about that, None where it has none.
 
     Args:
         samples: float32 (n_samples,) in [-1, 1].
@@ -90,21 +120,45 @@ def mains_of(samples: Samples, sample_rate: int, *, is_thorough: bool = False) -
     """
     if not is_thorough and not _may_hum(samples, sample_rate):
         return None
-    for mains_hz in _MAINS_HZ:
-        blocks = _Blocks.of(samples, sample_rate, mains_hz)
-        if blocks is not None and blocks.search().is_there():
-            return mains_hz
+    for search in (_steady_hum, _wandering_hum):
+        for mains_hz in _MAINS_HZ:
+            found = search(samples, sample_rate, mains_hz)
+            if found is not None and found[1].is_there():
+                return mains_hz
     return None
 
 
 def _may_hum(samples: Samples, sample_rate: int) -> bool:
-    """Tell whether hum may stand out below 2 kHz, from every few samples' mean."""
+    """Tell whether hum may stand out below 2 kHz."""
+    series = (_low_blocks(samples, sample_rate, mains_hz) for mains_hz in _MAINS_HZ)
+    return any(blocks.search(_WIDE).is_there(is_expected=True) for blocks in series if blocks)
+
+
+def _low_blocks(samples: Samples, sample_rate: int, mains_hz: int) -> _Blocks | None:
+    """Return the blocks of every few samples' mean, with the harmonics up to 2 kHz."""
     lengths = math.gcd(*(_block(mains_hz, sample_rate)[1] for mains_hz in _MAINS_HZ))
     most = max(1, sample_rate // _SEARCHED_HZ)
     factor = max(n for n in range(1, most + 1) if lengths % n == 0 == sample_rate % n)
     means = samples[: len(samples) // factor * factor].reshape(-1, factor).mean(1)
-    series = (_Blocks.of(means, sample_rate // factor, hz, _N_LOW) for hz in _MAINS_HZ)
-    return any(blocks.search().is_there(is_expected=True) for blocks in series if blocks)
+    return _Blocks.of(means, sample_rate // factor, mains_hz, most_harmonics=_N_LOW)
+
+
+def _steady_hum(samples: Samples, sample_rate: int, mains_hz: int) -> _Found | None:
+    """Return the strongest series that keeps close to 50 or 60 Hz."""
+    blocks = _Blocks.of(samples, sample_rate, mains_hz)
+    return None if blocks is None else (blocks, blocks.search(_STEADY))
+
+
+def _wandering_hum(samples: Samples, sample_rate: int, mains_hz: int) -> _Found | None:
+    """Return the strongest series somewhat beside it, which may rise or fall."""
+    low = _low_blocks(samples, sample_rate, mains_hz)
+    if low is None:
+        return None
+    first = low.search(_WANDERING)
+    if not first.is_there(is_expected=True):
+        return None
+    blocks = _Blocks(samples, sample_rate, mains_hz, near_hz=first.frequency_hz)
+    return blocks, blocks.search(_AROUND, first.glide)
 
 
 def without_hum(samples: Samples, sample_rate: int, mains_hz: int) -> Samples:
@@ -116,12 +170,12 @@ def without_hum(samples: Samples, sample_rate: int, mains_hz: int) -> Samples:
         mains_hz: What :func:`mains_of` found in another segment of the song; less of it
             suffices here.
     """
-    blocks = _Blocks.of(samples, sample_rate, mains_hz)
-    if blocks is None:
+    searches = (_steady_hum, _wandering_hum)
+    series = (search(samples, sample_rate, mains_hz) for search in searches)
+    found = [one for one in series if one and one[1].is_there(is_expected=True)]
+    if not found:
         return samples
-    hum = blocks.search()
-    if not hum.is_there(is_expected=True):
-        return samples
+    blocks, hum = max(found, key=lambda one: one[1].strength)
     clean = samples - _waveform(blocks.refined(hum), len(samples), sample_rate)
     return np.clip(clean, -1.0, 1.0).astype(np.float32)
 
@@ -141,21 +195,31 @@ class _Blocks:
         samples: Samples,
         sample_rate: int,
         mains_hz: int,
+        *,
         most_harmonics: int | None = None,
     ) -> _Blocks | None:
         """Return those of a segment, None where it is too short or its rate is odd."""
         is_whole = sample_rate % mains_hz == 0
         if not is_whole or len(samples) < _LEAST_BLOCKS * _block(mains_hz, sample_rate)[1]:
             return None
-        return cls(samples, sample_rate, mains_hz, most_harmonics)
+        return cls(samples, sample_rate, mains_hz, most_harmonics=most_harmonics)
 
     def __init__(
-        self, samples: Samples, sample_rate: int, mains_hz: int, most_harmonics: int | None
+        self,
+        samples: Samples,
+        sample_rate: int,
+        mains_hz: int,
+        *,
+        near_hz: float | None = None,
+        most_harmonics: int | None = None,
     ) -> None:
-        self._samples, self._rate, self._mains_hz = samples, sample_rate, mains_hz
-        self._n_periods, self._length = _block(mains_hz, sample_rate)
+        self._samples, self._rate = samples, sample_rate
+        self._near_hz = float(near_hz or mains_hz)
+        self._length = _block(mains_hz, sample_rate)[1]
+        self._block_s = self._length / sample_rate
         top_hz = min(_TOP_HZ, sample_rate / 2 - mains_hz)
         self._numbers = np.arange(1, int(top_hz / mains_hz) + 1)[:most_harmonics]
+        self._places = np.round(self._numbers * self._near_hz * self._block_s).astype(int)
         self._weigh(samples)
 
     def _weigh(self, samples: Samples | _Reals) -> None:
@@ -163,19 +227,20 @@ class _Blocks:
         n_blocks = len(samples) // self._length
         blocks = samples[: n_blocks * self._length].reshape(n_blocks, self._length) * window
         spectrum = np.fft.rfft(blocks)
-        places = self._n_periods * self._numbers
-        nearby = np.square(np.abs(spectrum[:, : places[-1] + 3]))
-        self._weights = 1 / (_beside(nearby, places) + 1e-12)
-        self._lines = self._weights * spectrum[:, places]
+        nearby = np.square(np.abs(spectrum[:, : self._places[-1] + 3]))
+        self._weights = 1 / (_beside(nearby, self._places) + 1e-12)
+        self._lines = self._weights * spectrum[:, self._places]
 
-    def search(self) -> _Hum:
-        """Return the strongest series, to a thousandth of a hertz."""
-        step = _DRIFT_STEPS_HZ[0]
-        drifts = np.arange(-_MOST_DRIFT_HZ, _MOST_DRIFT_HZ + step / 2, step)
-        # Turned back by each drift in frequency: one transform over the blocks.
-        turned = np.fft.fft(self._lines, _N_TURNS, axis=0)
-        turns = np.round(self._bins(drifts) * _N_TURNS).astype(int) % _N_TURNS
-        return self._strongest(drifts, turned[turns, self._numbers - 1])
+    def search(self, grid: _Grid, glide: float = 0.0) -> _Hum:
+        """Return the strongest series of a grid, whose glides are laid around ``glide``."""
+        turns = np.round(self._bins(grid.offsets_hz) * _N_TURNS).astype(int) % _N_TURNS
+        found = []
+        for glide_there in glide + grid.glides:
+            # Turned back by each frequency: one transform over the blocks.
+            turned = np.fft.fft(self._straight(glide_there), _N_TURNS, axis=0)
+            sums = turned[turns, self._numbers - 1]
+            found.append(self._strongest(grid.offsets_hz, sums, float(glide_there)))
+        return max(found, key=lambda hum: hum.strength)
 
     def refined(self, hum: _Hum) -> _Hum:
         """Return a series at its exact frequency, measured twice.
@@ -183,34 +248,57 @@ class _Blocks:
         Lines between two bins leak into their neighbours; what the first measurement left
         of them is seen by the second.
         """
-        step = _DRIFT_STEPS_HZ[1]
-        middle = hum.frequency_hz - self._mains_hz
-        first = self._at(np.array([middle + place * step for place in range(-2, 3)]))
+        around_hz = hum.frequency_hz - self._near_hz + _NEXT.offsets_hz
+        glides = (hum.glide + _NEXT.glides).tolist()
+        first = max(
+            (self._at(around_hz, glide) for glide in glides), key=lambda one: one.strength
+        )
         left = self._samples - _waveform(first, len(self._samples), self._rate)
         self._weigh(left)
-        second = self._at(np.array([first.frequency_hz - self._mains_hz]))
+        second = self._at(np.array([first.frequency_hz - self._near_hz]), first.glide)
         lines = _evened(first.amplitudes + second.amplitudes)
-        return _Hum(first.frequency_hz, lines, first.powers)
+        return _Hum(first.frequency_hz, first.glide, lines, first.powers)
 
-    def _at(self, drifts: _Reals) -> _Hum:
-        places = np.arange(len(self._lines))
+    def _at(self, offsets_hz: _Reals, glide: float) -> _Hum:
+        places, lines = np.arange(len(self._lines)), self._straight(glide)
         sums = [
-            np.einsum("bk,bk->k", self._lines, np.exp(-2j * np.pi * np.outer(places, bins)))
-            for bins in self._bins(drifts)
+            np.einsum("bk,bk->k", lines, _powers_of(-bins, places))
+            for bins in self._bins(offsets_hz)
         ]
-        return self._strongest(drifts, np.array(sums))
+        return self._strongest(offsets_hz, np.array(sums), glide)
 
-    def _strongest(self, drifts: _Reals, sums: _Lines) -> _Hum:
+    def _straight(self, glide: float) -> _Lines:
+        """Return what the lines would be without their rise or fall, by the blocks' middles."""
+        if not glide:
+            return self._lines
+        middles_s = (np.arange(len(self._lines)) + 0.5) * self._block_s
+        periods = glide / 2 * np.square(middles_s - len(self._samples) / self._rate / 2)
+        # Each harmonic turns as often as its number says.
+        return self._lines * _powers_of(-periods, self._numbers).T
+
+    def _strongest(self, offsets_hz: _Reals, sums: _Lines, glide: float) -> _Hum:
         total = self._weights.sum(0)
         powers = np.square(np.abs(sums)) / total
         best = int(np.log1p(powers).sum(1).argmax())
-        response = _response(self._bins(drifts)[best], self._length)
-        frequency_hz = self._mains_hz + float(drifts[best])
-        return _Hum(frequency_hz, sums[best] / total / response, powers[best])
+        response = _response(self._bins(offsets_hz)[best], self._length)
+        frequency_hz = self._near_hz + float(offsets_hz[best])
+        return _Hum(frequency_hz, glide, sums[best] / total / response, powers[best])
 
-    def _bins(self, drifts: _Reals) -> _Reals:
-        """Return how far from its bin each harmonic is: (n_drifts, n_harmonics)."""
-        return self._numbers * drifts[:, None] * self._n_periods / self._mains_hz
+    def _bins(self, offsets_hz: _Reals) -> _Reals:
+        """Return how far from its bin each harmonic is: (n_offsets, n_harmonics)."""
+        beside = self._numbers * self._near_hz * self._block_s - self._places
+        return beside + self._numbers * offsets_hz[:, None] * self._block_s
+
+
+_Found = tuple[_Blocks, _Hum]
+
+
+def _powers_of(turns: _Reals, numbers: NDArray[np.int_]) -> _Lines:
+    """Return ``exp(2 pi i turns)`` to the power of ascending numbers: (n_numbers, n_turns)."""
+    first = np.exp(2j * np.pi * turns)
+    powers = np.repeat(first[None], len(numbers), 0)
+    powers[0] = first ** numbers[0]
+    return np.cumprod(powers, 0)
 
 
 def _evened(lines: _Lines) -> _Lines:
@@ -251,5 +339,7 @@ def _waveform(hum: _Hum, n_samples: int, sample_rate: int) -> _Reals:
     spectrum = np.zeros(_TABLE // 2 + 1, complex)
     spectrum[1 : len(hum.amplitudes) + 1] = hum.amplitudes * _TABLE / 2
     period = np.fft.irfft(spectrum)
-    phases = np.arange(n_samples) * (hum.frequency_hz / sample_rate) % 1.0
+    times_s = np.arange(n_samples) / sample_rate
+    from_middle_s = times_s - n_samples / sample_rate / 2
+    phases = (hum.frequency_hz * times_s + hum.glide / 2 * np.square(from_middle_s)) % 1.0
     return np.interp(phases, np.arange(_TABLE + 1) / _TABLE, np.append(period, period[0]))
