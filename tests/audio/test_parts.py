@@ -95,7 +95,7 @@ def test_links_of_a_file(tmp_path: Path) -> None:
     ends = np.cumsum([one.stat().st_size for one in parts]).tolist()
     assert parts_of(path) == list(zip([0, *ends], ends, strict=False))
     assert len(parts_of(parts[0])) == 1
-    assert parts_of(part(tmp_path, "wav", 1.0, 44_100, 2)) == []
+    assert parts_of(part(tmp_path, "mp3", 1.0, 44_100, 2)) == []
 
 
 LOSSLESS = {"flac": ("flac", "s16"), "tta": ("tta", "s16"), "wv": ("wavpack", "s16p")}
@@ -120,6 +120,59 @@ def test_joined_lossless_files(form: str, seconds: tuple[int, ...], tmp_path: Pa
     assert [len(whole) for whole in wholes] == [48_000 * length for length in seconds]
     found = read_waveform(join(tmp_path / "joined", parts), 48_000).samples
     np.testing.assert_array_equal(np.concatenate(wholes), found)
+
+
+@pytest.mark.parametrize("major", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "VOC"])
+def test_joined_samples(major: str, tmp_path: Path) -> None:
+    """Files of bare samples whose headers tell one part's length are decoded with all parts."""
+    parts = []
+    for level in LEVELS:
+        samples = np.float32(level) * music(2.0, seed=7)
+        one = tmp_path / f"{level}"
+        parts += [write_with_sndfile(one, samples, 44_100, major, "PCM_16")]
+    wholes = [read_waveform(one, 44_100).samples for one in parts]
+    found = read_waveform(join(tmp_path / "joined", parts), 44_100).samples
+    np.testing.assert_array_equal(np.concatenate(wholes), found)
+
+
+@pytest.mark.parametrize("container", ["wma", "m4a", "mka"])
+def test_joined_containers(container: str, tmp_path: Path) -> None:
+    """Containers of one header a part are decoded with all parts, each at its place."""
+    parts = [part(tmp_path, container, level, 44_100, 2) for level in LEVELS]
+    assert_all_parts(join(tmp_path / "joined", parts), parts)
+
+
+LEVELS = (1.0, 0.25, 0.5)
+OTHERS = {"rm": ("ac3", 48_000, 2), "webm": ("libopus", 48_000, 2), "mmf": ("adpcm_yamaha", 44_100, 1)}
+"""FFmpeg's container -> its encoder, rate and channels."""
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_other_joined_containers(form: str, tmp_path: Path) -> None:
+    """So are RealMedia, WebM and SMAF."""
+    codec, rate, n_channels = OTHERS[form]
+    parts = []
+    for level in LEVELS:
+        samples = np.float32(level) * music(3.0, rate, n_channels)
+        parts += [write_with_ffmpeg(tmp_path / f"{level}", samples, rate, form, codec)]
+    assert_all_parts(join(tmp_path / "joined", parts), parts)
+
+
+def assert_all_parts(path: Path, parts: list[Path]) -> None:
+    assert len(parts_of(path)) == len(parts)
+    with open_audio(path) as reader:
+        assert pytest.approx(9.0, abs=0.4) == reader.duration_s
+    wanted = [levels_of_seconds(one, [1])[0] for one in parts]
+    np.testing.assert_allclose(levels_of_seconds(path, [1, 4, 7]), wanted, rtol=0.12)
+
+
+@pytest.mark.parametrize("container", ["wav", "aiff", "m4a", "alac_faststart", "mka", "wma"])
+def test_one_part(container: str, tmp_path: Path) -> None:
+    """A file that was not joined has one part, whatever bytes follow its audio."""
+    path = part(tmp_path, container, 1.0, 44_100, 2)
+    n_parts = len(parts_of(path))
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    assert n_parts == len(parts_of(path)) == 1
 
 
 @pytest.mark.parametrize("form", LOSSLESS)

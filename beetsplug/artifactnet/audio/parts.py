@@ -3,16 +3,19 @@
 Neither libsndfile nor FFmpeg tells, and most of these files are decoded no further than
 their first part. MP3, ADTS, AC-3 and MPEG streams have no header of their own: FFmpeg
 decodes them as one, whatever they were joined from.
+
+A header may tell where its part ends: then the next one is looked for there alone.
+Otherwise the file is searched for how a part of its kind starts.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from beetsplug.artifactnet.audio.headers import id3v2_end
 from beetsplug.artifactnet.errors import AudioError
@@ -39,9 +42,15 @@ _STARTS = {
         rb"wvpk.{4}[\x02-\x10]\x04\0.{5}\0{4}(?!\0{4}).{5}[" + _INITIAL_BLOCK + rb"]",
         re.DOTALL,
     ),
+    b"0&\xb2u": re.compile(
+        rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{3}\0{5}", re.DOTALL
+    ),
+    b".RMF": re.compile(rb"\.RMF\0{3}[\x10-\x12]\0[\0\x01]"),
+    b"Crea": re.compile(rb"Creative Voice File\x1a"),
 }
 """First four bytes -> how a file of that kind starts: FLAC with its STREAMINFO, TTA with
-its format, Monkey's Audio with the length of its descriptor, WavPack with sample 0."""
+its format, Monkey's Audio with the length of its descriptor, WavPack with sample 0, WMA
+and RealAudio with the length of their headers, VOC with its name."""
 _LONGEST_START = 26
 
 _FRAME = re.compile(rb"\xff[\xf8\xf9][\x10-\xff][\x00-\xaf][\x00-\x7f\xc0-\xfe]")
@@ -59,6 +68,50 @@ _TAGS_BYTES = 1 << 13
 """Tags that may stand behind the last frame."""
 
 
+def _number(at: int, n_bytes: int, order: Literal["little", "big"], beside: int) -> _Size:
+    """Return what reads a size out of a header, and adds what the size leaves out."""
+    return lambda head: int.from_bytes(head[at : at + n_bytes], order) + beside
+
+
+def _box_bytes(head: bytes) -> int:
+    """Return the size of a box of MP4 (ISO/IEC 14496-12, 4.2)."""
+    size = int.from_bytes(head[:4], "big")
+    return int.from_bytes(head[8:16], "big") if size == 1 else size
+
+
+def _element_bytes(head: bytes) -> int:
+    """Return the size of an element of Matroska with an id of four bytes (RFC 8794, 4)."""
+    n_size = 9 - head[4].bit_length() if len(head) > 4 else 9
+    size = int.from_bytes(head[4 : 4 + n_size], "big") & (1 << 7 * n_size) - 1
+    is_unknown = size == (1 << 7 * n_size) - 1
+    return 0 if is_unknown else 4 + n_size + size
+
+
+_Size = Callable[[bytes], int]
+_SIZED: tuple[tuple[re.Pattern[bytes], _Size], ...] = (
+    (re.compile(rb"RIFF.{4}WAVE", re.DOTALL), _number(4, 4, "little", 8)),
+    (re.compile(rb"RF64.{4}WAVEds64", re.DOTALL), _number(20, 8, "little", 8)),
+    (re.compile(rb"riff.{20}wave", re.DOTALL), _number(16, 8, "little", 0)),
+    (re.compile(rb"FORM.{4}AIF[CF]", re.DOTALL), _number(4, 4, "big", 8)),
+    (re.compile(rb"MMMD"), _number(4, 4, "big", 8)),
+    (re.compile(rb"\.snd"), lambda head: sum(_number(at, 4, "big", 0)(head) for at in (4, 8))),
+    (re.compile(rb"caff\0\x01"), lambda _: 8),
+    (re.compile(rb".{4}ftyp", re.DOTALL), _box_bytes),
+    (re.compile(rb"\x1aE\xdf\xa3"), _element_bytes),
+)
+"""How a part starts whose header tells its size, and what reads that from its first bytes."""
+_CHUNK_BYTES: dict[bytes, _Size] = {
+    b"caff": _number(4, 8, "big", 12),
+    b"ftyp": _box_bytes,
+    b"\x1aE\xdf\xa3": _element_bytes,
+}
+"""Of those that are a row of chunks, what reads the size of the next chunk."""
+_PADDED = (b"RIFF", b"FORM")
+"""Whose sizes are even, whatever they say."""
+_HEAD_BYTES = 48
+_MOST_CHUNKS = 100_000
+
+
 def parts_of(path: Path) -> list[Window]:
     """Return where each part of a file starts and ends; empty where it cannot have any.
 
@@ -69,16 +122,38 @@ def parts_of(path: Path) -> list[Window]:
     with path.open("rb", buffering=0) as file:
         start = id3v2_end(file, 0)
         file.seek(start)
-        head = file.read(len(_PAGE))
+        head = file.read(_HEAD_BYTES)
         n_bytes = file.seek(0, io.SEEK_END)
-        if head == _PAGE:
+        sized = next((kind for kind in _SIZED if kind[0].match(head)), None)
+        if head.startswith(_PAGE):
             starts = _ogg_links(file, n_bytes)
+        elif sized is not None:
+            starts = list(_sized_parts(file, start, n_bytes, *sized))
         elif head[:4] not in _STARTS or (head[:4] == b"fLaC" and _is_one_flac(file, start)):
             return []
         else:
             starts = list(_find(file, _STARTS[head[:4]]))
     starts[:1] = [0]
     return list(zip(starts, [*starts[1:], n_bytes], strict=True))
+
+
+def _sized_parts(
+    file: BinaryIO, start: int, n_bytes: int, expression: re.Pattern[bytes], size: _Size
+) -> Iterator[int]:
+    """Yield the start of each part, where one begins right behind the one before."""
+    chunk: _Size | None = None
+    for _ in range(_MOST_CHUNKS):
+        file.seek(start)
+        head = file.read(_HEAD_BYTES)
+        if expression.match(head):
+            yield start
+            chunk = next((c for name, c in _CHUNK_BYTES.items() if name in head[:8]), None)
+            length = size(head)
+        else:
+            length = chunk(head) if chunk is not None else 0
+        start += length + (length % 2 if head[:4] in _PADDED else 0)
+        if length <= 0 or start >= n_bytes:
+            return
 
 
 def _find(file: BinaryIO, expression: re.Pattern[bytes]) -> Iterator[int]:
