@@ -143,7 +143,11 @@ def test_joined_containers(container: str, tmp_path: Path) -> None:
 
 
 LEVELS = (1.0, 0.25, 0.5)
-OTHERS = {"rm": ("ac3", 48_000, 2), "webm": ("libopus", 48_000, 2), "mmf": ("adpcm_yamaha", 44_100, 1)}
+OTHERS = {
+    "rm": ("ac3", 48_000, 2),
+    "webm": ("libopus", 48_000, 2),
+    "mmf": ("adpcm_yamaha", 44_100, 1),
+}
 """FFmpeg's container -> its encoder, rate and channels."""
 
 

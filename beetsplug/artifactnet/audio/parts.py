@@ -42,9 +42,7 @@ _STARTS = {
         rb"wvpk.{4}[\x02-\x10]\x04\0.{5}\0{4}(?!\0{4}).{5}[" + _INITIAL_BLOCK + rb"]",
         re.DOTALL,
     ),
-    b"0&\xb2u": re.compile(
-        rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{3}\0{5}", re.DOTALL
-    ),
+    b"0&\xb2u": re.compile(rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{3}\0{5}", re.DOTALL),
     b".RMF": re.compile(rb"\.RMF\0{3}[\x10-\x12]\0[\0\x01]"),
     b"Crea": re.compile(rb"Creative Voice File\x1a"),
 }

@@ -67,11 +67,11 @@ _STILL = np.zeros(1)
 _STEADY = _Grid(_steps(0.04, 0.001), _STILL)
 """What the mains do most of the time, in steps for harmonics up to 13 kHz."""
 _WIDE = _Grid(_steps(0.2, 0.004), _STILL)
-_WANDERING = _Grid(_steps(0.2, 0.004), _steps(0.012, 0.003))
+_WANDERING = _Grid(_steps(0.2, 0.004), _steps(0.012, 0.002))
 """What they and a tape may do, in steps for harmonics up to 2 kHz."""
-_AROUND = _Grid(_steps(0.003, 0.0005), _steps(0.0018, 0.0003))
+_AROUND = _Grid(_steps(0.003, 0.0005), _steps(0.0036, 0.0006))
 """Around what was found there, in steps for all harmonics."""
-_NEXT = _Grid(_steps(0.001, 0.0005), _steps(0.0002, 0.0001))
+_NEXT = _Grid(_steps(0.001, 0.0005), _steps(0.0003, 0.0001))
 """The refinement after it."""
 
 

@@ -563,19 +563,44 @@ _HUMS: dict[str, Callable[[int], float]] = {
 }
 
 
+_WANDERING = ((49.9, 0.0), (60.1, 0.0), (50.0, 0.002), (59.98, -0.005))
+"""Hz at the start, and Hz a second: a load on the mains, or a tape, moves all harmonics."""
+
+
 def with_hum(
-    music: Samples, mains_hz: float, level_db: float, amplitude: Callable[[int], float] = _saw
+    music: Samples,
+    mains_hz: float,
+    level_db: float,
+    amplitude: Callable[[int], float] = _saw,
+    glide: float = 0.0,
 ) -> Samples:
     """Return music with mains hum: harmonics up to 20 kHz, the first at ``level_db``.
 
     Args:
         music: Mono at 44.1 kHz.
-        mains_hz: Frequency of the mains.
+        mains_hz: Frequency of the mains, at the start.
         level_db: Amplitude of a first harmonic of size 1, dB of full scale.
         amplitude: Size of each harmonic, by its number.
+        glide: Change of that frequency, Hz a second.
     """
-    hum = _harmonics(mains_hz, amplitude, len(music))
+    if glide:
+        hum = _gliding(mains_hz, amplitude, len(music), glide)
+    else:
+        hum = _harmonics(mains_hz, amplitude, len(music))
     return quantised(np.clip(music + decibels(level_db) * hum, -1, 1))
+
+
+def _gliding(
+    frequency_hz: float, amplitude: Callable[[int], float], n_samples: int, glide: float
+) -> _Float:
+    """Return harmonics up to 20 kHz, out of a table of one period."""
+    place = np.arange(1 << 16) / (1 << 16)
+    period = np.zeros(len(place))
+    for number in range(1, int(20e3 / frequency_hz) + 1):
+        period += amplitude(number) * np.sin(2 * np.pi * number * place)
+    time_s = _time_s(n_samples)
+    turns = (frequency_hz * time_s + glide / 2 * np.square(time_s)) % 1.0
+    return np.interp(turns, place, period, period=1.0)
 
 
 def _hum_on(music: Samples, place: int) -> Iterator[HardNegative]:
@@ -586,4 +611,10 @@ def _hum_on(music: Samples, place: int) -> Iterator[HardNegative]:
             "hum",
             f"hum: {shape} of {mains_hz:g} Hz at {level_db:g} dB on music {place}",
             partial(with_hum, music, mains_hz, level_db, amplitude),
+        )
+    for mains_hz, glide in _WANDERING:
+        yield HardNegative(
+            "hum",
+            f"hum: buzz of {mains_hz:g} Hz, {glide:+g} a second, at -20 dB on music {place}",
+            partial(with_hum, music, mains_hz, -20.0, _saw, glide),
         )
