@@ -87,6 +87,7 @@ kilobytes of noise hold many beginnings of packets."""
 _TRACK_LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """Of a track in Matroska, as its tag DURATION tells it."""
 _AVSEEK_SIZE = 0x10000
+_COARSE_BITS = 16
 _TABLED_CODECS = {("aac", "LC"), ("alac", None)}
 """Name and profile of codecs whose packets decode alike wherever decoding begins, but for
 the first one. What AAC fills with noise is another noise then, as in another decoder."""
@@ -133,7 +134,7 @@ class PyavSource:
             return False
         try:
             with self._open() as opened:
-                self.sample_rate = opened.sample_rate
+                self.sample_rate, self.is_fine = opened.sample_rate, opened.is_fine
                 self.n_frames = opened.n_tabled_frames()
         except AudioError:
             return False
@@ -146,7 +147,7 @@ class PyavSource:
             AudioError, TruncatedError: As the class.
         """
         with self._open() as opened:
-            self.sample_rate = opened.sample_rate
+            self.sample_rate, self.is_fine = opened.sample_rate, opened.is_fine
             length_s = _demuxed_s(opened)
             announced_s = opened.announced_s()
         if length_s is None:
@@ -420,6 +421,7 @@ class _Opened:
         if self.sample_rate <= 0 or stream.time_base is None:
             raise AudioError("no audio in it")
         self.time_base = stream.time_base
+        self.is_fine = _is_fine(stream)
         return stream
 
     def announced_s(self) -> float | None:
@@ -557,6 +559,13 @@ class _Opened:
 def _decoder(stream: AudioStream) -> CodecContext | None:
     """Return a stream's decoder; FFmpeg may name a codec that it cannot decode."""
     return stream.codec_context
+
+
+def _is_fine(stream: AudioStream) -> bool:
+    """Tell whether samples have more than 16 bits, and no codec changes them."""
+    codec, form = stream.codec_context, stream.codec_context.format
+    is_kept = codec.codec.lossless and not codec.codec.lossy
+    return bool(is_kept and form is not None and form.bits > _COARSE_BITS)
 
 
 def _codec_tag(stream: AudioStream) -> str:

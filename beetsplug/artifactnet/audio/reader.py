@@ -117,6 +117,11 @@ class AudioReader:
         """The down-mixes of the spans that were read so far: ``mean``, ``aligned``."""
         return frozenset(self._source.mixes)
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether the samples have more than 16 bits, and no codec changed them."""
+        return self._source.is_fine
+
     def n_samples(self, sample_rate: int) -> int:
         """Return the track's length in samples at ``sample_rate`` Hz."""
         return max(1, Resampled(self._source, sample_rate).n_frames)
@@ -156,6 +161,7 @@ class _WithFallback:
         self._first = source
         self._second: Source | None = None
         self.sample_rate, self.n_frames = source.sample_rate, source.n_frames
+        self.is_fine = source.is_fine
 
     @property
     def decoder(self) -> str:

@@ -61,6 +61,8 @@ _STREAMED_CHUNK_SIZE = 0x7FFF0000
 _MOST_TAG_BYTES = 256 << 20
 """What a file may hold beside its audio: as much as an ID3v2 tag can."""
 _SAMPLE_BYTES = 8
+_FINE = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
+"""libsndfile's words for samples of more than 16 bits that are kept as they are."""
 
 
 class UndecidedError(Exception):
@@ -89,6 +91,7 @@ class SndfileSource:
         self._file = _open(path)
         self.sample_rate = int(self._file.samplerate)
         self.n_frames = int(self._file.frames)
+        self.is_fine = self._file.subtype in _FINE
         self._is_mp3 = self._file.format == "MP3"
         self._block_samples = _MP3_BLOCK_SAMPLES if self._is_mp3 else _BLOCK_SAMPLES
         try:

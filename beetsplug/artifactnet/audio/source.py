@@ -48,6 +48,10 @@ class Source(Protocol):
     def mixes(self) -> set[Mix]:
         """The down-mixes that were used so far."""
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether its samples have more than 16 bits, and no codec changed them."""
+
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
         """Yield the samples of each range, in order of their starts.
 
@@ -135,6 +139,11 @@ class Resampled:
         """The down-mixes that were used so far."""
         return self._source.mixes
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether its samples have more than 16 bits, and no codec changed them."""
+        return self._source.is_fine
+
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
         """Yield each range, short where the track ends within it."""
         cuts = [self._cut(start, stop) for start, stop in ranges]
@@ -201,6 +210,11 @@ class Joined:
     def mixes(self) -> set[Mix]:
         """The down-mixes that were used so far."""
         return set().union(*(part.mixes for part in self._parts))
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether all have samples of more than 16 bits, which no codec changed."""
+        return all(part.is_fine for part in self._parts)
 
     def ranges(self, ranges: Sequence[Range]) -> Iterator[Samples]:
         """Yield each range out of the parts that it touches; each part is read once."""

@@ -63,13 +63,18 @@ def is_suspect(samples: Samples, sample_rate: int) -> bool:
         samples: float32 (n_samples,) in [-1, 1].
         sample_rate: Hz.
     """
-    if float(np.abs(samples).max(initial=0.0)) < _LOUD_ENOUGH:
+    if not is_loud(samples):
         return True
     rises = np.diff(samples)
     length = min(sample_rate // 10, len(rises))
     frames = rises[: len(rises) // length * length].reshape(-1, length)
     energies = np.einsum("ij,ij->i", frames, frames) + _STEP**2
     return float((10 * np.log10(energies)).std()) < _STEADY_DB
+
+
+def is_loud(samples: Samples) -> bool:
+    """Tell whether a segment's peak lies at -24 dBFS or above."""
+    return float(np.abs(samples).max(initial=0.0)) >= _LOUD_ENOUGH
 
 
 def raised(samples: Samples) -> Samples:
@@ -89,10 +94,12 @@ def raised(samples: Samples) -> Samples:
 
 
 def has_evidence(samples: Samples, sample_rate: int) -> bool:
-    """Tell whether a segment holds enough to be judged, at the level that it has in its file.
+    """Tell whether a segment holds enough to be judged, over the noise of 16-bit audio.
 
     Args:
-        samples: float32 (n_samples,) in [-1, 1].
+        samples: float32 (n_samples,) in [-1, 1], at the level that they have in their file.
+            Those of more than 16 bits are given at the model's level (:func:`raised`): what
+            is quiet there is as exact as what is loud.
         sample_rate: Hz.
     """
     powers, floor = _spectrogram(samples, sample_rate)

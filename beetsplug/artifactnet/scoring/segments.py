@@ -19,7 +19,7 @@ from beetsplug.artifactnet.audio import AudioReader
 from beetsplug.artifactnet.errors import NoEvidenceError, SilentError, TooShortError
 from beetsplug.artifactnet.models.card import Crop, ModelCard, ModelInput
 from beetsplug.artifactnet.results import Lack, Unjudged
-from beetsplug.artifactnet.scoring.evidence import has_evidence, is_suspect
+from beetsplug.artifactnet.scoring.evidence import has_evidence, is_loud, is_suspect, raised
 
 _BATCH_SEGMENTS = 16
 """Segments held in memory at once, whatever the length of the track."""
@@ -48,6 +48,8 @@ class SegmentBatch:
     """(n_segments,), seconds from the start of the track."""
     unjudged: tuple[Unjudged, ...] = ()
     """Segments that were left out of this batch, or looked at before it, in time order."""
+    is_fine: bool = False
+    """Whether the file's samples have more than 16 bits, and no codec changed them."""
 
     @property
     def is_silent(self) -> bool:
@@ -59,11 +61,17 @@ class SegmentBatch:
         mask = np.asarray(kept)
         if mask.all():
             return self
-        return SegmentBatch(
-            tuple(given[mask] for given in self.samples),
-            self.starts_s[mask],
-            (*self.unjudged, *self._unjudged(~mask)),
+        return replace(
+            self,
+            samples=tuple(given[mask] for given in self.samples),
+            starts_s=self.starts_s[mask],
+            unjudged=(*self.unjudged, *self._unjudged(~mask)),
         )
+
+    def has_evidence(self, place: int, sample_rate: int) -> bool:
+        """Tell whether the segment at a place holds enough to be judged."""
+        segment = self.samples[0][place]
+        return has_evidence(raised(segment) if self.is_fine else segment, sample_rate)
 
     def _unjudged(self, mask: NDArray[np.bool]) -> Iterator[Unjudged]:
         for place in np.flatnonzero(mask):
@@ -173,6 +181,10 @@ class _Cutter:
         self.n_samples = reader.n_samples(self.first.sample_rate)
         self.has_sound = False
         """Whether a segment was found that is not silent."""
+        self._n_audible = self._n_judged = 0
+        """Segments that were looked at, and not silent; those that can be judged."""
+        self._is_loud = False
+        """Whether one of these is."""
 
     def batches(self, starts: Sequence[int]) -> Iterator[SegmentBatch]:
         """Yield the segments at these places."""
@@ -210,6 +222,8 @@ class _Cutter:
             return
         del batches
         chosen = self._survey(len(starts))
+        if self._is_mostly_too_quiet():
+            return
         for batch in self.batches(chosen) if chosen else ():
             yield replace(batch, unjudged=unjudged)
             unjudged = ()
@@ -243,15 +257,28 @@ class _Cutter:
         if _peak(samples) < _SILENCE_PEAK:
             return False
         self.has_sound = True
+        self._n_audible += 1
         rate = self.first.sample_rate
-        return (
+        leveled = raised(samples) if self._reader.is_fine else samples
+        is_judged = (
             self._card.evidence == "any"
-            or not is_suspect(samples, rate)
-            or has_evidence(samples, rate)
+            or not is_suspect(leveled, rate)
+            or has_evidence(leveled, rate)
         )
+        self._n_judged += is_judged
+        self._is_loud |= is_judged and is_loud(samples)
+        return is_judged
+
+    def _is_mostly_too_quiet(self) -> bool:
+        """Tell whether a quiet track can be judged at less than half of its places.
+
+        Noise covers most of it then, and the rest nearly: a model calls that ``real``.
+        """
+        return not self._is_loud and 2 * self._n_judged < self._n_audible
 
     def _batch(self, samples: tuple[Samples, ...], starts: Sequence[int]) -> SegmentBatch:
-        return SegmentBatch(samples, np.asarray(starts) / self.first.sample_rate)
+        starts_s = np.asarray(starts) / self.first.sample_rate
+        return SegmentBatch(samples, starts_s, is_fine=self._reader.is_fine)
 
     def _spans(self, given: ModelInput, starts: Sequence[int]) -> Iterator[Samples]:
         n_samples = self._reader.n_samples(given.sample_rate)

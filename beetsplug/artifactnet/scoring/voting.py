@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Unjudged
-from beetsplug.artifactnet.scoring.evidence import has_evidence, raised
+from beetsplug.artifactnet.scoring.evidence import raised
 from beetsplug.artifactnet.scoring.hum import mains_of, without_hum
 from beetsplug.artifactnet.scoring.segments import Samples, SegmentBatch
 
@@ -129,8 +129,8 @@ def _kept(batch: SegmentBatch, card: ModelCard, chosen: NDArray[np.bool]) -> NDA
     rate = card.inputs[0].sample_rate
     kept = np.array(
         [
-            not is_chosen or has_evidence(segment, rate)
-            for is_chosen, segment in zip(chosen, batch.samples[0], strict=True)
+            not is_chosen or batch.has_evidence(place, rate)
+            for place, is_chosen in enumerate(chosen)
         ]
     )
     if card.call == "song" and 2 * kept.sum() < len(kept):
