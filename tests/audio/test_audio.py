@@ -26,6 +26,7 @@ from beetsplug.artifactnet.audio.sndfile import SndfileSource
 from beetsplug.artifactnet.audio.source import Block, cut_ranges
 from beetsplug.artifactnet.errors import AudioError, MissingFileError, TruncatedError
 from tests.support.audio_files import CONTAINERS, SAMPLE_RATES, Samples, encode, music, suffix
+from tests.support.odd_audio import write_with_ffmpeg, write_with_sndfile
 
 DURATION_S = 3.0
 CODEC_DELAY_S = 0.05
@@ -534,6 +535,32 @@ def test_ogg_without_end_flag(encoded: EncodedFile, tmp_path: Path) -> None:
     path.write_bytes(data)
     with open_audio(path) as reader:
         assert pytest.approx(DURATION_S, abs=CODEC_DELAY_S) == reader.duration_s
+
+
+@pytest.mark.parametrize(
+    ("container", "is_fine"),
+    [
+        ("wav_float", True),
+        *((one, False) for one in ("wav", "flac", "mp3", "opus", "m4a", "alac", "tta")),
+    ],
+)
+def test_which_samples_are_exact(container: str, is_fine: bool, encoded: EncodedFile) -> None:
+    """Those of more than 16 bits are, where no codec changes them."""
+    with open_audio(encoded(container)) as reader:
+        assert reader.is_fine == is_fine
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "kind"),
+    [("ipod", "alac", "s32p"), ("matroska", "flac", "s32"), ("matroska", "pcm_s24le", "s32")],
+)
+def test_exact_samples_by_ffmpeg(form: str, codec: str, kind: str, tmp_path: Path) -> None:
+    """So are those that FFmpeg decodes, and those that libsndfile tells as 24 bits."""
+    path = write_with_ffmpeg(tmp_path / "a", music(1.0), 44_100, form, codec, kind)
+    other = write_with_sndfile(tmp_path / "b.flac", music(1.0), 44_100, "FLAC", "PCM_24")
+    for one in (path, other):
+        with open_audio(one) as reader:
+            assert reader.is_fine
 
 
 def test_whole_file_is_one_span(encoded: EncodedFile) -> None:

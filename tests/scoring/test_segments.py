@@ -265,6 +265,20 @@ def test_cut_where_the_card_says(crop: Crop, limit: int, at_once: bool, tmp_path
     np.testing.assert_array_equal(np.array(starts) / SAMPLE_RATE, found_s)
 
 
+@pytest.mark.parametrize(("missing", "n_segments"), [(0, 3), (0.009, 3), (0.02, 2)])
+def test_a_rounded_length_costs_no_segment(
+    missing: float, n_segments: int, tmp_path: Path
+) -> None:
+    """A song model gets as many whole segments as there would be a few milliseconds later."""
+    n_samples = round((3 - missing) * SEGMENT_SAMPLES)
+    path = write_track(tmp_path / "a.wav", n_samples)
+    with open_audio(path) as reader:
+        (batch,) = cut(reader, 7, replace(CARD, call="song"))
+    last = n_samples - SEGMENT_SAMPLES
+    starts = np.linspace(0, last, n_segments).astype(int) / SAMPLE_RATE
+    np.testing.assert_array_equal(starts, batch.starts_s)
+
+
 @pytest.mark.parametrize("minimum_s", [0.25, 3.0, 10.0])
 def test_minimum_of_the_card(minimum_s: float, tmp_path: Path) -> None:
     """The card says how short a track may be, longer than a segment or shorter."""

@@ -48,14 +48,18 @@ def human() -> Samples:
     return read_waveform(DEMO / "human.ogg", RATE).samples
 
 
-def score(folder: Path, samples: Samples, detector: Detector) -> TrackResult:
+def score(
+    folder: Path, samples: Samples, detector: Detector, subtype: str = "PCM_16"
+) -> TrackResult:
     path = folder / "signal.wav"
-    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    soundfile.write(path, samples, RATE, subtype=subtype)
     return score_file(path, detector, 7)
 
 
-def probability(folder: Path, samples: Samples, detector: Detector) -> float:
-    result = score(folder, samples, detector)
+def probability(
+    folder: Path, samples: Samples, detector: Detector, subtype: str = "PCM_16"
+) -> float:
+    result = score(folder, samples, detector, subtype)
     assert result.score is not None, result
     return result.score.probability
 
@@ -131,6 +135,25 @@ def test_loudness(
     assert probability(tmp_path, quiet, detector) == pytest.approx(of_ai, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("level_db", "subtype", "tolerance"),
+    [(-55, "FLOAT", 1e-4), (-70, "FLOAT", 1e-4), (-40, "PCM_24", 1e-3), (-55, "PCM_24", 1e-3)],
+)
+def test_loudness_of_more_than_16_bits(
+    level_db: int,
+    subtype: str,
+    tolerance: float,
+    ai: Samples,
+    detector: Detector,
+    tmp_path: Path,
+) -> None:
+    """It makes no difference where the samples stay exact (C8)."""
+    loud = probability(tmp_path, ai, detector, "FLOAT")
+    quiet = ai * np.float32(decibels(level_db))
+    found = probability(tmp_path, quiet, detector, subtype)
+    assert found == pytest.approx(loud, abs=tolerance)
+
+
 @pytest.mark.parametrize("level_db", [-20, -40, -50, -60])
 def test_quiet_music_is_not_accused(
     level_db: int, human: Samples, of_human: float, detector: Detector, tmp_path: Path
@@ -142,7 +165,7 @@ def test_quiet_music_is_not_accused(
     assert result.score is None or abs(result.score.probability - of_human) < 0.05
 
 
-@pytest.mark.parametrize("level_db", [-60, -66, -74])
+@pytest.mark.parametrize("level_db", [-55, -60, -66, -74])
 def test_too_quiet_to_be_judged(
     level_db: int, ai: Samples, detector: Detector, tmp_path: Path
 ) -> None:

@@ -42,6 +42,8 @@ _N_LOWEST = 8
 weakest. Of 334 clips without hum none had more than seven."""
 _EXPECTED_SHARE, _EXPECTED_POWER = 0.35, 14.0
 """Both where another segment of the song has hum."""
+_HINT = 3.0
+"""Median power of the high harmonics over that of chance, which is 2.8 in music at most."""
 _EVEN_OVER = 9
 _UNEVENNESS = 0.5
 """Share of a harmonic by which it may differ from its neighbours' median and follow it."""
@@ -92,6 +94,11 @@ class _Hum:
     def strength(self) -> float:
         """By how much all harmonics stand out."""
         return float(np.log1p(self.powers).sum())
+
+    @property
+    def may_glide(self) -> bool:
+        """Whether its high harmonics stand out, and may do so more with a rise or fall."""
+        return bool(np.median(self.powers[_N_LOW:]) >= _HINT) or self.is_there(is_expected=True)
 
     def is_there(self, *, is_expected: bool = False) -> bool:
         """Tell whether the harmonics are those of hum: all, the odd or the even ones."""
@@ -151,7 +158,13 @@ def _low_part(samples: Samples, sample_rate: int) -> tuple[Samples, int]:
 def _steady_hum(samples: Samples, sample_rate: int, mains_hz: int) -> _Found | None:
     """Return the strongest series that keeps close to 50 or 60 Hz."""
     blocks = _Blocks.of(samples, sample_rate, mains_hz)
-    return None if blocks is None else (blocks, blocks.search(_STEADY))
+    if blocks is None:
+        return None
+    found = blocks, blocks.search(_STEADY)
+    if not found[1].may_glide:
+        return found
+    near = _Blocks(samples, sample_rate, mains_hz, near_hz=found[1].frequency_hz)
+    return max(found, (near, near.search(_AROUND)), key=lambda one: one[1].strength)
 
 
 def _wandering_hum(samples: Samples, sample_rate: int, mains_hz: int) -> _Found | None:

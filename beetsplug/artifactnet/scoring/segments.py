@@ -30,6 +30,9 @@ _MOST_MOVED = 32
 _MOST_PROBES = 96
 """Places that are looked at in one pass through a track with silence in it."""
 _WINDOW_S = 0.05
+_OVERLAP = 0.01
+"""Share of a segment by which two may overlap: 40 ms of four seconds. Containers round the
+length of a track, and codecs drop some of it. That is to cost no segment."""
 _FULL_SHARE = 0.9
 """Share of a segment in which there is sound, above which it is preferred."""
 
@@ -164,11 +167,11 @@ def cut_segments(
 
 
 def _count_side_by_side(n_samples: int, segment_samples: int, count: SegmentCount) -> int:
-    """Return how many segments there are that do not overlap, up to ``count``.
+    """Return how many segments there are that hardly overlap, up to ``count``.
 
     A model that judges segments together counts on each of them to hold something new.
     """
-    n_whole = max(1, n_samples // segment_samples)
+    n_whole = max(1, int(n_samples / segment_samples + _OVERLAP))
     return n_whole if count == "all" else min(count, n_whole)
 
 
