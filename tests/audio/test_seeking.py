@@ -49,6 +49,11 @@ def some_starts(path: Path, n_samples: int = RATE) -> list[int]:
     return sorted([0, 1, 1_023, 4_095, 4_096, 4_097, last - 1, last, *inner])
 
 
+def bytes_read() -> int:
+    """Return how many bytes this process has read."""
+    return int(IO.read_text(encoding="ascii").split()[1])
+
+
 @pytest.mark.parametrize("container", ["m4a", "m4a_faststart", "alac", "mp4_video"])
 def test_spans_are_those_of_a_whole_decode(
     container: str, samples: Samples, tmp_path: Path
@@ -62,17 +67,27 @@ def test_spans_are_those_of_a_whole_decode(
 
 
 @pytest.mark.skipif(not IO.exists(), reason="needs Linux to count bytes")
+@pytest.mark.parametrize("n_cut", [1, 5, 17, 22, 40])
+def test_a_length_that_the_table_rounds(n_cut: int, samples: Samples, tmp_path: Path) -> None:
+    """It is told in milliseconds; the packets tell the rest, and spans are found as fast."""
+    path = encode(tmp_path / "a.m4a", samples[:-n_cut], RATE, "m4a")
+    whole = read_waveform(path, RATE).samples
+    before = bytes_read()
+    (span,) = spans_of(path, [len(whole) - 2 * RATE])
+    assert bytes_read() - before < 0.4 * path.stat().st_size
+    np.testing.assert_array_equal(span, whole[-2 * RATE : -RATE])
+    assert abs(len(whole) - (len(samples) - n_cut)) < 1_024
+
+
+@pytest.mark.skipif(not IO.exists(), reason="needs Linux to count bytes")
 def test_only_the_spans_are_read(samples: Samples, tmp_path: Path) -> None:
     """Three seconds of 24 cost less than half of the file."""
     path = encode(tmp_path / "a.m4a", samples, RATE)
     spans_of(path, [0])  # it imports what decodes
 
-    def n_read() -> int:
-        return int(IO.read_text(encoding="ascii").split()[1])
-
-    before = n_read()
+    before = bytes_read()
     spans_of(path, [0, 10 * RATE, 20 * RATE])
-    assert n_read() - before < path.stat().st_size / 2
+    assert bytes_read() - before < path.stat().st_size / 2
 
 
 def test_noise_is_as_loud(samples: Samples, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ _TABLED_CODECS = {("aac", "LC"), ("alac", None)}
 the first one. What AAC fills with noise is another noise then, as in another decoder."""
 _PACKET_FRAMES = 1 << 12
 """The longest packet of these codecs, samples."""
+_TABLE_ROUNDING_S = 0.002
+"""An edit list tells the length in units of a movie, often of a millisecond."""
 _BEFORE_ALL = -(1 << 40)
 """A time stamp before that of any packet."""
 
@@ -462,7 +464,9 @@ class _Opened:
             for packet in self.packets()
             if packet.pts is not None and packet.duration and not packet.is_corrupt
         ]
-        return n_frames if n_frames in ends else 0
+        nearest = min(ends, key=lambda end: abs(end - n_frames), default=0)
+        is_end = abs(nearest - n_frames) <= _TABLE_ROUNDING_S * self.sample_rate
+        return nearest if is_end else 0
 
     def frames_from(self, start: int) -> tuple[int, Iterator[AudioFrame]]:
         """Return a sample's number, and the frames from it on, which hold another sample.
