@@ -170,6 +170,24 @@ def test_truncated_by_ffmpeg(form: str, codec: str, kind: str, tmp_path: Path) -
         duration_s(half_of(path))
 
 
+def test_truncated_smaf(tmp_path: Path) -> None:
+    """Half of a telephone's ringing tone is refused."""
+    samples = music(3.0, n_channels=1)
+    path = write_with_ffmpeg(tmp_path / "a", samples, 44_100, "mmf", "adpcm_yamaha")
+    assert pytest.approx(3.0, abs=0.1) == duration_s(path)
+    with pytest.raises(AudioError, match="truncated"):
+        duration_s(half_of(path))
+
+
+def test_voc_of_many_blocks(tmp_path: Path) -> None:
+    """The headers of its blocks are no samples."""
+    samples = music(3.0)
+    path = write_with_ffmpeg(tmp_path / "a", samples, 44_100, "voc", "pcm_s16le")
+    found = read_waveform(path, 44_100).samples
+    assert len(found) == len(samples)
+    np.testing.assert_allclose(found, samples.mean(1), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("form", "codec"), [("avi", "libmp3lame"), ("voc", "pcm_u8"), ("sox", "pcm_s32le")]
 )

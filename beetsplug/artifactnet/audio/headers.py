@@ -178,6 +178,11 @@ def _check_riff(_file: BinaryIO, head: bytes, n_bytes: int) -> None:
         _refuse_cut(n_bytes, size if size < _STREAMED_RIFF else 0)
 
 
+def _check_smaf(_file: BinaryIO, head: bytes, n_bytes: int) -> None:
+    """Yamaha's SMAF (.mmf): one chunk holds all."""
+    _refuse_cut(n_bytes, int.from_bytes(head[4:8], "big") + 8)
+
+
 def _check_sox(_file: BinaryIO, head: bytes, n_bytes: int) -> None:
     """Samples of 32 bits behind a header, as soxformat(7) has it; 0: they were not counted."""
     n_header, n_samples = struct.unpack_from("<IQ", head.ljust(16, b"\0"), 4)
@@ -234,6 +239,7 @@ _CHECKS: dict[bytes, Callable[[BinaryIO, bytes, int], None]] = {
     b"caff": _check_caf,
     _ASF_HEADER: _check_asf,
     b"RIFF": _check_riff,
+    b"MMMD": _check_smaf,
     b".SoX": _check_sox,
     b"NIST_1A": _check_nist,
     b"Creative Voice File": _check_voc,

@@ -61,6 +61,9 @@ _STREAMED_CHUNK_SIZE = 0x7FFF0000
 _MOST_TAG_BYTES = 256 << 20
 """What a file may hold beside its audio: as much as an ID3v2 tag can."""
 _SAMPLE_BYTES = 8
+_MISREAD = {"RAW", "VOC"}
+"""What it takes for audio by its name alone, and what it reads the headers of all blocks but
+the first of as audio."""
 _FINE = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
 """libsndfile's words for samples of more than 16 bits that are kept as they are."""
 
@@ -118,7 +121,7 @@ class SndfileSource:
         self._file.close()
 
     def _check(self, path: Path) -> None:
-        if not 0 < self.n_frames < _MOST_FRAMES or self._file.format == "RAW":
+        if not 0 < self.n_frames < _MOST_FRAMES or self._file.format in _MISREAD:
             raise UndecidedError
         if self._is_mp3 and not _knows_mp3_length(path):
             raise UndecidedError
