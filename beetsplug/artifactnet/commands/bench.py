@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from optparse import SUPPRESS_HELP
+from dataclasses import asdict
+from optparse import SUPPRESS_HELP, Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from beets import ui
 from beets.exceptions import UserError
@@ -13,7 +14,7 @@ from beets.library import Library
 
 from beetsplug.artifactnet.commands import labelled
 from beetsplug.artifactnet.commands.labelled import Screen
-from beetsplug.artifactnet.commands.terminal import guarded
+from beetsplug.artifactnet.commands.options import add_flags, command
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.settings import Settings
 
@@ -24,39 +25,25 @@ if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.transport import Transported
 
 
-class Options(labelled.Options, Protocol):
-    """The command's options, as optparse gives them."""
-
-    ai: str | None
-    transport: bool
-
-
 def aibench_command(settings: Callable[[], Settings]) -> ui.Subcommand:
     """Return the command; ``settings`` reads the options as they are when it runs."""
-    command = ui.Subcommand("aibench", help="judge detectors on labelled audio")
-    parser = command.parser
-    parser.usage = "%prog MANIFEST|FOLDER|CSV [options]\n  %prog --ai QUERY --real QUERY"
+    parser = ui.CommonOptionsParser(
+        usage="%prog MANIFEST|FOLDER|CSV [options]\n  %prog --ai QUERY --real QUERY"
+    )
     labelled.add_options(parser)
     parser.add_option(
         "--ai", metavar="QUERY", help="a query: tracks of the library that are AI-generated"
     )
-    parser.add_option(
-        "--transport",
-        action="store_true",
-        default=False,
-        help="also score the tracks through MP3, AAC and Opus",
-    )
+    add_flags(parser, ("--transport", "also score the tracks through MP3, AAC and Opus"))
     parser.add_option(
         "--calibrate", "--save", action="callback", callback=_moved, help=SUPPRESS_HELP
     )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         _check_options(opts, args)
         _run(lib, opts, args, settings())
 
-    command.func = run
-    return command
+    return command("aibench", "judge detectors on labelled audio", parser, run)
 
 
 def _moved(_option: object, name: str, *_: object) -> NoReturn:
@@ -66,7 +53,7 @@ def _moved(_option: object, name: str, *_: object) -> NoReturn:
     )
 
 
-def _check_options(opts: Options, args: Sequence[str]) -> None:
+def _check_options(opts: Values, args: Sequence[str]) -> None:
     labelled.check_options(opts, args)
     if args and (opts.ai is not None or opts.real is not None):
         raise ConfigError(f"give a manifest, or --ai and --real, not both; {labelled.QUOTED}")
@@ -77,7 +64,7 @@ def _check_options(opts: Options, args: Sequence[str]) -> None:
         )
 
 
-def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -> None:
+def _run(lib: Library, opts: Values, args: Sequence[str], settings: Settings) -> None:
     from beetsplug.artifactnet.benchmark.report.lines import report_lines
     from beetsplug.artifactnet.benchmark.transport import transport_lines
 
@@ -95,14 +82,11 @@ def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -
     screen.tell(f"report: {report.page}")
 
 
-def _manifest(lib: Library, opts: Options, args: Sequence[str], screen: Screen) -> Manifest:
+def _manifest(lib: Library, opts: Values, args: Sequence[str], screen: Screen) -> Manifest:
     from beetsplug.artifactnet.benchmark.manifest import Manifest, check_tracks, read_manifest
 
     if args:
-        root = opts.audio_root
-        return read_manifest(
-            labelled.path_of(args[0]), None if root is None else labelled.path_of(root)
-        )
+        return read_manifest(*labelled.manifest_paths(opts, args))
     ai = labelled.labelled_items(lib, "ai", opts.ai or "", screen)
     real = labelled.labelled_items(lib, "real", opts.real or "", screen)
     in_both = {item.id for item, _ in ai} & {item.id for item, _ in real}
@@ -119,7 +103,7 @@ def _judge(
     log: AnswerLog,
     folder: Path,
     manifest: Manifest,
-    opts: Options,
+    opts: Values,
     screen: Screen,
 ) -> tuple[Report, Sequence[Transported]]:
     """Score the tracks, and write everything that the report's folder holds."""
@@ -135,8 +119,7 @@ def _judge(
         split = judged_split(manifest.tracks)
         tracks = [track for track in manifest.tracks if track.split == split]
         transported = transport.transport_tracks(tracks, setup, log, screen.progress())
-        values: Any = transport.transport_values(transported)
-        write_json(folder / transport.TRANSPORT_FILE, values)
+        write_json(folder / "transport.json", [asdict(one) for one in transported])
     screen.clear()
     declared = read_declared(manifest.tracks, setup)
     sections = transport.transport_sections(transported)

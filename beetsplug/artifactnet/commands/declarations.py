@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from optparse import Values
 from pathlib import Path
-from typing import Protocol
 
 from beets import ui
 from beets.exceptions import UserError
@@ -33,18 +33,6 @@ from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.library import Field, Row
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.settings import Settings
-
-
-class Options(Protocol):
-    """The command's options that count here."""
-
-    album: bool
-    forget_provenance: bool
-    json: bool
-    lists: str | None
-    pretend: bool
-    quiet: bool
-    threads: int | None
 
 
 def declaration_line(item: Item) -> str:
@@ -101,7 +89,7 @@ class _Tally:
 class DeclarationRun:
     """One call of the command that reads what files say of themselves."""
 
-    def __init__(self, settings: Settings, lib: Library, opts: Options) -> None:
+    def __init__(self, settings: Settings, lib: Library, opts: Values) -> None:
         self.lib, self.opts, self.settings = lib, opts, settings
         self.engine = make_engine(self.settings)
         self.quiet = opts.quiet or opts.json or self.settings.quiet

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.exceptions import UserError
@@ -25,22 +26,7 @@ if TYPE_CHECKING:
 _INDENT = " " * 4
 
 
-class Options(Protocol):
-    """The command's options that count here."""
-
-    declared_only: bool
-    explain: bool
-    force: bool
-    forget_provenance: bool
-    lists: str | None
-    numbers: bool
-    outdated: bool
-    pretend: bool
-    retry_failed: bool
-    write: bool
-
-
-def check_options(opts: Options) -> None:
+def check_options(opts: Values) -> None:
     """Check that what stands beside ``--explain`` goes with it.
 
     Raises:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from optparse import OptionParser
+from optparse import OptionParser, Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.terminal import (
-    Progress,
-    count_of,
-    printable,
+from beetsplug.artifactnet.commands.options import (
+    add_flags,
+    add_threads,
+    check_threads,
+    path_of,
 )
+from beetsplug.artifactnet.commands.terminal import Progress, count_of, printable
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.settings import Settings
@@ -35,17 +36,6 @@ _EXTRA = "beets-artifactnet[bench]"
 
 QUOTED = "a query of several words is quoted: --real 'year:1..2019 genre:jazz'"
 """What is said to who seems to have forgotten it."""
-
-
-class Options(Protocol):
-    """The options that both commands have, as optparse gives them."""
-
-    audio_root: str | None
-    real: str | None
-    models: list[str] | None
-    out: str | None
-    threads: int | None
-    quiet: bool
 
 
 def add_options(parser: OptionParser) -> None:
@@ -65,15 +55,11 @@ def add_options(parser: OptionParser) -> None:
         metavar="MODEL",
         help="a model, as the option `model` names it; again for several",
     )
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
-    )
-    parser.add_option(
-        "-q", "--quiet", action="store_true", default=False, help="print the outcome alone"
-    )
+    add_threads(parser)
+    add_flags(parser, ("-q", "--quiet", "print the outcome alone"))
 
 
-def check_options(opts: Options, args: Sequence[str]) -> None:
+def check_options(opts: Values, args: Sequence[str]) -> None:
     """Refuse what contradicts itself, before anything is done.
 
     Raises:
@@ -83,8 +69,7 @@ def check_options(opts: Options, args: Sequence[str]) -> None:
         raise ConfigError("one manifest, folder or CSV file at a time")
     if opts.audio_root is not None and not args:
         raise ConfigError("--audio-root goes with a manifest")
-    if opts.threads is not None and opts.threads < 0:
-        raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+    check_threads(opts)
 
 
 def check_packages(*modules: str) -> None:
@@ -98,7 +83,7 @@ def check_packages(*modules: str) -> None:
             raise MissingPackageError(_PACKAGES[module], _EXTRA)
 
 
-def find_models(opts: Options, settings: Settings) -> list[Model]:
+def find_models(opts: Values, settings: Settings) -> list[Model]:
     """Return the models that the options name, else the configured one.
 
     Raises:
@@ -114,7 +99,7 @@ def find_models(opts: Options, settings: Settings) -> list[Model]:
     return models
 
 
-def make_setup(opts: Options, settings: Settings, models: Iterable[Model]) -> Setup:
+def make_setup(opts: Values, settings: Settings, models: Iterable[Model]) -> Setup:
     """Return how these models score, by the options and else by the configuration."""
     from beetsplug.artifactnet.benchmark.runner import Setup
     from beetsplug.artifactnet.scoring.detector import Detector
@@ -129,13 +114,13 @@ def make_setup(opts: Options, settings: Settings, models: Iterable[Model]) -> Se
     )
 
 
-def path_of(text: str) -> Path:
-    """Return a path that the user wrote, ``~`` expanded."""
-    # Not by Path.expanduser(): it raises for an unknown ~user.
-    return Path(os.path.expanduser(text))  # noqa: PTH111
+def manifest_paths(opts: Values, args: Sequence[str]) -> tuple[Path, Path | None]:
+    """Return where a manifest lies, and where its audio does, if that was said."""
+    root = opts.audio_root
+    return path_of(args[0]), None if root is None else path_of(root)
 
 
-def results_folder(opts: Options, name: str) -> Path:
+def results_folder(opts: Values, name: str) -> Path:
     """Return where results go: both commands share a folder, and so the scores in it."""
     from beetsplug.artifactnet.benchmark.report.outputs import folder_name
 

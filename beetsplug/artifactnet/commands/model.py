@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.dbcore.query import SubstringQuery
 from beets.exceptions import UserError
 from beets.library import Library
 
-from beetsplug.artifactnet.commands.terminal import (
+from beetsplug.artifactnet.commands.options import (
     Exclusive,
+    add_flags,
     check_actions,
-    count_of,
-    guarded,
-    printable,
-    say,
+    check_exclusive,
+    command,
+    path_of,
 )
+from beetsplug.artifactnet.commands.terminal import confirm, count_of, say
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.models.card import (
@@ -68,30 +68,16 @@ _BELONG_TO = {
     "--yes": ("remove",),
 }
 """Option -> the actions that it has an effect on."""
-_EXCLUSIVE = (
-    Exclusive(("--card",), ("--from", "--base-url"), "for models known here"),
-    Exclusive(("--from",), ("--base-url",), "the files are there, or are downloaded"),
-    Exclusive(("--timeout",), ("--card", "--from"), "nothing is downloaded"),
+_EXCLUSIVE: tuple[Exclusive, ...] = (
+    (("--card",), ("--from", "--base-url"), "for models known here"),
+    (("--from",), ("--base-url",), "the files are there, or are downloaded"),
+    (("--timeout",), ("--card", "--from"), "nothing is downloaded"),
 )
-
-
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    card: str | None
-    source: str | None
-    base_url: str | None
-    accept_licence: bool
-    force: bool
-    timeout: float | None
-    yes: bool
 
 
 def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
     """Return the command, bound to its plugin."""
-    command = ui.Subcommand("aimodel", help="list, install, remove and check models")
-    parser = command.parser
-    parser.set_usage(f"%prog {_USAGE}")
+    parser = ui.CommonOptionsParser(usage=f"%prog {_USAGE}")
     parser.add_option(
         "--card", metavar="CARD", help="install: the card.json of one's own model"
     )
@@ -99,18 +85,10 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         "--from", dest="source", metavar="DIR", help="install: files downloaded by hand"
     )
     parser.add_option("--base-url", metavar="URL", help="install: a mirror of the files")
-    parser.add_option(
-        "--accept-licence",
-        action="store_true",
-        default=False,
-        help="install: accept the model's licence without being asked",
-    )
-    parser.add_option(
-        "-f",
-        "--force",
-        action="store_true",
-        default=False,
-        help="install: replace what is installed",
+    add_flags(
+        parser,
+        ("--accept-licence", "install: accept the model's licence without being asked"),
+        ("-f", "--force", "install: replace what is installed"),
     )
     parser.add_option(
         "--timeout",
@@ -119,25 +97,20 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         help=f"install: give up after so long without a byte ({_SILENCE_S:g}); "
         f"check: end a step after so long ({_STEP_S:g})",
     )
-    parser.add_option(
-        "-y", "--yes", action="store_true", default=False, help="remove: do not ask"
-    )
+    add_flags(parser, ("-y", "--yes", "remove: do not ask"))
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         check_actions(parser, opts, _BELONG_TO, args[0] if args else "list")
-        for pair in _EXCLUSIVE:
-            pair.check(parser, opts)
+        check_exclusive(parser, opts, *_EXCLUSIVE)
         _Run(plugin, lib, opts).run(args)
 
-    command.func = run
-    return command
+    return command("aimodel", "list, install, remove and check models", parser, run)
 
 
 class _Run:
     """One call of the command."""
 
-    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Options) -> None:
+    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Values) -> None:
         self.lib, self.opts = lib, opts
         self.settings: Settings = plugin.settings()
         (self.models,) = self.settings.model_folders
@@ -224,7 +197,7 @@ class _Run:
         """Install a known model by its id, or one's own by its path."""
         self.timeout(_SILENCE_S)
         if name.endswith(".onnx"):
-            self.install_own(_path(name))
+            self.install_own(path_of(name))
         elif self.opts.card is not None:
             raise UserError("--card describes a PATH.onnx, and there is none")
         else:
@@ -251,7 +224,7 @@ class _Run:
             return
         source: Path | str = self.opts.base_url or known.base_url
         if self.opts.source is not None:
-            source = _path(self.opts.source)
+            source = path_of(self.opts.source)
         self.install_card(known.card, source, known.graph, known)
 
     def install_own(self, graph: Path) -> None:
@@ -261,7 +234,7 @@ class _Run:
         if known is not None and "output" in known.card:
             values: Any = known.card
         else:
-            values = read_card_values(_path(self.opts.card))
+            values = read_card_values(path_of(self.opts.card))
         self.install_card(values, graph.parent, graph.name, known)
 
     def install_card(
@@ -276,7 +249,7 @@ class _Run:
             if values.get(key):
                 say(f"{key}: {values[key]}")
         if known is not None and known.needs_consent and not self.opts.accept_licence:
-            _ask("Accept this licence?", "accept it with --accept-licence")
+            confirm("Accept this licence?", "accept it with --accept-licence")
         limits = Limits(timeout_s=self.timeout(_SILENCE_S))
         model = install(
             values, source, graph, self.models, replaces=self.opts.force, limits=limits
@@ -296,7 +269,7 @@ class _Run:
         for line in self.consequences(model_id, folder):
             say(line)
         if not self.opts.yes:
-            _ask(f"Remove {folder}?", "confirm with --yes")
+            confirm(f"Remove {folder}?", "confirm with --yes")
         remove(model_id, self.models)
         say(f"removed {model_id}")
 
@@ -329,23 +302,6 @@ class _Run:
         say(f"ok card: {model.card.label} in {model.folder}")
         for line in check_model(model, self.settings.providers, self.timeout(_STEP_S)):
             say(f"ok {line}")
-
-
-def _path(text: str) -> Path:
-    """Return the path that a user wrote, as it is where there is no such home."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - the other one raises
-
-
-def _ask(question: str, instead: str) -> None:
-    """Go on if the user says yes.
-
-    Raises:
-        UserError: The user says no, or cannot be asked.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UserError(f"artifactnet: there is no terminal to ask on: {instead}")
-    if not ui.input_yn(printable(question), require=True):
-        raise UserError("artifactnet: nothing was changed")
 
 
 def _print_rows(rows: Iterator[tuple[str, str]]) -> None:

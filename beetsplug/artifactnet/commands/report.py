@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from optparse import Values
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from beets import ui
 from beets.dbcore.query import InvalidQueryArgumentValueError, Period
@@ -15,14 +16,16 @@ from beets.exceptions import UserError
 from beets.library import Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.labelled import path_of
-from beetsplug.artifactnet.commands.output import JSON_FIELDS
-from beetsplug.artifactnet.commands.terminal import (
+from beetsplug.artifactnet.commands.options import (
     HelpfulParser,
-    count_of,
-    guarded,
-    printable,
+    add_flags,
+    add_threads,
+    check_threads,
+    command,
+    path_of,
 )
+from beetsplug.artifactnet.commands.output import JSON_FIELDS
+from beetsplug.artifactnet.commands.terminal import count_of, printable
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
@@ -44,33 +47,14 @@ Examples:
 """
 
 
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    album: bool
-    format: str
-    output: str | None
-    overwrite: bool
-    embed: bool
-    pictures: bool
-    since: str | None
-    threads: int | None
-    quiet: bool
-
-
 def aireport_command(settings: Callable[[], Settings]) -> ui.Subcommand:
     """Return the command; ``settings`` reads the options as they are when it runs."""
-    command = ui.Subcommand(
-        "aireport", parser=_parser(), help="a page of scores, evidence and sound"
-    )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         _check_options(opts)
         _run(lib, opts, args, make_engine(settings()))
 
-    command.func = run
-    return command
+    return command("aireport", "a page of scores, evidence and sound", _parser(), run)
 
 
 def _parser() -> HelpfulParser:
@@ -95,30 +79,26 @@ def _parser() -> HelpfulParser:
         f"CSV and JSON to standard output",
     )
     parser.add_option("--since", metavar="DATE", help="also show what has changed since")
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
+    add_threads(parser)
+    add_flags(
+        parser,
+        ("--embed", "put ten seconds of each suspect into the page"),
+        ("--pictures", "draw each suspect's spectrum, for which it is decoded again"),
+        ("--overwrite", "replace FILE also where it is no report"),
+        ("-q", "--quiet", "print nothing but errors"),
     )
-    flags = (
-        (("--embed",), "put ten seconds of each suspect into the page"),
-        (("--pictures",), "draw each suspect's spectrum, for which it is decoded again"),
-        (("--overwrite",), "replace FILE also where it is no report"),
-        (("-q", "--quiet"), "print nothing but errors"),
-    )
-    for names, text in flags:
-        parser.add_option(*names, action="store_true", default=False, help=text)
     return parser
 
 
-def _check_options(opts: Options) -> None:
-    if opts.threads is not None and opts.threads < 0:
-        raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+def _check_options(opts: Values) -> None:
+    check_threads(opts)
     of_pages = {"--since": opts.since, "--embed": opts.embed, "--pictures": opts.pictures}
     for name, value in of_pages.items():
         if value and opts.format != "html":
             raise ConfigError(f"{name} goes with a page, not with --format {opts.format}")
 
 
-def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> None:
+def _run(lib: Library, opts: Values, args: Sequence[str], engine: Engine) -> None:
     since = None if opts.since is None else _seconds_of(opts.since)
     path = _output_path(opts)
     ids = library.patiently(lambda: library.find_ids(lib, args, album=opts.album))
@@ -126,17 +106,9 @@ def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> No
         raise UserError(f"artifactnet: {_no_tracks(args, album=opts.album)}")
     tracks, codecs = _read_tracks(lib, ids, engine)
     if opts.format == "html":
-        from beetsplug.artifactnet.commands.report_page import Asked, page_of
+        from beetsplug.artifactnet.commands.report_page import Page
 
-        asked = Asked(
-            query=" ".join(args),
-            since=since,
-            embeds=opts.embed,
-            draws=opts.pictures,
-            threads=opts.threads,
-            quiet=opts.quiet,
-        )
-        text = page_of(lib, tracks, codecs, engine, asked)
+        text = Page(lib, engine, opts).of(tracks, codecs, " ".join(args), since)
     else:
         text = _text(tracks, opts.format)
     # A file's name may hold bytes that are no text.
@@ -193,7 +165,7 @@ def _seconds_of(text: str) -> float:
 # Where it goes.
 
 
-def _output_path(opts: Options) -> Path | None:
+def _output_path(opts: Values) -> Path | None:
     """Return the file to write, None for standard output.
 
     Raises:

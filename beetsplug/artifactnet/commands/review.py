@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from optparse import Values
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
@@ -17,12 +18,11 @@ from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
+from beetsplug.artifactnet.commands.options import HelpfulParser, add_flags, command
 from beetsplug.artifactnet.commands.player import Player
 from beetsplug.artifactnet.commands.terminal import (
-    HelpfulParser,
     album_title,
     count_of,
-    guarded,
     printable,
     say,
     verdict_line,
@@ -62,13 +62,6 @@ _LONGEST_S = 7 * 86_400.0
 """No track is longer, whatever its timeline says."""
 
 
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    all: bool
-    undo: bool
-
-
 def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
     """Return the command.
 
@@ -76,12 +69,16 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
         settings: What reads the plugin's options.
         log: Where warnings go.
     """
-    command = ui.Subcommand(
-        "aireview", parser=_parser(), help="decide on suspects, one after another"
+    parser = HelpfulParser(
+        usage="%prog [options] [QUERY...]", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
+    add_flags(
+        parser,
+        ("--all", "walk through everything that the query finds, decided or not"),
+        ("--undo", "take back every decision of the last review"),
     )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         engine = make_engine(settings())
         if opts.undo:
             _take_back_last(lib, engine, args)
@@ -92,21 +89,7 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
             with closing(Player(engine)) as player:
                 _Review(lib, engine, log, player, ids, is_all=opts.all).run()
 
-    command.func = run
-    return command
-
-
-def _parser() -> HelpfulParser:
-    parser = HelpfulParser(
-        usage="%prog [options] [QUERY...]", description=_DESCRIPTION, epilog=_EXAMPLES
-    )
-    flags = (
-        ("--all", "walk through everything that the query finds, decided or not"),
-        ("--undo", "take back every decision of the last review"),
-    )
-    for name, text in flags:
-        parser.add_option(name, action="store_true", default=False, help=text)
-    return parser
+    return command("aireview", "decide on suspects, one after another", parser, run)
 
 
 def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:

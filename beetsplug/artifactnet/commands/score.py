@@ -6,8 +6,9 @@ import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
@@ -19,6 +20,15 @@ from beetsplug.artifactnet.commands.descriptions import Describer, check_lists, 
 from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
+from beetsplug.artifactnet.commands.options import (
+    Exclusive,
+    HelpfulParser,
+    add_flags,
+    add_threads,
+    check_exclusive,
+    check_threads,
+    command,
+)
 from beetsplug.artifactnet.commands.output import (
     Tally,
     json_line,
@@ -29,18 +39,14 @@ from beetsplug.artifactnet.commands.output import (
 from beetsplug.artifactnet.commands.paths import named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
-    Exclusive,
-    HelpfulParser,
     Progress,
     count_of,
-    guarded,
     none_scored,
     printable,
     title,
     verdict_line,
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
-from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, Row, forced
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
@@ -64,36 +70,16 @@ See also: beet aimodel (the models), beet aibench (judge a model, set thresholds
 
 
 _READING = ("--declared-only", "--forget-provenance")
-_EXCLUSIVE = (
-    Exclusive(("--json",), ("--quiet",), "objects alone, or the summary alone"),
-    Exclusive(("--write",), ("--nowrite",), "tags are written, or left alone"),
-    Exclusive(("--lists",), ("--quiet",), "the summary names no artist"),
-    Exclusive(
+_EXCLUSIVE: tuple[Exclusive, ...] = (
+    (("--json",), ("--quiet",), "objects alone, or the summary alone"),
+    (("--write",), ("--nowrite",), "tags are written, or left alone"),
+    (("--lists",), ("--quiet",), "the summary names no artist"),
+    (
         _READING,
         ("--force", "--outdated", "--retry-failed", "--write"),
         "declarations are read without scoring and writing",
     ),
 )
-
-
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    album: bool
-    force: bool
-    outdated: bool
-    retry_failed: bool
-    pretend: bool
-    quiet: bool
-    json: bool
-    threads: int | None
-    write: bool
-    nowrite: bool
-    declared_only: bool
-    explain: bool
-    forget_provenance: bool
-    lists: str | None
-    numbers: bool
 
 
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
@@ -103,17 +89,10 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
         settings: What reads the plugin's options.
         log: Where warnings go.
     """
-    command = ui.Subcommand(
-        "artifactnet",
-        parser=_parser(),
-        help="score how likely tracks are AI-generated",
-        aliases=("ai",),
-    )
+    parser = _parser()
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
-        for pair in _EXCLUSIVE:
-            pair.check(command.parser, opts)
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
+        check_exclusive(parser, opts, *_EXCLUSIVE)
         check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
@@ -122,8 +101,8 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
         else:
             ScoreRun(settings(), log, lib, opts).run(args)
 
-    command.func = run
-    return command
+    text = "score how likely tracks are AI-generated"
+    return command("artifactnet", text, parser, run, aliases=("ai",))
 
 
 def _parser() -> HelpfulParser:
@@ -131,33 +110,24 @@ def _parser() -> HelpfulParser:
         usage="%prog [options] [QUERY... | PATH...]", description=_DESCRIPTION, epilog=_EXAMPLES
     )
     parser.add_album_option()
-    flags = (
+    add_flags(
+        parser,
         ("-f", "--force", "score tracks again that have a score, or that failed"),
-        (None, "--outdated", "also tracks that another model scored, or that changed since"),
-        (None, "--retry-failed", "also tracks that could not be scored before"),
+        ("--outdated", "also tracks that another model scored, or that changed since"),
+        ("--retry-failed", "also tracks that could not be scored before"),
         ("-p", "--pretend", "list the tracks that would be scored, and score none"),
         ("-q", "--quiet", "print the summary alone"),
-        (None, "--explain", "say why each track has its verdict, and what speaks against it"),
-        (None, "--numbers", "with --explain: add the numbers"),
-        (None, "--declared-only", "read declarations in files, and decode nothing"),
-        (None, "--forget-provenance", "forget stored declarations, and read them anew"),
-        (None, "--json", "print a JSON object a line for each track, for programs"),
+        ("--explain", "say why each track has its verdict, and what speaks against it"),
+        ("--numbers", "with --explain: add the numbers"),
+        ("--declared-only", "read declarations in files, and decode nothing"),
+        ("--forget-provenance", "forget stored declarations, and read them anew"),
+        ("--json", "print a JSON object a line for each track, for programs"),
     )
-    for short, long, text in flags:
-        names = [name for name in (short, long) if name]
-        parser.add_option(*names, action="store_true", default=False, help=text)
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
-    )
-    parser.add_option(
-        "-w",
-        "--write",
-        action="store_true",
-        default=False,
-        help="export scores to file tags, also of tracks that have one already",
-    )
-    parser.add_option(
-        "-W", "--nowrite", action="store_true", default=False, help="leave file tags alone"
+    add_threads(parser)
+    add_flags(
+        parser,
+        ("-w", "--write", "export scores to file tags, also of tracks that have one already"),
+        ("-W", "--nowrite", "leave file tags alone"),
     )
     parser.add_option(
         "--lists",
@@ -171,11 +141,10 @@ class ScoreRun:
     """One call of the command."""
 
     def __init__(
-        self, settings: Settings, log: BeetsLogger, lib: Library, opts: Options
+        self, settings: Settings, log: BeetsLogger, lib: Library, opts: Values
     ) -> None:
         self.lib, self.opts, self.log, self.settings = lib, opts, log, settings
-        if opts.threads is not None and opts.threads < 0:
-            raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+        check_threads(opts)
         # Said now: a query that is none would be noticed at an import, days later.
         ignore_query(settings)
         self.engine: Engine = make_engine(settings)

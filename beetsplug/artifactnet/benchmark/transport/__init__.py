@@ -10,10 +10,8 @@ from beetsplug.artifactnet.audio.encode import Encoding, encode
 from beetsplug.artifactnet.benchmark.transport.decode import decode
 from beetsplug.artifactnet.benchmark.transport.encodings import ENCODINGS, GATED, REFERENCE
 from beetsplug.artifactnet.benchmark.transport.report import (
-    TRANSPORT_FILE,
     transport_lines,
     transport_sections,
-    transport_values,
 )
 from beetsplug.artifactnet.benchmark.transport.run import transport_tracks
 from beetsplug.artifactnet.benchmark.transport.shifts import Transported, summarise
@@ -22,7 +20,6 @@ __all__ = [
     "ENCODINGS",
     "GATED",
     "REFERENCE",
-    "TRANSPORT_FILE",
     "Encoding",
     "Transported",
     "decode",
@@ -31,5 +28,4 @@ __all__ = [
     "transport_lines",
     "transport_sections",
     "transport_tracks",
-    "transport_values",
 ]

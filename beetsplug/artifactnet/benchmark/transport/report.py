@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from beetsplug.artifactnet.benchmark.transport.shifts import Gate, Transported
 from beetsplug.artifactnet.report.document import Section, Table
-
-TRANSPORT_FILE = "transport.json"
-
-
-def transport_values(results: Sequence[Transported]) -> list[dict[str, Any]]:
-    """Return what ``transport.json`` holds."""
-    return [asdict(result) for result in results]
 
 
 def transport_sections(results: Sequence[Transported]) -> tuple[Section, ...]:
