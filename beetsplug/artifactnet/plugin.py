@@ -17,16 +17,14 @@ from beets.plugins import BeetsPlugin
 from beets.util import syspath
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands import (
-    aibench_command,
-    aicalibrate_command,
-    aimodel_command,
-    aireport_command,
-    aireview_command,
-    artifactnet_command,
-)
+from beetsplug.artifactnet.commands.bench import aibench_command
+from beetsplug.artifactnet.commands.calibrate import aicalibrate_command
 from beetsplug.artifactnet.commands.declarations import manifest_line
 from beetsplug.artifactnet.commands.imports import ImportScoring
+from beetsplug.artifactnet.commands.model import aimodel_command
+from beetsplug.artifactnet.commands.report import aireport_command
+from beetsplug.artifactnet.commands.review import aireview_command
+from beetsplug.artifactnet.commands.score import artifactnet_command
 from beetsplug.artifactnet.commands.terminal import album_title
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError

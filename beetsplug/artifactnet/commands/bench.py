@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.manifest import Manifest
     from beetsplug.artifactnet.benchmark.report.outputs import Report
     from beetsplug.artifactnet.benchmark.runner import AnswerLog, Setup
-    from beetsplug.artifactnet.benchmark.transport import Transported
+    from beetsplug.artifactnet.benchmark.transport.shifts import Transported
 
 
 def aibench_command(settings: Callable[[], Settings]) -> ui.Subcommand:
@@ -66,7 +66,7 @@ def _check_options(opts: Values, args: Sequence[str]) -> None:
 
 def _run(lib: Library, opts: Values, args: Sequence[str], settings: Settings) -> None:
     from beetsplug.artifactnet.benchmark.report.lines import report_lines
-    from beetsplug.artifactnet.benchmark.transport import transport_lines
+    from beetsplug.artifactnet.benchmark.transport.report import transport_lines
 
     screen = Screen(opts.quiet)
     models = labelled.find_models(opts, settings)
@@ -107,20 +107,21 @@ def _judge(
     screen: Screen,
 ) -> tuple[Report, Sequence[Transported]]:
     """Score the tracks, and write everything that the report's folder holds."""
-    from beetsplug.artifactnet.benchmark import transport
     from beetsplug.artifactnet.benchmark.declared import read_declared
     from beetsplug.artifactnet.benchmark.manifest import judged_split
     from beetsplug.artifactnet.benchmark.report.outputs import write_json, write_outputs
     from beetsplug.artifactnet.benchmark.runner import score_tracks
+    from beetsplug.artifactnet.benchmark.transport.report import transport_sections
+    from beetsplug.artifactnet.benchmark.transport.run import transport_tracks
 
     runs = score_tracks(manifest.tracks, setup, log, screen.progress())
     transported: Sequence[Transported] = ()
     if opts.transport:
         split = judged_split(manifest.tracks)
         tracks = [track for track in manifest.tracks if track.split == split]
-        transported = transport.transport_tracks(tracks, setup, log, screen.progress())
+        transported = transport_tracks(tracks, setup, log, screen.progress())
         write_json(folder / "transport.json", [asdict(one) for one in transported])
     screen.clear()
     declared = read_declared(manifest.tracks, setup)
-    sections = transport.transport_sections(transported)
+    sections = transport_sections(transported)
     return write_outputs(folder, manifest, runs, sections, declared), transported

@@ -134,7 +134,7 @@ class DeclarationRun:
             tracks, strangers = tracks_and_strangers(self.lib, paths)
             return list(tracks.values()), strangers
         album = self.opts.album
-        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=album))
+        ids = library.find_ids(self.lib, args, album=album)
         if not ids:
             noun, words = ("album" if album else "track"), printable(" ".join(args))
             raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())

@@ -73,7 +73,7 @@ def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
             if item is None or item_id not in rows:
                 continue
             entries = histories.get(item_id, ())
-            changes = list(library.changes_of(item_id, item.filepath, entries))
+            changes = list(library.changes_of(item_id, entries))
             explanation = library.explain(item, run.engine.judge)
             _show(run, rows[item_id], title(item), explanation, changes)
 

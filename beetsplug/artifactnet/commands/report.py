@@ -101,7 +101,7 @@ def _check_options(opts: Values) -> None:
 def _run(lib: Library, opts: Values, args: Sequence[str], engine: Engine) -> None:
     since = None if opts.since is None else _seconds_of(opts.since)
     path = _output_path(opts)
-    ids = library.patiently(lambda: library.find_ids(lib, args, album=opts.album))
+    ids = library.find_ids(lib, args, album=opts.album)
     if not ids:
         raise UserError(f"artifactnet: {_no_tracks(args, album=opts.album)}")
     tracks, codecs = _read_tracks(lib, ids, engine)

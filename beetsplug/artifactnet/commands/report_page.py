@@ -192,7 +192,7 @@ def _with_changes(facts: Facts, lib: Library, tracks: Sequence[Track], since: fl
     found = [
         change
         for item_id, entries in library.read_histories(lib, by_id, since).items()
-        for change in library.changes_of(item_id, Path(by_id[item_id].path), entries, since)
+        for change in library.changes_of(item_id, entries, since)
     ]
     found.sort(key=lambda change: -change.date)
     return replace(

@@ -98,7 +98,7 @@ def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:
     Raises:
         UserError: The query finds nothing.
     """
-    ids = library.patiently(lambda: library.find_ids(lib, args))
+    ids = library.find_ids(lib, args)
     if not ids and args:
         raise UserError(f"artifactnet: no track matches {printable(' '.join(args))}")
     suspects = {row.id for row in library.read_rows(lib, ids) if is_all or _is_suspect(row)}

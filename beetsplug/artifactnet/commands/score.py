@@ -185,7 +185,7 @@ class ScoreRun:
         Raises:
             UserError: It finds none.
         """
-        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
+        ids = library.find_ids(self.lib, args, album=self.opts.album)
         if not ids and args:
             raise UserError(
                 f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
