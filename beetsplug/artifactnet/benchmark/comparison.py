@@ -22,7 +22,7 @@ class Difference:
     """One metric of both models on the same tracks."""
 
     name: str
-    """As :meth:`Measured.values` names it."""
+    """As :attr:`Measured.values` has it."""
     first: float
     second: float
     interval: Interval
@@ -73,8 +73,8 @@ def compare(
             for place, judgement in enumerate((first, second))
         ]
         values = [
-            measure(of_first, first.thresholds).values(),
-            measure(of_second, second.thresholds).values(),
+            measure(of_first, first.thresholds).values,
+            measure(of_second, second.thresholds).values,
         ]
         differences = tuple(_differences(values, columns))
     return Comparison(

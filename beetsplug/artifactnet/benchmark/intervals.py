@@ -117,7 +117,7 @@ def replicate_metrics(
         MissingPackageError: scikit-learn is not installed.
     """
     rows = [
-        measure_scores(lineages.labels, lineages.scores[column], thresholds, weights).values()
+        measure_scores(lineages.labels, lineages.scores[column], thresholds, weights).values
         for weights in replicate_weights(lineages, n_replicates, seed)
     ]
     # Each stratum is drawn from, so a replicate has both labels and defines every metric.
@@ -131,7 +131,7 @@ def intervals(
     n_replicates: int = N_REPLICATES,
     seed: int = SEED,
 ) -> dict[str, Interval]:
-    """Return the interval of each metric by name, as :meth:`Measured.values` names them.
+    """Return the interval of each metric by name, as :attr:`Measured.values` names them.
 
     The thresholds stay as they are: the intervals do not show the uncertainty of a
     calibrated one.

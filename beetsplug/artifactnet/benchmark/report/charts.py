@@ -53,7 +53,7 @@ def draw_charts(judgement: Judgement) -> tuple[Chart, ...]:
         MissingPackageError: matplotlib or scikit-learn is not installed.
     """
     charts = []
-    if judgement.measured.ranking.auroc is not None:
+    if judgement.measured.values["auroc"] is not None:
         charts.append(draw_roc([judgement]))
     if judgement.scored:
         charts.append(_draw_histogram(judgement))
@@ -77,7 +77,9 @@ def draw_roc(judgements: Sequence[Judgement]) -> Chart:
         for place, judgement in enumerate(judgements):
             fpr, tpr, _ = roc_points(*columns(judgement.tracks))
             colour = _STROKES[place % len(_STROKES)]
-            name = f"{_short(judgement.run.model)}, AUC {judgement.measured.ranking.auroc:.4f}"
+            name = (
+                f"{_short(judgement.run.model)}, AUC {judgement.measured.values['auroc']:.4f}"
+            )
             axes.plot(fpr, tpr, color=colour, linewidth=1.6, label=name)
             _mark_thresholds(axes, judgement, colour, is_alone=len(judgements) == 1)
         axes.set(xlabel="FPR", ylabel="TPR", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -91,18 +93,18 @@ def draw_roc(judgements: Sequence[Judgement]) -> Chart:
 
 def _mark_thresholds(axes: Any, judgement: Judgement, colour: str, *, is_alone: bool) -> None:
     for name, marker in (("own", "o"), ("calibrated", "s")):
-        decisions = judgement.measured.decisions.get(name)
-        if decisions is None:
+        if name not in judgement.thresholds:
             continue
+        values = judgement.measured.values
         axes.plot(
-            [decisions.fpr],
-            [decisions.tpr],
+            [values[f"{name}.fpr"]],
+            [values[f"{name}.tpr"]],
             marker=marker,
             linestyle="none",
             markersize=6,
             markeredgecolor=colour,
             markerfacecolor="none",
-            label=f"{name} threshold, {decisions.threshold:.4g}" if is_alone else None,
+            label=f"{name} threshold, {judgement.thresholds[name]:.4g}" if is_alone else None,
         )
 
 

@@ -43,17 +43,17 @@ def _declared_lines(report: ModelReport) -> Iterator[str]:
     if declared is None:
         return
     yield f"  with declarations: {declared.n_ai} of 'ai', {declared.n_real} of 'real' tracks"
-    for threshold, decisions in declared.decisions.items():
-        for name, value in (("recall", decisions.recall), ("fpr", decisions.fpr)):
-            title = f"{NAMES[name]} ({threshold})"
-            yield _line(title, "none" if value is None else f"{value:.4f}", None)
+    for threshold in report.judgement.thresholds:
+        for name in ("recall", "fpr"):
+            value = declared.measured.values[f"{threshold}.{name}"]
+            yield _line(f"{NAMES[name]} ({threshold})", _number(value))
 
 
 def _metric_lines(report: ModelReport, names: Iterable[str], prefix: str = "") -> Iterator[str]:
-    values = report.judgement.measured.values()
+    values = report.judgement.measured.values
     for name in names:
         value, interval = values[prefix + name], report.intervals.get(prefix + name)
-        yield _line(NAMES[name], "none" if value is None else f"{value:.4f}", interval)
+        yield _line(NAMES[name], _number(value), interval)
 
 
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -66,7 +66,11 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield _line(title, f"{found.difference:+.4f}", found.interval)
 
 
-def _line(title: str, value: str, interval: Interval | None) -> str:
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _line(title: str, value: str, interval: Interval | None = None) -> str:
     span = f"  {interval.low:.4f} to {interval.high:.4f}" if interval else ""
     return f"    {title:<30} {value}{span}"
 

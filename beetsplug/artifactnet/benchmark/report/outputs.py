@@ -15,7 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def write_outputs(
         for first, second in itertools.combinations(models, 2)
     )
     report = Report(manifest, models, comparisons, folder / "summary.html")
-    ranked = [m.judgement for m in models if m.judgement.measured.ranking.auroc is not None]
+    ranked = [m.judgement for m in models if m.judgement.measured.values["auroc"] is not None]
     roc = draw_roc(ranked) if len(ranked) > 1 else None
     shown = [*_sections(report, roc), *sections]
     with unwritable(folder):
@@ -171,7 +171,7 @@ def _report(run: ModelRun, declared: Set[str]) -> ModelReport:
 def _write_model(folder: Path, report: ModelReport, manifest: Manifest) -> None:
     run, judgement = report.judgement.run, report.judgement
     _write_json(folder / "track_probs.json", _track_probs(run.tracks))
-    _write_json(folder / "per_source.json", [_group(rates) for rates in judgement.sources])
+    _write_json(folder / "per_source.json", _groups(judgement.sources))
     _write_json(folder / "inference_failures.json", _failures(run.tracks))
     _write_json(folder / "metrics.json", _metrics(report, manifest))
     for chart in report.charts:
@@ -215,24 +215,38 @@ def _failures(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
     ]
 
 
-def _rounded(value: float | None) -> float | None:
-    # The last digits differ between versions of the libraries, and mean nothing.
-    return None if value is None else round(value, _N_DECIMALS)
+def _rounded(values: Any) -> Any:
+    """Return JSON values whose numbers are rounded, at any depth.
+
+    The last digits differ between versions of the libraries, and mean nothing.
+    """
+    if isinstance(values, float):
+        return round(values, _N_DECIMALS)
+    if isinstance(values, dict):
+        return {key: _rounded(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_rounded(value) for value in values]
+    return values
 
 
-def _group(rates: GroupRates) -> dict[str, Any]:
-    return {
-        "name": rates.name,
-        "label": rates.label,
-        "n_tracks": rates.n_tracks,
-        "n_scored": rates.n_scored,
-        "mean_prob": _rounded(rates.mean_probability),
-        "median_prob": _rounded(rates.median_probability),
-        "flagged": {
-            threshold: {"n": n, "rate": _rounded(rates.rate(threshold))}
-            for threshold, n in rates.n_flagged.items()
-        },
-    }
+def _groups(groups: Iterable[GroupRates]) -> list[dict[str, Any]]:
+    return _rounded(
+        [
+            {
+                "name": rates.name,
+                "label": rates.label,
+                "n_tracks": rates.n_tracks,
+                "n_scored": rates.n_scored,
+                "mean_prob": rates.mean_probability,
+                "median_prob": rates.median_probability,
+                "flagged": {
+                    threshold: {"n": n, "rate": rates.rate(threshold)}
+                    for threshold, n in rates.n_flagged.items()
+                },
+            }
+            for rates in groups
+        ]
+    )
 
 
 def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
@@ -256,8 +270,8 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
             name: {"coverage": _coverage(coverage), "metrics": _measured(measured)}
             for name, (coverage, measured) in judgement.diagnosed.items()
         },
-        "per_source": [_group(rates) for rates in judgement.sources],
-        "per_generator": [_group(rates) for rates in judgement.generators],
+        "per_source": _groups(judgement.sources),
+        "per_generator": _groups(judgement.generators),
     }
     if manifest.is_artifactbench:
         columns = [asdict(column) for column in PAPER]
@@ -267,50 +281,40 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
     share = coverage.n_scored / coverage.n_tracks if coverage.n_tracks else None
-    return {**asdict(coverage), "share": _rounded(share)}
+    return _rounded({**asdict(coverage), "share": share})
 
 
 def _measured(
     measured: Measured, found: Mapping[str, Interval] | None = None
 ) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in measured.values().items():
-        values[name] = {"value": _rounded(value)}
-        if found is not None:
-            values[name]["interval"] = _interval(found.get(name))
-    for name, decisions in measured.decisions.items():
-        values[f"{name}.confusion"] = asdict(decisions.confusion)
-    return values
+    values: dict[str, Any] = {name: {"value": value} for name, value in measured.values.items()}
+    if found is not None:
+        for name, entry in values.items():
+            entry["interval"] = astuple(found[name]) if name in found else None
+    for name, confusion in measured.confusion.items():
+        values[f"{name}.confusion"] = asdict(confusion)
+    return _rounded(values)
 
 
 def _declared(declared: WithDeclarations | None) -> dict[str, Any] | None:
     if declared is None:
         return None
     rates = {
-        f"{threshold}.{name}": _rounded(getattr(decisions, name))
-        for threshold, decisions in declared.decisions.items()
+        f"{threshold}.{name}": declared.measured.values[f"{threshold}.{name}"]
+        for threshold in declared.measured.confusion
         for name in ("tpr", "fpr")
     }
-    return {"n_ai": declared.n_ai, "n_real": declared.n_real, **rates}
-
-
-def _interval(interval: Interval | None) -> list[float | None] | None:
-    return [_rounded(interval.low), _rounded(interval.high)] if interval else None
+    return _rounded({"n_ai": declared.n_ai, "n_real": declared.n_real, **rates})
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "first": comparison.first,
-        "second": comparison.second,
-        "n_tracks": comparison.n_tracks,
-        "n_lineages": comparison.n_lineages,
-        "differences": {
-            d.name: {
-                "first": _rounded(d.first),
-                "second": _rounded(d.second),
-                "difference": _rounded(d.difference),
-                "interval": _interval(d.interval),
-            }
-            for d in comparison.differences
-        },
+    differences = {
+        d.name: {
+            "first": d.first,
+            "second": d.second,
+            "difference": d.difference,
+            "interval": astuple(d.interval),
+        }
+        for d in comparison.differences
     }
+    return _rounded({**asdict(comparison), "differences": differences})

@@ -51,7 +51,7 @@ class ModelReport:
 
     judgement: Judgement
     intervals: Mapping[str, Interval]
-    """By the names of :meth:`Measured.values`; empty where a label has no track."""
+    """By the names of :attr:`Measured.values`; empty where a label has no track."""
     n_replicates: int
     """What the intervals come from."""
     folder: str
@@ -192,7 +192,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _with_interval(measured: Measured, found: Mapping[str, Interval], name: str) -> str:
-    text = _number(measured.values().get(name))
+    text = _number(measured.values.get(name))
     interval = found.get(name)
     return f"{text} [{interval.low:.4f}, {interval.high:.4f}]" if interval else text
 
@@ -233,7 +233,7 @@ def _decisions_table(report: ModelReport) -> Table:
 
 
 def _confusion_table(judgement: Judgement) -> Table:
-    found = [decisions.confusion for decisions in judgement.measured.decisions.values()]
+    found = judgement.measured.confusion.values()
     rows = (
         ("'ai' flagged", *(str(c.true_positives) for c in found)),
         ("'ai' missed", *(str(c.false_negatives) for c in found)),
@@ -244,14 +244,14 @@ def _confusion_table(judgement: Judgement) -> Table:
 
 
 def _declared_section(judgement: Judgement, declared: WithDeclarations) -> Section:
+    names = [f"{threshold}.{m}" for threshold in judgement.thresholds for m in ("tpr", "fpr")]
     rows = tuple(
         (
-            _metric_name(f"{threshold}.{metric}"),
-            _number(getattr(judgement.measured.decisions[threshold], metric)),
-            _number(getattr(decisions, metric)),
+            _metric_name(name),
+            _number(judgement.measured.values[name]),
+            _number(declared.measured.values[name]),
         )
-        for threshold, decisions in declared.decisions.items()
-        for metric in ("tpr", "fpr")
+        for name in names
     )
     head = ("metric", "score alone", "with declarations")
     return Section(
@@ -268,24 +268,19 @@ def _declared_text(declared: WithDeclarations) -> str:
 
 
 def _published_section(judgement: Judgement) -> Section:
+    values, thresholds = judgement.measured.values, judgement.thresholds
     rows = tuple(
         (
             NAMES[metric],
-            *(
-                _number(
-                    judgement.measured.ranking.auroc
-                    if metric == "auroc"
-                    else getattr(decisions, metric)
-                )
-                for decisions in judgement.measured.decisions.values()
-            ),
+            # The AUROC has no threshold.
+            *(_number(values.get(f"{name}.{metric}", values["auroc"])) for name in thresholds),
             *(_number(getattr(column, metric)) for column in PAPER),
         )
         for metric in ("f1", "precision", "recall", "fpr", "auroc")
     )
     head = (
         "metric",
-        *(f"measured, {name}" for name in judgement.measured.decisions),
+        *(f"measured, {name}" for name in thresholds),
         *(f"{column.detector} ({column.weights})" for column in PAPER),
     )
     text = (
@@ -298,7 +293,7 @@ def _published_section(judgement: Judgement) -> Section:
 
 def _failures_section(judgement: Judgement, measured: Measured) -> Section:
     names = (*RANKING, *(f"{t}.{name}" for t in judgement.thresholds for name in DECISIONS))
-    plain, with_failures = judgement.measured.values(), measured.values()
+    plain, with_failures = judgement.measured.values, measured.values
     rows = tuple(
         (_metric_name(name), _number(plain[name]), _number(with_failures[name]))
         for name in names
@@ -322,7 +317,7 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
 def _splits_section(judgement: Judgement) -> Section:
     rows = []
     for name, (coverage, measured) in judgement.diagnosed.items():
-        values = measured.values()
+        values = measured.values
         shown = ["auroc", *(f"{t}.{m}" for t in judgement.thresholds for m in ("tpr", "fpr"))]
         counts = f"{coverage.n_scored} of {coverage.n_tracks}"
         rows.append((name or "none", counts, *(_number(values[metric]) for metric in shown)))
