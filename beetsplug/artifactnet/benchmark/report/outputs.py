@@ -179,7 +179,7 @@ def _write_model(folder: Path, report: ModelReport, manifest: Manifest) -> None:
 
 
 def _write_chart(folder: Path, chart: Chart) -> None:
-    write_whole(folder / f"{chart.name}.svg", chart.svg_on_white)
+    write_whole(folder / f"{chart.name}.svg", chart.svg)
     write_whole(folder / f"{chart.name}.png", chart.png)
 
 
