@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.results import Thresholds
@@ -188,18 +187,6 @@ def _lowest_threshold(model: str, scores: Sequence[float], fpr: float) -> float:
 def _rate(scores: Sequence[float], threshold: float) -> Rate:
     n_flagged = sum(score >= threshold for score in scores)
     return Rate(threshold, n_flagged, len(scores), upper_limit(n_flagged, len(scores)))
-
-
-def exact_interval(n_flagged: int, n_tracks: int) -> Interval:
-    """Return Clopper and Pearson's two-sided 95 % interval of a rate.
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
-    """
-    n_others = n_tracks - n_flagged
-    low = _quantile(_RISK / 2, n_flagged, n_others + 1) if n_flagged else 0.0
-    high = _quantile(1 - _RISK / 2, n_flagged + 1, n_others) if n_others else 1.0
-    return Interval(low, high)
 
 
 def calibration_values(calibration: Calibration) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands import labelled
 from beetsplug.artifactnet.commands.labelled import Screen
 from beetsplug.artifactnet.commands.options import add_flags, command
-from beetsplug.artifactnet.commands.terminal import confirm, count_of
+from beetsplug.artifactnet.commands.terminal import confirm
 from beetsplug.artifactnet.commands.verdict_changes import (
     columns,
     decide_anew,
@@ -36,6 +36,7 @@ from beetsplug.artifactnet.thresholds import (
     read_thresholds,
     save_thresholds,
 )
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.calibration import Calibration

@@ -23,16 +23,17 @@ from beetsplug.artifactnet.commands.descriptions import (
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import json_line
-from beetsplug.artifactnet.commands.paths import named_paths, tracks_and_strangers
-from beetsplug.artifactnet.commands.terminal import (
-    Progress,
-    count_of,
-    printable,
+from beetsplug.artifactnet.commands.paths import (
+    find_tracks,
+    named_paths,
+    tracks_and_strangers,
 )
+from beetsplug.artifactnet.commands.terminal import Progress, printable
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.library import Field, Row
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 
 def declaration_line(item: Item) -> str:
@@ -133,12 +134,7 @@ class DeclarationRun:
         if paths:
             tracks, strangers = tracks_and_strangers(self.lib, paths)
             return list(tracks.values()), strangers
-        album = self.opts.album
-        ids = library.find_ids(self.lib, args, album=album)
-        if not ids:
-            noun, words = ("album" if album else "track"), printable(" ".join(args))
-            raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())
-        return ids, []
+        return find_tracks(self.lib, args, album=self.opts.album), []
 
     def _read_tracks(self, files: Sequence[tuple[int, Path]]) -> None:
         from beetsplug.artifactnet.scoring.provenance.batches import read_files

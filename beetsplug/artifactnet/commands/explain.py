@@ -17,8 +17,8 @@ from beetsplug.artifactnet.commands.output import json_line
 from beetsplug.artifactnet.commands.paths import score_strangers, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import printable, title, verdict_words
 from beetsplug.artifactnet.library import Change, Decision, Explanation, Field, Row
-from beetsplug.artifactnet.library.explanation import minute
 from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.words import minute
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun

@@ -23,11 +23,12 @@ from beets.util import displayable_path
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
 from beetsplug.artifactnet.commands.imports import ImportScoring, import_was_aborted
-from beetsplug.artifactnet.commands.terminal import count_of, printable, say, verdict_line
+from beetsplug.artifactnet.commands.terminal import printable, say, verdict_line
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.results import TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask

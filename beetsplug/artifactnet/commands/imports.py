@@ -20,7 +20,6 @@ from beetsplug.artifactnet.commands.output import declared_words
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
     album_title,
-    count_of,
     printable,
     title,
     verdict_line,
@@ -31,6 +30,7 @@ from beetsplug.artifactnet.library import Field, Reason, State
 from beetsplug.artifactnet.results import Outcome, Thresholds, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.stamp import Change, change_since
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.importer import ImportTask

@@ -20,10 +20,11 @@ from beetsplug.artifactnet.commands.options import (
     check_threads,
     path_of,
 )
-from beetsplug.artifactnet.commands.terminal import Progress, count_of, printable
+from beetsplug.artifactnet.commands.terminal import Progress, printable
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.manifest import Label, LabelledTrack

@@ -21,7 +21,7 @@ from beetsplug.artifactnet.commands.options import (
     command,
     path_of,
 )
-from beetsplug.artifactnet.commands.terminal import confirm, count_of, say
+from beetsplug.artifactnet.commands.terminal import confirm, say
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.models.card import (
@@ -42,6 +42,7 @@ from beetsplug.artifactnet.models.store import (
 )
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import in_force, read_thresholds
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin

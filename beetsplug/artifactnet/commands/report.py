@@ -25,7 +25,8 @@ from beetsplug.artifactnet.commands.options import (
     path_of,
 )
 from beetsplug.artifactnet.commands.output import JSON_FIELDS
-from beetsplug.artifactnet.commands.terminal import count_of, printable
+from beetsplug.artifactnet.commands.paths import find_tracks
+from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
@@ -34,6 +35,7 @@ from beetsplug.artifactnet.report.files import unwritable, write_whole
 from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Sentence, Track
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 _DEFAULT_FILE = "aireport.html"
 _STDOUT = "-"
@@ -101,9 +103,9 @@ def _check_options(opts: Values) -> None:
 def _run(lib: Library, opts: Values, args: Sequence[str], engine: Engine) -> None:
     since = None if opts.since is None else _seconds_of(opts.since)
     path = _output_path(opts)
-    ids = library.find_ids(lib, args, album=opts.album)
+    ids = find_tracks(lib, args, album=opts.album)
     if not ids:
-        raise UserError(f"artifactnet: {_no_tracks(args, album=opts.album)}")
+        raise UserError("artifactnet: the library has no tracks")
     tracks, codecs = _read_tracks(lib, ids, engine)
     if opts.format == "html":
         from beetsplug.artifactnet.commands.report_page import Page
@@ -130,12 +132,6 @@ def _print(data: bytes) -> None:
         sys.stdout.buffer.flush()
     else:
         sys.stdout.write(data.decode("utf-8", "replace"))
-
-
-def _no_tracks(args: Sequence[str], *, album: bool) -> str:
-    if not args:
-        return "the library has no tracks"
-    return f"no {'album' if album else 'track'} matches {printable(' '.join(args))}"
 
 
 def _summary(path: Path, tracks: Sequence[Track]) -> str:

@@ -23,15 +23,15 @@ from beetsplug.artifactnet.audio.clips import (
     is_played,
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
-from beetsplug.artifactnet.commands.terminal import Progress, count_of
+from beetsplug.artifactnet.commands.terminal import Progress
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.library import Cause, Change, Reason
-from beetsplug.artifactnet.library.explanation import day
 from beetsplug.artifactnet.report.accusations import accusation_notes
 from beetsplug.artifactnet.report.drawings import Spectrum, draw_spectrum
 from beetsplug.artifactnet.report.page import Facts, Findings, Sound, tracks_page
 from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.thresholds import false_positives
+from beetsplug.artifactnet.words import count_of, day
 from beetsplug.artifactnet.workers import Lost, run_each
 
 if TYPE_CHECKING:

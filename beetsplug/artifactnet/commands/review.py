@@ -19,20 +19,16 @@ from beets.util import displayable_path
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
 from beetsplug.artifactnet.commands.options import HelpfulParser, add_flags, command
+from beetsplug.artifactnet.commands.paths import find_tracks
 from beetsplug.artifactnet.commands.player import Player
-from beetsplug.artifactnet.commands.terminal import (
-    album_title,
-    count_of,
-    printable,
-    say,
-    verdict_line,
-)
+from beetsplug.artifactnet.commands.terminal import album_title, printable, say, verdict_line
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Row, Word, WordChange
-from beetsplug.artifactnet.library.explanation import clock, minute, timeline
+from beetsplug.artifactnet.library.explanation import timeline
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import clock, count_of, minute
 
 if TYPE_CHECKING:
     from beets.logging import BeetsLogger
@@ -98,9 +94,7 @@ def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:
     Raises:
         UserError: The query finds nothing.
     """
-    ids = library.find_ids(lib, args)
-    if not ids and args:
-        raise UserError(f"artifactnet: no track matches {printable(' '.join(args))}")
+    ids = find_tracks(lib, args, album=False)
     suspects = {row.id for row in library.read_rows(lib, ids) if is_all or _is_suspect(row)}
     if not suspects:
         hint = "; --all walks through them all the same" if args else ""

@@ -36,11 +36,10 @@ from beetsplug.artifactnet.commands.output import (
     summary,
     threshold_words,
 )
-from beetsplug.artifactnet.commands.paths import named_paths, score_paths
+from beetsplug.artifactnet.commands.paths import find_tracks, named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
-    count_of,
     none_scored,
     printable,
     title,
@@ -50,6 +49,7 @@ from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.library import Field, Row, forced
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.logging import BeetsLogger
@@ -185,20 +185,12 @@ class ScoreRun:
         Raises:
             UserError: It finds none.
         """
-        ids = library.find_ids(self.lib, args, album=self.opts.album)
-        if not ids and args:
-            raise UserError(
-                f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
-            )
-        return ids
+        return find_tracks(self.lib, args, album=self.opts.album, hint=_hint(args))
 
     def print_objects(self, rows: Iterable[Row]) -> None:
         """Print tracks of the library as JSON."""
         for row, beside in self.describer.of_rows(self.lib, rows):
             ui.print_(json_line(row, beside.as_dict()))
-
-    def _noun(self) -> str:
-        return "album" if self.opts.album else "track"
 
     def score_ids(self, ids: Sequence[int], args: Sequence[str]) -> Plan:
         """Score those of these tracks that are due, and bring the others up to date."""
@@ -437,7 +429,3 @@ class _Queue:
 def _hint(args: Sequence[str]) -> str:
     folder = next((arg for arg in args if not arg.endswith("/") and Path(arg).is_dir()), None)
     return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
-
-
-def _words(args: Sequence[str]) -> str:
-    return printable(" ".join(args))

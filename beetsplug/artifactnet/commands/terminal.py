@@ -23,6 +23,7 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Reason, own
 from beetsplug.artifactnet.results import TrackResult, Verdict
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -142,11 +143,6 @@ def _shortened(text: str, limit: int) -> str:
         return text
     head = (limit - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
-
-
-def count_of(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 track``, ``2 tracks``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def none_scored(n_files: int) -> str:

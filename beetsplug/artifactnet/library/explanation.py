@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from beets.library import Item
@@ -28,6 +27,7 @@ from beetsplug.artifactnet.results import (
 )
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
+from beetsplug.artifactnet.words import clock, count_of, day
 
 Side = Literal["ai", "human"]
 
@@ -118,19 +118,6 @@ def _of_override(item: Item | Row) -> Iterator[Sentence]:
     yield Sentence(f"{said}: {note}" if note else said, name)
 
 
-def day(seconds: float) -> str:
-    """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
-    return minute(seconds)[: len("2026-11-28")]
-
-
-def minute(seconds: float) -> str:
-    """Return a local time: ``2026-11-28 18:54``; a question mark for none that can be."""
-    try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
-    except (OSError, OverflowError, ValueError):
-        return "?"
-
-
 def _of_claims(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
     for claim in claims(item):
         where = f"{generator_name(claim)} ({_PLACES.get(claim.source, claim.source)})"
@@ -161,11 +148,7 @@ def _comb_text(comb: Comb) -> str:
     apart = f"a comb of lines {comb.spacing_hz:.1f} Hz apart"
     if not comb.n_segments:
         return f"{apart}, too weak to show in a single segment"
-    return f"{apart} in {comb.n_segments} of {_segments(comb.n_of)}"
-
-
-def _segments(count: int) -> str:
-    return "1 segment" if count == 1 else f"{count} segments"
+    return f"{apart} in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
 
 
 def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
@@ -235,12 +218,6 @@ def _of_unjudged(evidence: Evidence) -> Iterator[Sentence]:
 _MOST_PLACES = 5
 
 
-def clock(seconds: float) -> str:
-    """Return a place in a track: ``1:18``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
 def _of_release(release: ReleaseTags) -> Iterator[Sentence]:
     from beetsplug.artifactnet.scoring.provenance import describe_release
 
@@ -282,5 +259,5 @@ def _numbers(item: Item | Row, judge: Judge, evidence: Evidence) -> Iterator[str
     for comb in evidence.combs or ():
         yield (
             f"comb: {comb.spacing_hz:.2f} Hz, lines {comb.height_db:.1f} dB above their "
-            f"neighbours, in {comb.n_segments} of {_segments(comb.n_of)}"
+            f"neighbours, in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
         )

@@ -17,6 +17,7 @@ from beetsplug.artifactnet.library.fields import Field
 from beetsplug.artifactnet.library.storing import select
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.words import count_of
 
 
 class Cause(StrEnum):
@@ -110,8 +111,7 @@ def summary_lines(found: Iterable[Change]) -> list[str]:
     tracks = {(_phrase(change), change.item_id) for change in found if change.is_of_verdict}
     counts = Counter(phrase for phrase, _ in tracks)
     return [
-        f"{n} {'track' if n == 1 else 'tracks'} changed verdict {phrase}"
-        for phrase, n in counts.most_common()
+        f"{count_of(n, 'track')} changed verdict {phrase}" for phrase, n in counts.most_common()
     ]
 
 
