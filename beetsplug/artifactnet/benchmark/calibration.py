@@ -93,7 +93,6 @@ def calibrate_thresholds(
     Raises:
         ConfigError: There are too few tracks to claim that rate, or too many of them
             have the highest score that there is.
-        MissingPackageError: SciPy is not installed.
     """
     real = [s for s in tracks if not s.is_ai and s.probability is not None]
     scores = [s.probability for s in real if s.probability is not None]
@@ -121,20 +120,13 @@ def n_allowed(n_tracks: int, fpr: float) -> int:
     Args:
         n_tracks: At least :func:`n_needed`.
         fpr: The wanted rate, in (0, 1).
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
     """
     chances = _special().bdtr(np.arange(n_tracks), n_tracks, fpr)
     return max(0, int(np.count_nonzero(chances <= _RISK)) - 1)
 
 
 def upper_limit(n_flagged: int, n_tracks: int) -> float:
-    """Return the rate that is not exceeded, with 95 % confidence: Clopper and Pearson's limit.
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
-    """
+    """Return Clopper and Pearson's limit: the rate not exceeded, with 95 % confidence."""
     if n_flagged >= n_tracks:
         return 1.0
     return _quantile(1 - _RISK, n_flagged + 1, n_tracks - n_flagged)

@@ -58,9 +58,6 @@ def compare(
         second: Metrics of a threshold that only one of them has are left out.
         n_replicates: How often the lineages are drawn anew.
         seed: Of the draws.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     by_id = {scored.track.track_id: scored for scored in second.scored}
     of_first = [scored for scored in first.scored if scored.track.track_id in by_id]

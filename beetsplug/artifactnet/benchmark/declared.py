@@ -55,9 +55,6 @@ def with_declarations(judgement: Judgement, declared: Set[str]) -> WithDeclarati
     Args:
         judgement: Of the model; the same tracks and thresholds are used.
         declared: Ids of the tracks that declare themselves generated.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     found = [scored for scored in judgement.scored if scored.track.track_id in declared]
     if not found:

@@ -112,9 +112,6 @@ def replicate_metrics(
         thresholds: By name.
         n_replicates: How often the lineages are drawn anew.
         seed: Of the draws: with the same one, every column's replicates draw the same.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     rows = [
         measure_scores(lineages.labels, lineages.scores[column], thresholds, weights).values
@@ -144,9 +141,6 @@ def intervals(
 
     Returns:
         Nothing where a label has no track.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     lineages = group_lineages(tracks)
     if not lineages.has_both_labels:

@@ -170,9 +170,6 @@ def judge(run: ModelRun) -> Judgement:
 
     The calibrated threshold comes from the calibration split alone and the metrics from
     the split that :func:`~.manifest.judged_split` names.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     by_split: dict[str, list[ScoredTrack]] = {}
     for scored in run.tracks:
@@ -227,9 +224,6 @@ def calibrate(tracks: Iterable[ScoredTrack], max_fpr: float = CALIBRATION_FPR) -
     Returns:
         None where a label has no scored track, or where every probability flags too
         many real tracks.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     labels, probabilities = columns(tracks)
     if not _has_both(labels):
@@ -273,9 +267,6 @@ def measure(tracks: Iterable[ScoredTrack], thresholds: Mapping[str, float]) -> M
     Args:
         tracks: In any order; unscored ones are left out.
         thresholds: By name.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     return measure_scores(*columns(tracks), thresholds)
 
@@ -308,9 +299,6 @@ def measure_scores(
         scores: (n_tracks,), any numbers that rank the tracks.
         thresholds: By name.
         weights: (n_tracks,), whole numbers: how often each track counts; None: once.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     values = _ranking(labels, scores, weights)
     confusion = {
@@ -341,9 +329,6 @@ def roc_points(
         labels: (n_tracks,); 1 is ``ai``, 0 is ``real``; both are there.
         scores: (n_tracks,).
         weights: (n_tracks,), how often each track counts; None: once.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     fpr, tpr, thresholds = _sklearn_metrics().roc_curve(
         labels, scores, sample_weight=weights, drop_intermediate=False

@@ -16,7 +16,7 @@ from beets.library import Item, parse_query_string
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import declaration_line
-from beetsplug.artifactnet.commands.output import declared_words
+from beetsplug.artifactnet.commands.output import Counts
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
     album_title,
@@ -52,37 +52,15 @@ def ignore_query(settings: Settings) -> Any:
         raise ConfigError(f"artifactnet.auto_ignore: {error}") from error
 
 
-@dataclass
-class _Counts:
-    n_scored: int = 0
-    n_ai: int = 0
-    n_unsure: int = 0
-    n_failed: int = 0
-    n_declared: int = 0
-    """Scored or not."""
-
-    def count(self, result: TrackResult, verdict: object) -> None:
-        is_scored = result.outcome is Outcome.SCORED
-        self.n_scored += is_scored
-        self.n_failed += not is_scored
-        self.n_ai += is_scored and verdict == Verdict.AI.value
-        self.n_unsure += is_scored and verdict == Verdict.UNSURE.value
-
-    def __str__(self) -> str:
-        return (
-            f"{self.n_scored} scored, {self.n_ai} flagged as ai, "
-            f"{self.n_unsure} unsure, {self.n_failed} failed"
-            f"{declared_words(self.n_declared)}"
-        )
-
-    def line(self) -> str:
-        """Return the line at the end of a quiet import, empty where there is nothing to say."""
-        n_tracks = self.n_scored + self.n_failed
-        if not n_tracks:
-            tracks = count_of(self.n_declared, "track")
-            return f"{tracks} declared as generated, none scored" if self.n_declared else ""
-        is_plain = not (self.n_ai or self.n_unsure or self.n_failed or self.n_declared)
-        return "" if is_plain else f"{count_of(n_tracks, 'track')} imported: {self}"
+def _last_line(total: Counts) -> str:
+    """Return the line at the end of a quiet import, empty where there is nothing to say."""
+    n_tracks = total.n_scored + total.n_failed
+    if not n_tracks:
+        tracks = count_of(total.n_declared, "track")
+        return f"{tracks} declared as generated, none scored" if total.n_declared else ""
+    is_plain = not (total.n_ai or total.n_unsure or total.n_failed or total.n_declared)
+    told = f"{count_of(n_tracks, 'track')} imported: {total.n_scored} scored, {total}"
+    return "" if is_plain else told
 
 
 @dataclass
@@ -95,7 +73,7 @@ class ImportScoring:
     """Paths of the tracks whose verdict the user has been shown already."""
     _is_broken: bool = False
     _is_prepared: bool = False
-    _total: _Counts = field(default_factory=_Counts)
+    _total: Counts = field(default_factory=Counts)
     _failures: Failures = field(default_factory=Failures)
     _flagged: dict[int, None] = field(default_factory=dict)
     """Ids, in order, each once: a declared track may be scored as well."""
@@ -124,7 +102,7 @@ class ImportScoring:
         """
         with self.survives():
             settings = self.settings()
-            counts = _Counts(n_declared=self._follow_declarations(task, settings))
+            counts = Counts(n_declared=self._follow_declarations(task, settings))
             self._total.n_declared += counts.n_declared
             if settings.auto and not self._is_broken:
                 self._score_task(task, settings, counts)
@@ -197,7 +175,7 @@ class ImportScoring:
                 self._flagged[int(item.id or 0)] = None
         return len(declared)
 
-    def _score_task(self, task: ImportTask, settings: Settings, counts: _Counts) -> None:
+    def _score_task(self, task: ImportTask, settings: Settings, counts: Counts) -> None:
         engine = make_engine(settings)
         items = self._due(task.imported_items(), settings, engine)
         albums = library.AlbumSummaries(task.album.db) if task.is_album else None
@@ -206,7 +184,8 @@ class ImportScoring:
             self._early.pop(item.path, None)
             self._count(item, result, settings, counts)
         if items and task.is_album and not _is_quiet(settings):
-            self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
+            name = album_title(task.album, items[0])
+            self.log.warning("{}: {} scored, {}", name, counts.n_scored, counts)
 
     def _results(
         self, items: Iterable[Item], engine: Engine
@@ -242,14 +221,14 @@ class ImportScoring:
         ]
 
     def _count(
-        self, item: Item, result: TrackResult, settings: Settings, counts: _Counts
+        self, item: Item, result: TrackResult, settings: Settings, counts: Counts
     ) -> None:
         """Count a result; warn of a failure, name what is flagged."""
         verdict = library.own(item, Field.VERDICT)
         for each in (counts, self._total):
-            each.count(result, verdict)
+            each.count(result, item)
         if result.outcome is not Outcome.SCORED:
-            self._failures.add(str(item.filepath), result)
+            self._failures.add(item.filepath, result)
             if not _is_quiet(settings):
                 path = printable(str(item.filepath))
                 self.log.warning("not scored: {}: {}", path, printable(result.detail))
@@ -266,7 +245,7 @@ class ImportScoring:
         total, failures, flagged = self._total, self._failures, self._flagged
         self._is_broken = self._is_prepared = False
         self._early, self.told = {}, set()
-        self._total, self._failures, self._flagged = _Counts(), Failures(), {}
+        self._total, self._failures, self._flagged = Counts(), Failures(), {}
         try:
             is_silent = self.settings().quiet
         except ArtifactNetError:
@@ -279,7 +258,7 @@ class ImportScoring:
                 ui.print_(verdict_line(item))
         for line in failures.lines():
             ui.print_(line)
-        if line := total.line():
+        if line := _last_line(total):
             ui.print_(line)
 
 

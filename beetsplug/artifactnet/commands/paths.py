@@ -212,7 +212,7 @@ def score_strangers(
             for _, result in results:
                 row = Row(0, str(result.path), {})
                 library.apply_result(row, result, run.engine.judge)
-                tally.count(str(result.path), result, row)
+                tally.count(result, row)
                 if not run.is_silent:
                     with progress.above():
                         show(row, beside[result.path])

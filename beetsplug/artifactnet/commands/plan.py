@@ -97,11 +97,7 @@ class Plan:
 
 
 def store_changes(lib: Library, plan: Plan) -> None:
-    """Store what the plan changed.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store what the plan changed."""
     albums = library.AlbumSummaries(lib)
     for row in plan.changed:
         library.store_row(lib, row, albums)

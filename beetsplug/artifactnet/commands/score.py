@@ -371,7 +371,7 @@ class ScoreRun:
         if self.write and is_scored:
             self._write(item)
         verdict, old = library.own(item, Field.VERDICT), row.get(Field.VERDICT)
-        self.tally.count(str(item.filepath), result, item)
+        self.tally.count(result, item)
         is_changed = is_scored and old is not None and old != verdict
         self.tally.n_changed += is_changed
         if self.quiet or not is_scored:

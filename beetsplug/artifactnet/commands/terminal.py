@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -213,12 +214,12 @@ class Failures:
 
     _groups: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, path: str, result: TrackResult) -> None:
+    def add(self, path: Path, result: TrackResult) -> None:
         """Note a file that could not be scored."""
         # The numbers of a reason differ from file to file.
         reason = f"{result.outcome.value}: {re.sub(r'[0-9.]+', '#', result.detail)}"
         group = self._groups.setdefault(reason, [f"{path}: {result.detail}"])
-        group.append(path)
+        group.append(str(path))
 
     def lines(self) -> list[str]:
         """Return a line a reason, the most frequent first: how many, and an example."""

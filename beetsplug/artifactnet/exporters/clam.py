@@ -41,7 +41,8 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from beetsplug.artifactnet.exporters.exporter import NetworkInput, PublishedDetector
+from beetsplug.artifactnet.exporters.exporter import PublishedDetector
+from beetsplug.artifactnet.models.card import ModelInput
 
 MUSIC_RATE, VOICE_RATE = 24_000, 16_000
 """Hz, of MERT and of wav2vec 2.0."""
@@ -190,8 +191,8 @@ def detector(duration_s: int = DURATION_S, n_layers: int = N_LAYERS) -> Publishe
         },
     }
     inputs = (
-        NetworkInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
-        NetworkInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
+        ModelInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
+        ModelInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
     )
     return PublishedDetector(
         Clam(n_layers),

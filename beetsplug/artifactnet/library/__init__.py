@@ -1,4 +1,8 @@
-"""Between beets' items and the engine's results: what is stored, and what is due."""
+"""Between beets' items and the engine's results: what is stored, and what is due.
+
+Whatever reads or writes the database waits where another program keeps it locked, and raises a
+``LibraryError`` after ten minutes.
+"""
 
 from __future__ import annotations
 

@@ -52,11 +52,7 @@ _FIELDS = (
 
 
 def put_word(item: Item, word: Word, judge: Judge) -> None:
-    """Set the user's word on a track and store it, with its date where it has one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Set the user's word on a track and store it, with its date where it has one."""
     values = (word.override, word.note, word.date, word.source)
     for name, value in zip(_FIELDS, values, strict=True):
         put(item, name, value)
@@ -80,9 +76,6 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
     """Give tracks the word that they had before a step; return how many got it.
 
     A track whose word is not the step's any more is left alone, and so is a removed one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
     """
     n_done = 0
     with writing(lib):

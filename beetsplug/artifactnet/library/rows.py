@@ -55,7 +55,6 @@ def find_ids(library: Library, query: Sequence[str], *, album: bool = False) -> 
 
     Raises:
         InvalidQueryError: It is no query.
-        LibraryError: Another program keeps the database locked.
     """
     if not album:
         return patiently(partial(_matching, library, Item, query))
@@ -195,11 +194,7 @@ def read_row(library: Library, item_id: int) -> Row | None:
 
 
 def store_row(library: Library, row: Row, albums: AlbumSummaries | None = None) -> None:
-    """Store a row that was changed.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store a row that was changed."""
     item = library.get_item(row.id)
     if item is None:
         return

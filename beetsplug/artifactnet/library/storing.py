@@ -60,11 +60,7 @@ class AlbumSummaries:
         update_album_of(item)
 
     def finish(self) -> None:
-        """Sum up what is left.
-
-        Raises:
-            LibraryError: Another program keeps the database locked.
-        """
+        """Sum up what is left."""
         for album_id in list(self._waiting):
             with writing(self._library):
                 _sum_up(self._library, album_id)
@@ -78,11 +74,7 @@ class AlbumSummaries:
 
 
 def sum_up_large_albums(library: Library) -> None:
-    """Bring the summaries of large albums in line, where a killed run has left them behind.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Bring the summaries of large albums in line, where a killed run has left them behind."""
     rows = select(
         library,
         "SELECT album_id FROM items WHERE album_id IS NOT NULL"
@@ -138,20 +130,13 @@ def store_result(
         result: What became of its file.
         judge: Model and thresholds.
         albums: What sums albums up where many tracks are scored; None: at once.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
     """
     apply_result(item, result, judge)
     store(item, albums)
 
 
 def store(item: Item, albums: AlbumSummaries | None = None) -> None:
-    """Store an item with its history, and its album's summary, all or nothing.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store an item with its history, and its album's summary, all or nothing."""
     with writing(item.db):
         note_change(item)
         item.store()
@@ -176,7 +161,6 @@ def writing(library: Library) -> Iterator[None]:
     Where the very commit fails it never gives its lock back.
 
     Raises:
-        LibraryError: Another program keeps the database locked.
         sqlite3.Error: The changes cannot be written; none is.
     """
     with ExitStack() as stack:
@@ -213,11 +197,7 @@ def _begin(library: Library, stack: ExitStack) -> Transaction | None:
 
 
 def select(library: Library, sql: str, *values: str | int | None) -> list[Any]:
-    """Return the rows that a query finds.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Return the rows that a query finds."""
 
     def query() -> list[Any]:
         with library.transaction() as transaction:

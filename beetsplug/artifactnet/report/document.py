@@ -104,9 +104,5 @@ def _md_table(table: Table) -> Iterator[str]:
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """Return a report as one HTML file that asks for nothing else.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
-    """
+    """Return a report as one HTML file that asks for nothing else."""
     return render("document.html", title, sections=sections)

@@ -36,9 +36,6 @@ def render(template: str, title: str, **values: Any) -> str:
         template: Name of its template.
         title: Heading and title.
         values: What the template asks for.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
     """
     style, script = (_inline(name) for name in ("style.css", "page.js"))
     policy = {

@@ -101,9 +101,6 @@ def tracks_page(tracks: Sequence[Track], findings: Mapping[int, Findings], facts
         tracks: In any order; the most suspicious are listed first.
         findings: By the ids of those suspects that are shown in detail.
         facts: What holds for all of them.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
     """
     listed = suspects_first(tracks)[:_MOST_LISTED]
     return render(

@@ -51,9 +51,6 @@ def draw_charts(judgement: Judgement) -> tuple[Chart, ...]:
 
     The ROC needs scored tracks of both labels, the histogram a scored track, the rates a named
     source. A chart that has nothing to show is left out.
-
-    Raises:
-        MissingPackageError: matplotlib or scikit-learn is not installed.
     """
     charts = []
     if judgement.measured.values["auroc"] is not None:
@@ -70,9 +67,6 @@ def draw_roc(judgements: Sequence[Judgement]) -> Chart:
 
     Args:
         judgements: Each with scored tracks of both labels.
-
-    Raises:
-        MissingPackageError: matplotlib or scikit-learn is not installed.
     """
 
     def draw(axes: Any) -> None:
@@ -177,11 +171,7 @@ def _short(text: str) -> str:
 
 @contextmanager
 def _matplotlib_at_home() -> Iterator[None]:
-    """Let matplotlib be imported without leaving its list of fonts in the user's home.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
+    """Let matplotlib be imported without leaving its list of fonts in the user's home."""
     before = os.environ.get("MPLCONFIGDIR")
     with TemporaryDirectory() as folder:
         os.environ["MPLCONFIGDIR"] = folder

@@ -80,7 +80,6 @@ def write_outputs(
 
     Raises:
         ConfigError: A model is there twice, or the folder cannot be written to.
-        MissingPackageError: scikit-learn or matplotlib is not installed.
     """
     _check_names(runs)
     models = tuple(_report(_in_order(run, manifest), declared) for run in runs)
