@@ -70,7 +70,8 @@ class Counts:
 
     def __str__(self) -> str:
         declared = f", {self.n_declared} declared as generated" if self.n_declared else ""
-        return f"{self.n_ai} flagged as ai, {self.n_unsure} unsure, {self.n_failed} failed{declared}"
+        flagged = f"{self.n_ai} flagged as ai, {self.n_unsure} unsure"
+        return f"{flagged}, {self.n_failed} failed{declared}"
 
 
 @dataclass
