@@ -115,12 +115,7 @@ def n_needed(fpr: float) -> int:
 
 
 def n_allowed(n_tracks: int, fpr: float) -> int:
-    """Return how many of n tracks may be flagged, so that :func:`upper_limit` keeps to a rate.
-
-    Args:
-        n_tracks: At least :func:`n_needed`.
-        fpr: The wanted rate, in (0, 1).
-    """
+    """Return how many of n tracks may be flagged to keep :func:`upper_limit` at a rate."""
     chances = _special().bdtr(np.arange(n_tracks), n_tracks, fpr)
     return max(0, int(np.count_nonzero(chances <= _RISK)) - 1)
 

@@ -262,12 +262,7 @@ def _calibrated(tracks: Sequence[ScoredTrack]) -> tuple[float | None, str]:
 
 
 def measure(tracks: Iterable[ScoredTrack], thresholds: Mapping[str, float]) -> Measured:
-    """Return every metric of the scored ones among these tracks.
-
-    Args:
-        tracks: In any order; unscored ones are left out.
-        thresholds: By name.
-    """
+    """Return every metric of the scored ones among these tracks."""
     return measure_scores(*columns(tracks), thresholds)
 
 

@@ -47,11 +47,6 @@ def check_options(opts: Values) -> None:
 def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) -> None:
     """Explain the stored verdicts of the library's tracks; score other files, and explain them.
 
-    Args:
-        run: The command's call.
-        args: A query, where there are no paths.
-        paths: Files and folders.
-
     Raises:
         UserError: There is nothing to explain, or no other file could be scored.
     """

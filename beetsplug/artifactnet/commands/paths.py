@@ -192,11 +192,6 @@ def score_strangers(
 ) -> None:
     """Score files outside of the library, and store nothing.
 
-    Args:
-        run: The command's call.
-        paths: The files.
-        show: Prints a file's row with the lines below it.
-
     Raises:
         UserError: None of them could be scored.
     """

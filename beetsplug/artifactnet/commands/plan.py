@@ -63,11 +63,6 @@ class Plan:
     def add(self, rows: Iterable[Row], judge: Judge, wanted: Wanted) -> list[Row]:
         """Tell tracks apart; bring the others than the due up to date, in the rows alone.
 
-        Args:
-            rows: The tracks.
-            judge: Model and thresholds.
-            wanted: What the user asks for.
-
         Returns:
             Those that are due.
         """

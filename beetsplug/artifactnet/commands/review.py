@@ -59,12 +59,7 @@ _LONGEST_S = 7 * 86_400.0
 
 
 def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
-    """Return the command.
-
-    Args:
-        settings: What reads the plugin's options.
-        log: Where warnings go.
-    """
+    """Return the command; ``settings`` reads the options as they are when it runs."""
     parser = HelpfulParser(
         usage="%prog [options] [QUERY...]", description=_DESCRIPTION, epilog=_EXAMPLES
     )

@@ -83,12 +83,7 @@ _EXCLUSIVE: tuple[Exclusive, ...] = (
 
 
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
-    """Return the command.
-
-    Args:
-        settings: What reads the plugin's options.
-        log: Where warnings go.
-    """
+    """Return the command; ``settings`` reads the options as they are when it runs."""
     parser = _parser()
 
     def run(lib: Library, opts: Values, args: list[str]) -> None:

@@ -170,12 +170,7 @@ def title(item: Item) -> str:
 
 
 def album_title(album: Album, item: Item) -> str:
-    """Return artist and album; one without a name is shown by the folder of its tracks.
-
-    Args:
-        album: The album.
-        item: One of its tracks.
-    """
+    """Return artist and album; one without a name is shown by the folder of its tracks."""
     if not album.album:
         return printable(item.filepath.parent.name)
     return printable(f"{album.albumartist or item.artist} - {album.album}")

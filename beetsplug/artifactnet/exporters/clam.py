@@ -88,11 +88,7 @@ AttentionInterface.register(_ATTENTION, attend_in_blocks)
 
 
 class CrossAggregation(nn.Module):
-    """Two embeddings to one logit; each is first completed by the other.
-
-    Args:
-        width: Of each stream.
-    """
+    """Two embeddings to one logit; each is first completed by the other."""
 
     def __init__(self, width: int = _WIDTH) -> None:
         super().__init__()

@@ -203,11 +203,7 @@ class Block(nn.Module):
 
 
 class SpecTTTra(nn.Module):
-    """Waveform to logit: log-mel spectrogram, two kinds of tokens, transformer, mean.
-
-    Args:
-        variant: Lengths and clips.
-    """
+    """Waveform to logit: log-mel spectrogram, two kinds of tokens, transformer, mean."""
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()

@@ -88,13 +88,7 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
 
 
 class ReviewLog:
-    """The file that one review writes.
-
-    Args:
-        file: Where it lies.
-        library_path: The library that is reviewed.
-        began: When the review began, seconds since 1970.
-    """
+    """The file that one review writes."""
 
     def __init__(self, file: Path, library_path: str, began: float) -> None:
         self._file = file

@@ -30,13 +30,7 @@ def printable(text: str) -> str:
 
 
 def render(template: str, title: str, **values: Any) -> str:
-    """Return a page.
-
-    Args:
-        template: Name of its template.
-        title: Heading and title.
-        values: What the template asks for.
-    """
+    """Return a page."""
     style, script = (_inline(name) for name in ("style.css", "page.js"))
     policy = {
         "default-src": "'none'",
