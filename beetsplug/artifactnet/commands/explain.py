@@ -56,7 +56,12 @@ def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) ->
     ids, strangers = tracks_and_strangers(run.lib, paths)
     _explain_ids(run, sorted(ids.values()))
     if strangers:
-        score_strangers(run, strangers, lambda row, beside: _explain_row(run, row, beside))
+
+        def show(row: Row, beside: Beside) -> None:
+            explanation = library.explain(row, run.engine.judge, beside.release)
+            _show(run, row, printable(row.file), explanation, [])
+
+        score_strangers(run, strangers, show)
 
 
 def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
@@ -71,11 +76,6 @@ def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
             changes = list(library.changes_of(item_id, entries))
             explanation = library.explain(item, run.engine.judge)
             _show(run, rows[item_id], title(item), explanation, changes)
-
-
-def _explain_row(run: ScoreRun, row: Row, beside: Beside) -> None:
-    explanation = library.explain(row, run.engine.judge, beside.release)
-    _show(run, row, printable(row.file), explanation, [])
 
 
 def _show(

@@ -143,15 +143,14 @@ class ImportAction:
         if self._kind() == "skip":
             self.log.warning("{}", _left_line(task, flagged))
             return Answer.LEAVE_FLAGGED
-        before = {self._answer_before(one) for one in flagged}
+        before = set()
+        for one in flagged:
+            result, answer = self._answers.get(one.item.path, (None, None))
+            before.add(answer if result is one.result else None)
         self.scoring.told.update(one.item.path for one in flagged)
         # Tracks of an album that the user has imported as tracks, or grouped otherwise.
         known = before.pop() if len(before) == 1 else None
         return known or _ask(task, flagged, judge)
-
-    def _answer_before(self, suspect: _Suspect) -> Answer | None:
-        result, answer = self._answers.get(suspect.item.path, (None, None))
-        return answer if result is suspect.result else None
 
 
 def _suspect(item: Item, result: TrackResult | None, judge: library.Judge) -> _Suspect:

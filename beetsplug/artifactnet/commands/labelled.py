@@ -144,16 +144,11 @@ def labelled_items(
     items = library.patiently(lambda: list(lib.items(query)))
     if not items:
         raise ConfigError(f"--{label} {query!r} finds no track in the library")
-    kept = [item for item in items if not _is_contradicted(item, label)]
+    kept = [item for item in items if library.override(item) in {None, label}]
     if len(kept) < len(items):
         n_tracks = count_of(len(items) - len(kept), "track")
         screen.say(f"{n_tracks} of --{label} left out: ai_override says otherwise")
     return [(item, _track(item, label)) for item in kept]
-
-
-def _is_contradicted(item: Item, label: Label) -> bool:
-    word = library.override(item)
-    return word is not None and word.value != label
 
 
 def _track(item: Item, label: Label) -> LabelledTrack:

@@ -318,11 +318,8 @@ def _compact(value: object) -> str:
 def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
     """Yield name and value of each property of a model."""
     card = model.card
-    yield "model_id", card.model_id
-    yield "version", card.version
-    yield "licence", card.licence
-    yield "notice", card.notice
-    yield "architecture", card.architecture
+    for name in ("model_id", "version", "licence", "notice", "architecture"):
+        yield name, getattr(card, name)
     for given in card.inputs:
         yield (
             f"input {given.name}",
@@ -330,11 +327,8 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
         )
     yield "output", f"{card.output_name}, {card.output_kind}"
     yield "crop", _crop(card)
-    yield "placement", card.placement
-    yield "down_mix", card.down_mix
-    yield "level", card.level
-    yield "hum", card.hum
-    yield "evidence", card.evidence
+    for name in ("placement", "down_mix", "level", "hum", "evidence"):
+        yield name, getattr(card, name)
     yield "call", f"once a {card.call}"
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"
@@ -351,11 +345,8 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
 
 
 def _crop(card: ModelCard) -> str:
-    most = (
-        ""
-        if card.max_segments is None
-        else f", {count_of(card.max_segments, 'segment')} at most"
-    )
+    n_most = card.max_segments
+    most = "" if n_most is None else f", {count_of(n_most, 'segment')} at most"
     return (
         f"{card.crop}{most}; shorter tracks are filled up ({card.padding}), "
         f"under {card.minimum_s:g} s not scored"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from optparse import Values
 from pathlib import Path
@@ -31,11 +31,11 @@ from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
 from beetsplug.artifactnet.library.explanation import timeline
-from beetsplug.artifactnet.report.files import unwritable, write_whole
 from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Sentence, Track
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.words import count_of
+from beetsplug.artifactnet.writing import unwritable, write_whole
 
 _DEFAULT_FILE = "aireport.html"
 _STDOUT = "-"
@@ -112,7 +112,9 @@ def _run(lib: Library, opts: Values, args: Sequence[str], engine: Engine) -> Non
 
         text = Page(lib, engine, opts).of(tracks, codecs, " ".join(args), since)
     else:
-        text = _text(tracks, opts.format)
+        from beetsplug.artifactnet.report.tracks import as_csv, as_json
+
+        text = as_csv(tracks) if opts.format == "csv" else as_json(tracks)
     # A file's name may hold bytes that are no text.
     data = text.encode("utf-8", "surrogateescape")
     if path is None:
@@ -195,12 +197,6 @@ def _is_report(path: Path, kind: str) -> bool:
     if kind == "html":
         return not start or f'content="{GENERATOR}"' in start
     return not start or start.startswith(CSV_START if kind == "csv" else JSON_START)
-
-
-def _text(tracks: Iterable[Track], kind: str) -> str:
-    from beetsplug.artifactnet.report.tracks import as_csv, as_json
-
-    return as_csv(tracks) if kind == "csv" else as_json(tracks)
 
 
 # What the library knows.

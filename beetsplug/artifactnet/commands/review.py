@@ -197,9 +197,10 @@ class _Review:
 
     def _visit(self) -> None:
         """Show the track whose turn it is, and do what is asked until that is done with it."""
-        item = self._load()
+        item = library.patiently(lambda: self._lib.get_item(self._ids[self._place]))
         if item is None or not (self._is_all or _is_suspect(item)):
-            if self._ids[self._place] not in self._decided():
+            decided = {change.item_id for step in self._steps for change in step.changes}
+            if self._ids[self._place] not in decided:
                 say("a track was removed or decided on meanwhile; it is passed over")
             self._place += 1
             return
@@ -208,12 +209,6 @@ class _Review:
         while (place, n_steps) == (self._place, len(self._steps)):
             if not self._obey(_read(_PROMPT), item):
                 return
-
-    def _decided(self) -> set[int]:
-        return {change.item_id for step in self._steps for change in step.changes}
-
-    def _load(self) -> Item | None:
-        return library.patiently(lambda: self._lib.get_item(self._ids[self._place]))
 
     def _show(self, item: Item) -> None:
         ui.print_()
@@ -265,7 +260,9 @@ class _Review:
         if album is None:
             say("the track belongs to no album")
             return True
-        tracks = [one for one in album.items() if one.id == item.id or _is_undecided(one)]
+        tracks = [
+            one for one in album.items() if one.id == item.id or not library.override(one)
+        ]
         n_tracks = count_of(len(tracks), "track")
         say(f"{n_tracks} without a word of yours on {album_title(album, item)}")
         word = _WORDS.get(key or _read("h all human, a all ai, c cancel?"))
@@ -344,10 +341,6 @@ def _state(item: Item) -> tuple[object, ...]:
     """Return what a decision was made on; where it changes, it has to be made again."""
     names = (Field.SCORE, Field.VERDICT, Field.OVERRIDE, Field.OVERRIDE_NOTE)
     return (item.path, *(library.own(item, name) for name in names))
-
-
-def _is_undecided(item: Item) -> bool:
-    return library.override(item) is None
 
 
 def _album_text(item: Item) -> str:

@@ -319,7 +319,7 @@ class ScoreRun:
                 progress.show(0)
                 for place, result in results:
                     row = queue.taken[place]
-                    if self._is_taken(row):
+                    if library.was_stored_since(self.lib, row):
                         queue.pass_over()
                     else:
                         self._store(row, result, albums, progress)
@@ -338,10 +338,6 @@ class ScoreRun:
         self._print_end(summary(self.tally, plan))
         if self.tally.n_failed and not self.tally.n_scored:
             raise UserError(f"artifactnet: {none_scored(self.tally.n_failed)}")
-
-    def _is_taken(self, row: Row) -> bool:
-        """Tell whether another run has stored a result in the meantime."""
-        return library.was_stored_since(self.lib, row)
 
     def _finish(self, albums: library.AlbumSummaries, progress: Progress) -> None:
         progress.clear()

@@ -42,7 +42,7 @@ from beetsplug.artifactnet.benchmark.report.summary import (
 )
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.report.document import Chart, Section, markdown, page
-from beetsplug.artifactnet.report.files import unwritable, write_whole
+from beetsplug.artifactnet.writing import unwritable, write_whole
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FOLDER_NAME = 80
