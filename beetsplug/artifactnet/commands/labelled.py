@@ -94,8 +94,10 @@ def find_models(opts: Values, settings: Settings) -> list[Model]:
     names = opts.models or [settings.model]
     models = [find_model(name, settings.model_folders) for name in names]
     labels = [model.card.label for model in models]
+    # In lower case: each has a folder, and some file systems do not tell the cases apart.
+    lowered = [label.lower() for label in labels]
     for label in labels:
-        if labels.count(label) > 1:
+        if lowered.count(label.lower()) > 1:
             raise ConfigError(f"the model {label} is there twice; name each one once")
     return models
 

@@ -13,9 +13,8 @@ import hashlib
 import itertools
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,6 @@ from beetsplug.artifactnet.benchmark.report.summary import (
     model_sections,
     overview_section,
 )
-from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.report.document import Chart, Section, markdown, page
 from beetsplug.artifactnet.writing import unwritable, write_whole
 
@@ -73,16 +71,15 @@ def write_outputs(
     Args:
         folder: The report's; made where it is missing. Files of the same name are
             replaced, each at once and whole.
-        manifest: What was scored; outputs keep its order of tracks.
-        runs: One for each model, each with every track of the manifest, in any order.
+        manifest: What was scored.
+        runs: One for each model of another label, each with the tracks of the manifest.
         sections: Shown at the end of both summaries.
         declared: Ids of the tracks whose files declare themselves generated.
 
     Raises:
-        ConfigError: A model is there twice, or the folder cannot be written to.
+        ConfigError: The folder cannot be written to.
     """
-    _check_names(runs)
-    models = tuple(_report(_in_order(run, manifest), declared) for run in runs)
+    models = tuple(_report(run, declared) for run in runs)
     comparisons = tuple(
         compare(first.judgement, second.judgement, n_replicates=N_REPLICATES)
         for first, second in itertools.combinations(models, 2)
@@ -140,19 +137,6 @@ def folder_name(model: str) -> str:
         return model
     digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe or 'model'}-{digest}"
-
-
-def _check_names(runs: Sequence[ModelRun]) -> None:
-    # In lower case, as some file systems do not tell the cases apart.
-    names = Counter(folder_name(run.model).lower() for run in runs)
-    for run in runs:
-        if names[folder_name(run.model).lower()] > 1:
-            raise ConfigError(f"the model {run.model} is there twice; name each one once")
-
-
-def _in_order(run: ModelRun, manifest: Manifest) -> ModelRun:
-    by_id = {scored.track.track_id: scored for scored in run.tracks}
-    return replace(run, tracks=tuple(by_id[track.track_id] for track in manifest.tracks))
 
 
 def _report(run: ModelRun, declared: Set[str]) -> ModelReport:
