@@ -139,6 +139,7 @@ def check_tracks(tracks: Sequence[LabelledTrack], origin: str) -> None:
     Raises:
         ConfigError: There are none, the split that is judged has no track, or it or the
             calibration split has one label alone.
+    """
     if not tracks:
         raise ConfigError(f"{origin}: there are no tracks in it")
     judged = judged_split(tracks)
