@@ -99,12 +99,7 @@ def _manifest(lib: Library, opts: Values, args: Sequence[str], screen: Screen) -
 
 
 def _judge(
-    setup: Setup,
-    log: AnswerLog,
-    folder: Path,
-    manifest: Manifest,
-    opts: Values,
-    screen: Screen,
+    setup: Setup, log: AnswerLog, folder: Path, manifest: Manifest, opts: Values, screen: Screen
 ) -> tuple[Report, Sequence[Transported]]:
     """Score the tracks, and write everything that the report's folder holds."""
     from beetsplug.artifactnet.benchmark.declared import read_declared

@@ -16,11 +16,7 @@ from beetsplug.artifactnet.commands import labelled
 from beetsplug.artifactnet.commands.labelled import Screen
 from beetsplug.artifactnet.commands.options import add_flags, command
 from beetsplug.artifactnet.commands.terminal import confirm
-from beetsplug.artifactnet.commands.verdict_changes import (
-    columns,
-    decide_anew,
-    verdict_changes,
-)
+from beetsplug.artifactnet.commands.verdict_changes import columns, decide_anew, verdict_changes
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, State
@@ -214,10 +210,7 @@ def _found(
 
 
 def _write(folder: Path, results: Iterable[_Found]) -> Path:
-    from beetsplug.artifactnet.benchmark.calibration import (
-        CALIBRATION_FILE,
-        calibration_values,
-    )
+    from beetsplug.artifactnet.benchmark.calibration import CALIBRATION_FILE, calibration_values
     from beetsplug.artifactnet.benchmark.report.outputs import write_json
 
     found = [result.calibration for result in results]

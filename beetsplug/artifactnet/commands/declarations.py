@@ -23,11 +23,7 @@ from beetsplug.artifactnet.commands.descriptions import (
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import json_line
-from beetsplug.artifactnet.commands.paths import (
-    find_tracks,
-    named_paths,
-    tracks_and_strangers,
-)
+from beetsplug.artifactnet.commands.paths import find_tracks, named_paths, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import Progress, printable
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.library import Field, Row

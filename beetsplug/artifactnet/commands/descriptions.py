@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from beets.library import Library
 
     from beetsplug.artifactnet.engine import Engine
-    from beetsplug.artifactnet.scoring.provenance import (
-        ArtistList,
-        Description,
-        ListedArtist,
-    )
+    from beetsplug.artifactnet.scoring.provenance import ArtistList, Description, ListedArtist
 
 T = TypeVar("T")
 

@@ -79,11 +79,7 @@ def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
 
 
 def _show(
-    run: ScoreRun,
-    row: Row,
-    name: str,
-    explanation: Explanation,
-    changes: Sequence[Change],
+    run: ScoreRun, row: Row, name: str, explanation: Explanation, changes: Sequence[Change]
 ) -> None:
     if run.opts.json:
         ui.print_(json_line(row, _as_dict(run, explanation, changes)))
@@ -123,10 +119,7 @@ def _as_dict(
     run: ScoreRun, explanation: Explanation, changes: Sequence[Change]
 ) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "explanation": [
-            {"text": sentence.text, "speaks_for": sentence.speaks}
-            for sentence in explanation.sentences
-        ],
+        "explanation": [vars(sentence) for sentence in explanation.sentences],
         "history": [
             {"date": change.date, "cause": change.cause.value, **vars(change.after)}
             for change in changes

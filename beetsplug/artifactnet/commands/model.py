@@ -24,12 +24,7 @@ from beetsplug.artifactnet.commands.options import (
 from beetsplug.artifactnet.commands.terminal import confirm, say
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
-from beetsplug.artifactnet.models.card import (
-    CARD_FILE,
-    ModelCard,
-    read_card,
-    read_card_values,
-)
+from beetsplug.artifactnet.models.card import CARD_FILE, ModelCard, read_card, read_card_values
 from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS, KnownModel
 from beetsplug.artifactnet.models.store import (
     BUNDLED_MODELS,

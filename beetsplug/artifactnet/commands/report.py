@@ -31,7 +31,7 @@ from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
 from beetsplug.artifactnet.library.explanation import timeline
-from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Sentence, Track
+from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Track
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.words import count_of
@@ -233,6 +233,6 @@ def _track(row: Row, names: Names, explanation: library.Explanation) -> Track:
         album=names.album,
         length=names.length_s or None,
         timeline=timeline(row),
-        explanation=tuple(Sentence(s.text, s.speaks) for s in explanation.sentences),
+        explanation=explanation.sentences,
         **values,
     )

@@ -379,11 +379,7 @@ class _Queue:
     """Tracks on their way to the workers, without those that another run has stored."""
 
     def __init__(
-        self,
-        lib: Library,
-        due: Sequence[Row],
-        tally: Tally,
-        more: Callable[[], list[Row]],
+        self, lib: Library, due: Sequence[Row], tally: Tally, more: Callable[[], list[Row]]
     ) -> None:
         self._lib, self._tally, self._more = lib, tally, more
         self._waiting = list(reversed(due))

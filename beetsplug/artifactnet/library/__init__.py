@@ -9,7 +9,7 @@ from __future__ import annotations
 from beetsplug.artifactnet.library.album_summary import album_verdict
 from beetsplug.artifactnet.library.entries import Decision
 from beetsplug.artifactnet.library.evidence import parse_evidence
-from beetsplug.artifactnet.library.explanation import Explanation, Sentence, explain
+from beetsplug.artifactnet.library.explanation import Explanation, explain
 from beetsplug.artifactnet.library.fields import (
     ALBUM_TYPES,
     ITEM_TYPES,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from beets.library import Item
 
@@ -21,6 +20,8 @@ from beetsplug.artifactnet.results import (
     Lack,
     ReleaseTags,
     SegmentScore,
+    Sentence,
+    Side,
     Strength,
     Thresholds,
     Verdict,
@@ -28,8 +29,6 @@ from beetsplug.artifactnet.results import (
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
 from beetsplug.artifactnet.words import clock, count_of, day
-
-Side = Literal["ai", "human"]
 
 _PLACES = {
     "url": "a link to its page there",
@@ -50,17 +49,6 @@ _NAMES = {"elevenlabs": "ElevenLabs", "minimax": "MiniMax", "comfyui": "ComfyUI"
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """One reason, or one thing to know."""
-
-    text: str
-    """In plain words, without a full stop. It may hold what a file or a user wrote:
-    escape it for where it is shown."""
-    speaks: Side | None = None
-    """For which verdict; None where it speaks for neither."""
-
-
-@dataclass(frozen=True)
 class Explanation:
     """The sentences that explain one track's verdict, and its history."""
 
@@ -72,7 +60,7 @@ class Explanation:
     @property
     def line(self) -> str:
         """The most telling sentences in one line, for tables and prompts; escape it."""
-        told = [sentence.text for sentence in self.sentences if sentence.speaks]
+        told = [sentence.text for sentence in self.sentences if sentence.speaks_for]
         return "; ".join(told[:_MOST_IN_LINE] or [self.sentences[0].text])
 
 

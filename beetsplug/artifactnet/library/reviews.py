@@ -43,12 +43,7 @@ def word_of(item: Item) -> Word:
     return Word(*values)
 
 
-_FIELDS = (
-    Field.OVERRIDE,
-    Field.OVERRIDE_NOTE,
-    Field.OVERRIDE_DATE,
-    Field.OVERRIDE_FROM,
-)
+_FIELDS = (Field.OVERRIDE, Field.OVERRIDE_NOTE, Field.OVERRIDE_DATE, Field.OVERRIDE_FROM)
 
 
 def put_word(item: Item, word: Word, judge: Judge) -> None:

@@ -29,11 +29,6 @@ class Model:
         return self.folder / next(iter(self.card.files))
 
     @property
-    def is_bundled(self) -> bool:
-        """Whether it came with this package."""
-        return self.folder.parent == BUNDLED_MODELS
-
-    @property
     def n_bytes(self) -> int:
         """Size of all its files together.
 

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.report.document import Table
-from beetsplug.artifactnet.report.drawings import (
-    Spectrum,
-    Timeline,
-    draw_timeline,
-)
+from beetsplug.artifactnet.report.drawings import Spectrum, Timeline, draw_timeline
 from beetsplug.artifactnet.report.html import render
 from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.results import Thresholds, Verdict
