@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from optparse import Values
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
@@ -31,6 +32,9 @@ from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.words import count_of
 
+if TYPE_CHECKING:
+    from beets.logging import BeetsLogger
+
 
 def declaration_line(item: Item) -> str:
     """Return what import says of a track that declares itself generated."""
@@ -39,18 +43,22 @@ def declaration_line(item: Item) -> str:
     return printable(f"{verdict}, declared by {words}: {item.filepath}")
 
 
-def manifest_line(path: Path, *, keeps: bool) -> str:
-    """Return what is said before tags go into a file that carries a C2PA manifest.
+def may_tag(item: Item, path: Path, log: BeetsLogger, *, keeps: bool) -> bool:
+    """Tell whether our tags may go into a file; say what becomes of its C2PA manifest.
 
     Args:
+        item: The track; without a score it has no tags of ours.
         path: The file.
-        keeps: Whether it is kept free of the plugin's tags.
+        log: Where warnings go.
+        keeps: Whether a file with a manifest is kept free of our tags.
     """
+    if not library.score_tags(item) or not library.carries_manifest(item, path):
+        return True
+    text = "writing tags spoils its C2PA manifest; what it said stays in ai_provenance"
     if keeps:
         text = "no AI_ tags are written, it carries a C2PA manifest (keep_signed)"
-    else:
-        text = "writing tags spoils its C2PA manifest; what it said stays in ai_provenance"
-    return printable(f"{path}: {text}")
+    log.warning("{}", printable(f"{path}: {text}"))
+    return not keeps
 
 
 @dataclass

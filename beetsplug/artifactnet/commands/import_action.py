@@ -115,7 +115,7 @@ class ImportAction:
         if self.scoring.is_broken:
             return set()
         judge = self.scoring.judge()
-        suspects = [_suspect(item, self.scoring.early_result(item), judge) for item in items]
+        suspects = [_suspect(item, self.scoring.early.get(item.path), judge) for item in items]
         flagged = [one for one in suspects if one.verdict == Verdict.AI.value]
         if not flagged:
             return set()

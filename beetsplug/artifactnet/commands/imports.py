@@ -71,14 +71,15 @@ class ImportScoring:
     log: BeetsLogger
     told: set[bytes] = field(default_factory=set)
     """Paths of the tracks whose verdict the user has been shown already."""
-    _is_broken: bool = False
+    is_broken: bool = False
+    """Whether nothing more is scored in this import."""
+    early: dict[bytes, TrackResult] = field(default_factory=dict)
+    """Path -> result, of the files that were scored before the choice of their tags."""
     _is_prepared: bool = False
     _total: Counts = field(default_factory=Counts)
     _failures: Failures = field(default_factory=Failures)
     _flagged: dict[int, None] = field(default_factory=dict)
     """Ids, in order, each once: a declared track may be scored as well."""
-    _early: dict[bytes, TrackResult] = field(default_factory=dict)
-    """Path -> result, of the files that were scored before the choice of their tags."""
     _workers: threading.Lock = field(default_factory=threading.Lock)
     """Held while files are scored: an import does so before the choice and after it."""
 
@@ -104,7 +105,7 @@ class ImportScoring:
             settings = self.settings()
             counts = Counts(n_declared=self._follow_declarations(task, settings))
             self._total.n_declared += counts.n_declared
-            if settings.auto and not self._is_broken:
+            if settings.auto and not self.is_broken:
                 self._score_task(task, settings, counts)
         with self.survives():
             if task.is_album:
@@ -118,11 +119,11 @@ class ImportScoring:
         try:
             yield
         except ArtifactNetError as error:
-            if not self._is_broken:
+            if not self.is_broken:
                 self.log.error(  # noqa: TRY400 - no traceback
                     "nothing is scored in this import: {}", printable(str(error))
                 )
-            self._is_broken = True
+            self.is_broken = True
         except Exception as error:
             # Whatever it is, the import goes on.
             if _is_of_a_prompt(error):
@@ -133,17 +134,12 @@ class ImportScoring:
         """Score items before the choice of their tags; :meth:`score` stores the results."""
         with self.survives():
             settings = self.settings()
-            if not settings.auto or self._is_broken:
+            if not settings.auto or self.is_broken:
                 return
             engine = make_engine(settings)
             due = self._due(items, settings, engine)
             for item, result in self._results(due, engine):
-                self._early[item.path] = result
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether nothing more is scored in this import."""
-        return self._is_broken
+                self.early[item.path] = result
 
     def judge(self) -> library.Judge:
         """Return what decides in this import: scores and declarations, or these alone.
@@ -153,10 +149,6 @@ class ImportScoring:
         """
         settings = self.settings()
         return make_engine(settings).judge if settings.auto else _declared_judge(settings)
-
-    def early_result(self, item: Item) -> TrackResult | None:
-        """Return what :meth:`score_early` found of an item."""
-        return self._early.get(item.path)
 
     def _follow_declarations(self, task: ImportTask, settings: Settings) -> int:
         """Let declarations decide, whether or not the items are scored, and tell of them.
@@ -181,7 +173,7 @@ class ImportScoring:
         albums = library.AlbumSummaries(task.album.db) if task.is_album else None
         for item, result in self._results(items, engine):
             library.store_result(item, result, engine.judge, albums)
-            self._early.pop(item.path, None)
+            self.early.pop(item.path, None)
             self._count(item, result, settings, counts)
         if items and task.is_album and not _is_quiet(settings):
             name = album_title(task.album, items[0])
@@ -195,7 +187,7 @@ class ImportScoring:
 
         rest = []
         for item in items:
-            result = self._early.get(item.path)
+            result = self.early.get(item.path)
             if result is not None and _is_of_the_same_audio(result):
                 yield item, result
             else:
@@ -243,8 +235,8 @@ class ImportScoring:
     def finish(self, lib: Library) -> None:
         """Say at the end of a quiet import what there was, and begin anew."""
         total, failures, flagged = self._total, self._failures, self._flagged
-        self._is_broken = self._is_prepared = False
-        self._early, self.told = {}, set()
+        self.is_broken = self._is_prepared = False
+        self.early, self.told = {}, set()
         self._total, self._failures, self._flagged = Counts(), Failures(), {}
         try:
             is_silent = self.settings().quiet

@@ -15,7 +15,7 @@ from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.declarations import DeclarationRun, manifest_line
+from beetsplug.artifactnet.commands.declarations import DeclarationRun, may_tag
 from beetsplug.artifactnet.commands.descriptions import Describer, check_lists, read_list
 from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
@@ -298,11 +298,8 @@ class ScoreRun:
         A file that its signature would suffer from is left alone.
         """
         path = library.item_path(item)
-        if library.carries_manifest(item, path):
-            keeps = self.settings.keep_signed
-            self.log.warning("{}", manifest_line(path, keeps=keeps))
-            if keeps:
-                return False
+        if not may_tag(item, path, self.log, keeps=self.settings.keep_signed):
+            return False
         if not item.try_write(tags=library.score_tags(item)):
             return False
         library.restamp(item)
