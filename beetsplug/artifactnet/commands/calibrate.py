@@ -245,11 +245,7 @@ def _changes(lib: Library, found: _Found, settings: Settings) -> Iterator[str]:
 
 
 def _confirm(results: Iterable[_Found], *, yes: bool) -> None:
-    """Ask before thresholds are saved that call more tracks ``ai`` than the model's own.
-
-    Raises:
-        UserError: The user says no, or cannot be asked.
-    """
+    """Ask before thresholds are saved that call more tracks ``ai`` than the model's own."""
     lower = [found for found in results if found.accuses_more]
     if not lower or yes:
         return

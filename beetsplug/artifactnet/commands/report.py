@@ -145,11 +145,7 @@ def _summary(path: Path, tracks: Sequence[Track]) -> str:
 
 
 def _seconds_of(text: str) -> float:
-    """Return when a date begins, in beets' own notation: ``2026-11``, ``-2w``.
-
-    Raises:
-        ConfigError: It is none.
-    """
+    """Return when a date begins, in beets' own notation: ``2026-11``, ``-2w``."""
     # beets counts back to before the first year with an OverflowError.
     with suppress(InvalidQueryArgumentValueError, OverflowError, ValueError):
         period = Period.parse(text)
@@ -164,12 +160,7 @@ def _seconds_of(text: str) -> float:
 
 
 def _output_path(opts: Values) -> Path | None:
-    """Return the file to write, None for standard output.
-
-    Raises:
-        ConfigError: It is a folder, a pipe or a device, or a file that no report was
-            written to.
-    """
+    """Return the file to write, None for standard output."""
     if opts.output == _STDOUT or (opts.output is None and opts.format != "html"):
         return None
     # A link stays one; what it leads to is written.

@@ -142,11 +142,7 @@ class Page:
     def _in_workers(
         self, function: Callable[[Job], Found], jobs: Mapping[int, Job], verb: str
     ) -> dict[int, Found | Lost]:
-        """Return what a function makes of each job, in processes that decode and may crash.
-
-        Raises:
-            MachineError: The machine is in trouble.
-        """
+        """Return what a function makes of each job, in processes that decode and may crash."""
         if not jobs:
             return {}
         ids = list(jobs)

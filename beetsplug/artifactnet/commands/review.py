@@ -84,11 +84,7 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
 
 
 def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:
-    """Return the ids of the tracks to decide on; say so where there is none.
-
-    Raises:
-        UserError: The query finds nothing.
-    """
+    """Return the ids of the tracks to decide on; say so where there is none."""
     ids = find_tracks(lib, args, album=False)
     suspects = {row.id for row in library.read_rows(lib, ids) if is_all or _is_suspect(row)}
     if not suspects:
