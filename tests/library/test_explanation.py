@@ -76,10 +76,10 @@ class TestSentences:
             (0.9, (0.9,) * 9, "ai: the score 0.90 reaches the threshold 0.5; two thirds of the "
              "segments reach 0.90"),
             (0.3, (0.9,) * 6 + (0.1,) * 6, "None: the score 0.30 is between 0.3 and the "
-             "threshold 0.5; two thirds of the segments reach 0.10, the threshold those at 0:00 "
-             "to 3:16 (6 of 12)"),
-            (0.6, (0.9, 0.1, 0.9, 0.9, 0.1), "ai: the score 0.60 reaches the threshold 0.5; two "
-             "thirds of the segments reach 0.10, the threshold those at 0:00, 1:18 to 1:57 "
+             "threshold 0.5; two thirds of the segments reach 0.10, the threshold those at "
+             "0:00 to 3:16 (6 of 12)"),
+            (0.6, (0.9, 0.1, 0.9, 0.9, 0.1), "ai: the score 0.60 reaches the threshold 0.5; "
+             "two thirds of the segments reach 0.10, the threshold those at 0:00, 1:18 to 1:57 "
              "(3 of 5)"),
             (0.3, (0.9, 0.1) * 6, "None: the score 0.30 is between 0.3 and the threshold 0.5; "
              "two thirds of the segments reach 0.10, the threshold 6 of 12"),

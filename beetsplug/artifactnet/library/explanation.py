@@ -186,9 +186,7 @@ def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
         yield from _of_parts(segments, judge.thresholds)
 
 
-def _of_parts(
-    segments: Sequence[SegmentScore], thresholds: Thresholds
-) -> Iterator[Sentence]:
+def _of_parts(segments: Sequence[SegmentScore], thresholds: Thresholds) -> Iterator[Sentence]:
     """Yield the parts of a track that reach the threshold, where the whole does not.
 
     Of 264 human-made tracks none has three segments in a row that do; two in a row two have.

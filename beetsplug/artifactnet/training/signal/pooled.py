@@ -100,16 +100,16 @@ def band(n_fft: int) -> slice:
 def at_speeds(weights: Tensor, first_bin: int) -> tuple[Tensor, Tensor]:
     """Return the weights of a song's lines as they lie at other speeds, and their unit.
 
-    A song that is played ``speed`` times as fast has each line at ``speed`` times its frequency.
-    Bins that the song's own spectrum does not reach weigh nothing.
+    Played ``speed`` times as fast, a song has each line at ``speed`` times its frequency. Bins
+    that the song's own spectrum does not reach weigh nothing.
 
     Args:
         weights: (n_bins,), of the speed that the song was made at.
         first_bin: Number of the first one in the whole spectrum; bin 0 is 0 Hz.
 
     Returns:
-        (n_bins, n_speeds), whole numbers from -127 to 127, so that a file needs a byte for each,
-        and (), what one of them weighs.
+        (n_bins, n_speeds), whole numbers from -127 to 127, so that a file needs a byte for
+        each, and (), what one of them weighs.
     """
     n_bins, n_steps = len(weights), round(SPEED_REACH / SPEED_STEP)
     steps = [step for step in range(-n_steps, n_steps + 1) if step]
@@ -120,7 +120,7 @@ def at_speeds(weights: Tensor, first_bin: int) -> tuple[Tensor, Tensor]:
     part = moved - below
     # Two bins of nothing remain on either side once the weights are blurred.
     padded = nn.functional.pad(weights, (4, 4))
-    blurred = padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4
+    blurred = padded[1:-1] * 0.75 + (padded[:-2] + padded[2:]) * 0.125
     places = (bins + below.long() + 3).clamp(0, n_bins + 4)
     values = blurred[places] * (1 - part) + blurred[places + 1] * part
     unit = values.abs().max().clamp(min=1e-9) / 127
@@ -128,7 +128,7 @@ def at_speeds(weights: Tensor, first_bin: int) -> tuple[Tensor, Tensor]:
 
 
 def speed_margin(share: Tensor) -> Tensor:
-    """Return by how much lines at another speed must be above those at the file's own, (batch,).
+    """Return by how much another speed must be above the file's own to count, (batch,).
 
     Args:
         share: (batch,), one over the number of segments averaged.
