@@ -49,7 +49,8 @@ class Output(NamedTuple):
     segment_probabilities: Tensor
     """(n_segments,), P(AI) of each segment, judged as a song of its own."""
     evidence: Tensor
-    """(n_branches,), the song's logit of each branch, in the order of ``BRANCHES``."""
+    """(n_branches,), the song's logit of each branch, in the order of ``BRANCHES``; of
+    *standing* at the speed that tells most."""
     lines: Tensor
     """(1 + n_segments, n_bins), decibels, 0 to ``CLIP_DB``, by which each bin stands out
     of its neighbours: of the mean over the song's audible frames, then of each segment's."""
