@@ -15,7 +15,6 @@ from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.scoring.track import decide
 from tests.support.beets_library import ArtifactNetHelper
 
 DEMO = Path(__file__).parent.parent / "docs" / "demo"
@@ -30,7 +29,7 @@ def test_a_song_and_its_resynthesis_are_told_apart(name: str, verdict: Verdict) 
     detector = Detector(find_model("default"))
     result = score_file(DEMO / name, detector, 7)
     assert result.score is not None
-    assert decide(result.score.probability, detector.card.thresholds) is verdict
+    assert detector.card.thresholds.verdict(result.score.probability) is verdict
     assert len(result.score.segments) == 6  # of 24 s: they do not overlap
 
 

@@ -615,10 +615,8 @@ class TestCtrlC(ImportHelper):
                 break
 
         process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
         _, errors = process.communicate(timeout=30)
 
-        assert time.monotonic() - sent < 10
         assert "Traceback" not in errors
         listed = self.beet("ls", "ai_score:0.7..")
         assert listed.returncode == 0

@@ -30,7 +30,6 @@ from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Thresholds, Verdict
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
@@ -168,7 +167,7 @@ def table(scores: Sequence[dict[str, float]], thresholds: Thresholds) -> str:
 
 def _cells(pairs: Sequence[tuple[float, float]], thresholds: Thresholds) -> str:
     shifts = [abs(after - before) for before, after in pairs]
-    verdicts = [[decide(score, thresholds) for score in pair] for pair in pairs]
+    verdicts = [[thresholds.verdict(score) for score in pair] for pair in pairs]
     n_changed = sum(before is not after for before, after in verdicts)
     n_ai = sum(after is Verdict.AI for _, after in verdicts)
     return f"{statistics.fmean(shifts):.3f} | {max(shifts):.3f} | {n_changed} | {n_ai}"
