@@ -602,6 +602,7 @@ class TestCtrlC(ImportHelper):
     N_TRACKS = 12
 
     @pytest.mark.parametrize("threaded", [True, False], ids=["threaded", "sequential"])
+    @pytest.mark.slow
     def test_an_import_ends_soon(self, threaded: bool) -> None:
         """Ctrl-C ends an import within seconds, and leaves a library that opens."""
         slow_down(self.model_folder)

@@ -36,6 +36,10 @@ def workers() -> Iterator[LocalWorkers]:
     found.close()
 
 
+def import_this_module() -> None:
+    """To be called first: on a busy machine the import alone takes a second."""
+
+
 def double(number: int) -> int:
     return 2 * number
 
@@ -151,9 +155,12 @@ def test_workers_that_are_killed_at_work(workers: LocalWorkers) -> None:
 def test_a_stopped_worker() -> None:
     """A worker that somebody stopped is no fault of its item, and is replaced."""
     workers = LocalWorkers(1)
+    list(run_each(double, range(1), workers, prepare=import_this_module))
     (pid,) = pids_in_use(workers)
     os.kill(pid, signal.SIGSTOP)
-    found = sorted(run_each(double, range(5), workers, time_limit_s=1.0))
+    found = sorted(
+        run_each(double, range(5), workers, prepare=import_this_module, time_limit_s=1.0)
+    )
     assert found == [(n, n, 2 * n) for n in range(5)]
     workers.close()
     assert wait_until_dead([pid])
@@ -167,7 +174,9 @@ def test_exit_status_is_told(workers: LocalWorkers) -> None:
 
 def test_time_limit(workers: LocalWorkers) -> None:
     """What hangs is ended at the limit; the rest is done meanwhile."""
-    results = run_each(sleep_at_three, range(10), workers, time_limit_s=1.0)
+    results = run_each(
+        sleep_at_three, range(10), workers, prepare=import_this_module, time_limit_s=1.0
+    )
     found = {item: result for _, item, result in results}
     assert str(found.pop(3)) == "not done within the time limit"
     assert found == {number: 2 * number for number in range(10) if number != 3}
