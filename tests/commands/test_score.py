@@ -233,7 +233,7 @@ class TestChoices(ArtifactNetHelper):
         self.run_command("artifactnet", "--outdated")
 
         assert reported == ["nothing to score: 1 track has a score, 1 outdated (--outdated)"]
-        assert (kept, self.get("One").ai_model) == (MODEL, "loudness-2.0+3")
+        assert (kept, self.get("One").ai_model) == (MODEL, "loudness-2.0+4")
 
     def test_how_files_are_read(self, caplog: pytest.LogCaptureFixture) -> None:
         """With ``-v`` each file has a line: its decoder, and what was made of its channels."""

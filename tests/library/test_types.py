@@ -231,7 +231,7 @@ class TestEdits(ArtifactNetHelper):
         editor.chmod(0o755)
         monkeypatch.setenv("VISUAL", str(editor))
         self.register_plugin(EditPlugin)
-        with pytest.raises(UserError, match=r"mine\+3' cannot be set"):
+        with pytest.raises(UserError, match=r"mine\+4' cannot be set"):
             self.run_command("edit", "--all")
         assert self.rows(self.item) == self.before
 

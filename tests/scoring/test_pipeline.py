@@ -72,7 +72,7 @@ def test_score_is_the_models(container: str, count: SegmentCount, tmp_path: Path
     assert pytest.approx(np.median(found)) == score.probability
     assert [start / SAMPLE_RATE for start in starts] == [s.start_s for s in score.segments]
     assert pytest.approx(9.3, abs=0.05) == score.duration_s
-    assert score.model == "loudness-1.0+3"
+    assert score.model == "loudness-1.0+4"
 
 
 @pytest.mark.parametrize("verdict", LEVELS)

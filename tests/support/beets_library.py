@@ -29,7 +29,7 @@ from tests.support.onnx_models import LEVELS, SAMPLE_RATE, write_model
 
 LABEL = "loudness-1.0"
 """Label of the model that every test library is scored with."""
-MODEL = f"{LABEL}+3"
+MODEL = f"{LABEL}+4"
 """Model and pipeline, as they are stored with a score."""
 SCORES = {verdict: 10 * level for verdict, level in LEVELS.items()}
 """Verdict -> score of a track that :func:`write_track` wrote for it."""

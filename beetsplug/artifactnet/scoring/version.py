@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PIPELINE_VERSION = 3
+PIPELINE_VERSION = 4
 """Version of the steps before a model: decoding, down-mix, placement, level, evidence.
 
 Raised with each change that may change a score of any model. Version 1 left no mark.
