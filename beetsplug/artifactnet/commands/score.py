@@ -247,7 +247,12 @@ class ScoreRun:
             return sorted(due, key=lambda row: place[row.id])
 
         def add_rest() -> list[Row]:
-            due = add(place.keys() - unscored)
+            rest = place.keys() - unscored
+            if not self.force:
+                finished = library.find_finished(self.lib, rest, self.engine.judge)
+                plan.add_finished(finished, wanted)
+                rest -= finished
+            due = add(rest)
             if not self.opts.pretend:
                 self._store_changes(plan)
                 library.sum_up_large_albums(self.lib)

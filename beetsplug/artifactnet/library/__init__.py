@@ -17,6 +17,7 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
+from beetsplug.artifactnet.library.finished import find_finished
 from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
 from beetsplug.artifactnet.library.history import (
     Cause,
@@ -105,6 +106,7 @@ __all__ = [
     "claims",
     "examine",
     "explain",
+    "find_finished",
     "find_ids",
     "find_unscored",
     "forget_claims",

@@ -92,11 +92,17 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
 
     A few thousand at a time: a library may have millions.
     """
-    wanted, file_of = sorted(ids), _file_of()
-    for start in range(0, len(wanted), _ROWS_AT_ONCE):
-        part = json.dumps(wanted[start : start + _ROWS_AT_ONCE])
+    file_of = file_reader()
+    for part in in_parts(ids):
         for item_id, path, values in patiently(partial(_query, library, part)):
             yield Row(item_id, file_of(path), _read_values(values))
+
+
+def in_parts(ids: Iterable[int]) -> Iterator[str]:
+    """Yield ids in order, a few thousand at a time, as JSON that SQLite can read."""
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _ROWS_AT_ONCE):
+        yield json.dumps(wanted[start : start + _ROWS_AT_ONCE])
 
 
 def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
@@ -193,7 +199,7 @@ def _read_values(text: str) -> dict[str, object]:
 _from_sql = Item._type("path").from_sql  # noqa: SLF001 - how beets reads a path itself
 
 
-def _file_of() -> Callable[[bytes], str]:
+def file_reader() -> Callable[[bytes], str]:
     """Return what makes an absolute path of one in the database, as beets would.
 
     beets takes five times as long for each; but for odd ones its folder in front is all.
