@@ -106,7 +106,7 @@ class TestAReview(ReviewHelper):
         assert "[1/10] ai     0.9000  Artist - Album - Song 1" in seen
         assert "[3/10] unsure 0.4000  Artist - Album - Song 3" in seen
         assert "file: /nonexistent/song.flac  (no such file)" in seen
-        assert "the score 0.90 reaches the threshold 0.5" in seen
+        assert "the song's score 0.90 reaches the threshold 0.5" in seen
         assert "Type a letter and Enter." in seen
         assert seen.splitlines()[-1] == (
             "reviewed: 3 ai, 5 human, 1 skipped, 1 not looked at; "
