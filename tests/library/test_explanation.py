@@ -153,7 +153,9 @@ class TestSentences:
     def test_evidence(self, evidence: str, expected: list[str]) -> None:
         values = SCORED | {"ai_evidence": evidence, "ai_timeline": ""}
         sentences = [s.text for s in told(values).sentences]
-        assert [text for text in sentences if not text.startswith("the song's score")] == expected
+        assert [
+            text for text in sentences if not text.startswith("the song's score")
+        ] == expected
 
     @pytest.mark.parametrize(
         ("release", "expected"),

@@ -38,6 +38,7 @@ SELECT items.id, items.path, {Field.FILE}.value FROM items
 WHERE items.id IN (SELECT value FROM json_each(?1))
 AND {Field.MODEL}.value = ?2
 AND {Field.REASON}.value = '{Reason.SCORE.value}'
+AND {Field.FILE}.value NOT GLOB '*[^0-9a-f-]*'
 AND {Field.SCORE}.value NOT GLOB '*[^0-9.e-]*'
 AND {Field.VERDICT}.value = CASE
     WHEN min(abs({Field.SCORE}.value - ?3), abs({Field.SCORE}.value - ?4)) < 1e-9 THEN ''

@@ -15,7 +15,7 @@ from beets.library import Library
 
 from beetsplug.artifactnet.library.entries import Decision, Entry, parse_entries
 from beetsplug.artifactnet.library.fields import Field
-from beetsplug.artifactnet.library.rows import find_ids, read_rows
+from beetsplug.artifactnet.library.rows import find_ids, read_rows, text_of
 from beetsplug.artifactnet.library.storing import patiently
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.scoring.version import model_of
@@ -124,7 +124,7 @@ def read_histories(
     def query() -> list[tuple[int, str]]:
         with library.transaction() as transaction:
             rows = transaction.query(_HISTORIES_SQL, (Field.HISTORY, wanted))
-        return [(int(row[0]), str(row[1])) for row in rows]
+        return [(int(row[0]), text_of(row[1])) for row in rows]
 
     return {
         item_id: parse_entries(text)
@@ -159,6 +159,6 @@ def _phrase(change: Change) -> str:
 
 
 _HISTORIES_SQL = (
-    "SELECT entity_id, value FROM item_attributes"
+    "SELECT entity_id, CAST(value AS BLOB) FROM item_attributes"
     " WHERE key = ? AND entity_id IN (SELECT value FROM json_each(?)) ORDER BY entity_id"
 )

@@ -22,21 +22,23 @@ _ROWS_AT_ONCE = 2_000
 _NAMES = tuple(sorted(ITEM_TYPES.keys() - {Field.HISTORY}))
 """The history grows where a track is stored, and nothing here reads it."""
 _ROWS_SQL = (
-    "SELECT items.id, items.path, ("
+    "SELECT items.id, items.path, CAST(("
     "  SELECT json_group_object(key, CAST(value AS TEXT)) FROM item_attributes"
     "  WHERE entity_id = items.id AND key IN (NAMES)"
-    ") FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
+    ") AS BLOB) FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
 ).replace("NAMES", ", ".join("?" * len(_NAMES)))
 _RELEASES_SQL = (
-    "SELECT items.*, ("
+    "SELECT items.id, original_year, year, CAST(mb_artistid AS BLOB), CAST(SEVERAL AS BLOB),"
+    " CAST(("
     "  SELECT value FROM item_attributes"
     "  WHERE entity_id = items.id AND key = 'spotify_artist_id'"
-    ") AS spotify_artist_id FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
-)
+    ") AS BLOB) FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
+).replace("SEVERAL", "mb_artistids" if "mb_artistids" in Item._fields else "NULL")
 _NAMES_SQL = (
-    "SELECT id, title, artist, album, format, length FROM items"
-    " WHERE id IN (SELECT value FROM json_each(?))"
+    "SELECT id, CAST(title AS BLOB), CAST(artist AS BLOB), CAST(album AS BLOB),"
+    " CAST(format AS BLOB), length FROM items WHERE id IN (SELECT value FROM json_each(?))"
 )
+"""Texts are read as bytes: what another program wrote may be no UTF-8, and would stop all."""
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
     " SELECT 1 FROM item_attributes WHERE entity_id = items.id AND key IN (?, ?))"
@@ -129,7 +131,7 @@ def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags
         with library.transaction() as transaction:
             return transaction.query(_RELEASES_SQL, (json.dumps(list(ids)),))
 
-    return {int(row["id"]): _release(row) for row in patiently(query)}
+    return {int(row[0]): _release(*row[1:]) for row in patiently(query)}
 
 
 @dataclass(frozen=True)
@@ -154,27 +156,34 @@ def read_names(library: Library, ids: Iterable[int]) -> dict[int, Names]:
     return {int(row[0]): _names(*row[1:]) for row in patiently(query)}
 
 
-def _names(title: Any, artist: Any, album: Any, codec: Any, length: Any) -> Names:
+def text_of(value: bytes | None) -> str:
+    """Return a text of the database, empty for none; what is no UTF-8 in it is replaced."""
+    return (value or b"").decode("utf-8", "replace")
+
+
+def _names(
+    title: bytes, artist: bytes, album: bytes, codec: bytes, length: float | None
+) -> Names:
     return Names(
-        title=str(title or ""),
-        artist=str(artist or ""),
-        album=str(album or ""),
-        codec=str(codec or ""),
+        title=text_of(title),
+        artist=text_of(artist),
+        album=text_of(album),
+        codec=text_of(codec),
         length_s=float(length or 0.0),
     )
 
 
-def _release(row: Any) -> ReleaseTags:
-    several = _several_ids(row["mb_artistids"]) if "mb_artistids" in row.keys() else ()  # noqa: SIM118
-    found = (row["mb_artistid"], *several, row["spotify_artist_id"])
+def _release(original_year: int | None, year: int | None, *ids: bytes | None) -> ReleaseTags:
+    artist_id, several, spotify_id = map(text_of, ids)
+    found = (artist_id, *_several_ids(several), spotify_id)
     return ReleaseTags(
-        original_year=int(row["original_year"] or 0),
-        year=int(row["year"] or 0),
-        artist_ids=tuple(dict.fromkeys(str(one) for one in found if one)),
+        original_year=int(original_year or 0),
+        year=int(year or 0),
+        artist_ids=tuple(dict.fromkeys(filter(None, found))),
     )
 
 
-def _several_ids(value: Any) -> Iterable[str]:
+def _several_ids(value: str) -> Iterable[str]:
     ids = Item._type("mb_artistids").from_sql(value)  # noqa: SLF001 - how beets reads them
     return ids if isinstance(ids, list) else ()
 
@@ -187,8 +196,8 @@ _READ = {
 """Name -> what reads the value; texts are as the database has them."""
 
 
-def _read_values(text: str) -> dict[str, object]:
-    values: dict[str, Any] = json.loads(text)
+def _read_values(data: bytes) -> dict[str, object]:
+    values: dict[str, Any] = json.loads(text_of(data))
     for name in _READ.keys() & values.keys():
         values[name] = _READ[name](values[name])
         if values[name] is None:
