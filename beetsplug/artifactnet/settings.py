@@ -82,8 +82,8 @@ class Settings:
     """Where onnxruntime's optimised forms of models are kept."""
     forced_run_file: Path
     """Where a run that scores everything again is noted while it lasts."""
-    review_file: Path
-    """Where the last review is noted, so that it can be taken back."""
+    reviews_folder: Path
+    """Where the last reviews are noted, so that they can be taken back."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
 
@@ -130,7 +130,7 @@ def read_settings(
         model_folders=(config_folder / "artifactnet" / "models",),
         thresholds_file=config_folder / "artifactnet" / "thresholds.json",
         cache_folder=config_folder / "artifactnet" / "cache",
-        review_file=config_folder / "artifactnet" / "review.jsonl",
+        reviews_folder=config_folder / "artifactnet" / "reviews",
         music_folder=music_folder,
         forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
