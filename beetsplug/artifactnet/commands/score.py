@@ -362,7 +362,10 @@ class ScoreRun:
         albums = library.AlbumSummaries(self.lib)
         self.progress = progress = Progress(len(due), quiet=self.quiet, log=self.log)
         queue = _Queue(self.lib, due, self.tally, more)
-        results = self.engine.score(queue.paths(), self.opts.threads, interrupts.is_pending)
+        known = library.find_scored_file(self.lib, self.engine.judge)
+        results = self.engine.score(
+            queue.paths(), self.opts.threads, interrupts.is_pending, known
+        )
         try:
             with interrupts.deferred(), closing(results):
                 progress.show(0)

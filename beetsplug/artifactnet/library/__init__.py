@@ -17,7 +17,7 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
-from beetsplug.artifactnet.library.finished import find_finished
+from beetsplug.artifactnet.library.finished import find_finished, find_scored_file
 from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
 from beetsplug.artifactnet.library.history import (
     Cause,
@@ -108,6 +108,7 @@ __all__ = [
     "explain",
     "find_finished",
     "find_ids",
+    "find_scored_file",
     "find_unscored",
     "forget_claims",
     "format_timeline",

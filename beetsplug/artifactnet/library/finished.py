@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from beets.library import Library
 
 from beetsplug.artifactnet.library.fields import Field
-from beetsplug.artifactnet.library.rows import file_reader, in_parts
+from beetsplug.artifactnet.library.rows import file_reader, find_ids, in_parts
 from beetsplug.artifactnet.library.storing import patiently
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.results import Verdict
@@ -79,6 +80,18 @@ def find_finished(library: Library, ids: Iterable[int], judge: Judge) -> set[int
         for item_id, path, stamp in _with_their_verdict(library, ids, judge)
         if is_untouched(file_of(path), stamp)
     }
+
+
+def find_scored_file(library: Library, judge: Judge) -> Path | None:
+    """Return the file of a track that could be scored, untouched since; None for none.
+
+    Raises:
+        LibraryError: Another program keeps the database locked.
+    """
+    file_of = file_reader()
+    scored = _with_their_verdict(library, find_ids(library, []), judge)
+    files = ((file_of(path), stamp) for _, path, stamp in scored)
+    return next((Path(file) for file, stamp in files if is_untouched(file, stamp)), None)
 
 
 def _with_their_verdict(
