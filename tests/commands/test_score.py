@@ -819,7 +819,7 @@ class TestProcess(ArtifactNetHelper):
         assert bars[0].startswith("\rscoring   0%|")
         assert max(map(len, bars)) <= (columns or 80) + 1
         if columns > 80:
-            assert re.search(r" [1-6]/6 \[.* left, .* tracks/s, \d ai\]", text)
+            assert re.search(r" [1-6]/6 \[.* left, .* (tracks/s|s/track), \d ai\]", text)
         # The last one is blanked out before the summary.
         assert SUMMARY.search(text.splitlines()[-1].rpartition("\r")[2])
         lines = [line.rpartition("\r")[2] for line in text.splitlines()]

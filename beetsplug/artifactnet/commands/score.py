@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -26,7 +25,7 @@ from beetsplug.artifactnet.commands.output import (
     summary,
     threshold_words,
 )
-from beetsplug.artifactnet.commands.paths import named_paths, score_paths
+from beetsplug.artifactnet.commands.paths import hint, named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
     Exclusive,
@@ -219,7 +218,7 @@ class ScoreRun:
         ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
         if not ids and args:
             raise UserError(
-                f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
+                f"artifactnet: no {self._noun()} matches {_words(args)}{hint(args)}"
             )
         return ids
 
@@ -471,11 +470,6 @@ class _Queue:
         if not self._is_shuffled:
             random.shuffle(self._waiting)
             self._is_shuffled = True
-
-
-def _hint(args: Sequence[str]) -> str:
-    folder = next((arg for arg in args if not arg.endswith("/") and Path(arg).is_dir()), None)
-    return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
 
 
 def _words(args: Sequence[str]) -> str:

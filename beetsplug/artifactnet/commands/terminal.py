@@ -334,7 +334,7 @@ class Progress:
 def _bar(n_total: int, verb: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[misc] - it has no types
+    class Bar(tqdm):  # type: ignore[misc]
         @property
         def format_dict(self) -> dict[str, Any]:
             values: dict[str, Any] = super().format_dict
