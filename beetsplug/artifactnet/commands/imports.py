@@ -205,7 +205,9 @@ class ImportScoring:
             library.store_result(item, result, engine.judge, albums)
             self._early.pop(item.path, None)
             self._count(item, result, settings, counts)
-        if items and task.is_album and not _is_quiet(settings):
+        is_told = task.is_album and not _is_quiet(settings)
+        # Of an import that was aborted there may be none.
+        if is_told and counts.n_scored + counts.n_failed:
             self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
 
     def _results(
