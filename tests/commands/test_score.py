@@ -76,7 +76,7 @@ class TestOutput(ArtifactNetHelper):
 
     def test_an_empty_query_result(self) -> None:
         """A query that finds nothing is an error; an empty library is none."""
-        assert self.run_lines("ai") == ["nothing to score: 0 tracks have a score"]
+        assert self.run_lines("ai") == ["nothing to score: the library has no tracks"]
         with pytest.raises(UserError, match="artifactnet: no track matches title:none"):
             self.run_command("ai", "title:none")
         with pytest.raises(UserError, match="artifactnet: no album matches x"):

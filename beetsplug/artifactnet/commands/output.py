@@ -124,6 +124,8 @@ def nothing_to_do(tally: Tally, plan: Plan) -> str:
     """Return the last line of a run that had nothing to score."""
     n_tracks = plan.n_scored
     have = "1 track has a score" if n_tracks == 1 else f"{n_tracks} tracks have a score"
+    if not plan.n_skipped:
+        have = "the library has no tracks"
     return f"nothing to score: {have}{hints(tally, plan)}"
 
 
