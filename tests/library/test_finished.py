@@ -17,6 +17,7 @@ from beetsplug.artifactnet.library import (
     examine,
     find_finished,
     find_ids,
+    find_scored_file,
     read_rows,
     redecide,
     store_result,
@@ -127,6 +128,16 @@ class TestFinished(ArtifactNetHelper):
                 "DELETE FROM item_attributes WHERE entity_id = ? AND key = ?", item.id, name
             )
         assert self.find() == set()
+
+    def test_a_file_that_was_scored(self) -> None:
+        """One that nothing has touched since, of this model; where there is none, None."""
+        assert find_scored_file(self.lib, JUDGE) is None
+        self.add_scored(0.9, judge=Judge("other-2.0+3", JUDGE.thresholds))
+        assert find_scored_file(self.lib, JUDGE) is None
+        self.add_scored(0.9)
+        assert find_scored_file(self.lib, JUDGE) == self.file
+        os.utime(self.file, ns=(1, 1))
+        assert find_scored_file(self.lib, JUDGE) is None
 
     def test_a_touched_file_is_looked_at(self) -> None:
         """Its audio may be another one; without a file nobody knows."""
