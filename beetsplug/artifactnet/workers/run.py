@@ -232,7 +232,8 @@ class _Run(Generic[Item, T]):
         if result.kind.is_trouble:
             return self._is_lost_for_good(task, result)
         if result.kind in (Loss.CRASH, Loss.EXCESS) and not task.is_suspect:
-            self._put_off.append(replace(task, is_suspect=True))
+            put_off = self._put_off.appendleft if task.is_probe else self._put_off.append
+            put_off(replace(task, is_suspect=True))
             return False
         return self._is_its_own_fault(task, result)
 
