@@ -5,10 +5,11 @@ Everything that stores, prints or draws a score speaks in these types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 
 class Outcome(StrEnum):
@@ -61,6 +62,18 @@ class Thresholds:
                 f"thresholds must satisfy 0 < unsure <= ai <= 1, "
                 f"got unsure={self.unsure:g}, ai={self.ai:g}"
             )
+
+    def verdict(self, probability: float) -> Verdict:
+        """Return the verdict on a probability; a threshold itself is above the line."""
+        if probability >= self.ai:
+            return Verdict.AI
+        if probability >= self.unsure:
+            return Verdict.UNSURE
+        return Verdict.REAL
+
+    def ai_share(self, probabilities: Sequence[float]) -> float:
+        """Return the share of probabilities, at least one, at or above ``ai``."""
+        return sum(value >= self.ai for value in probabilities) / len(probabilities)
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,20 @@ class TrackScore:
     does not give its lines."""
     unjudged: tuple[Unjudged, ...] = ()
     """In time order."""
+
+
+Side = Literal["ai", "human"]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One reason for a verdict, or one thing to know of a track."""
+
+    text: str
+    """In plain words, without a full stop. It may hold what a file or a user wrote:
+    escape it for where it is shown."""
+    speaks_for: Side | None = None
+    """For which verdict; None where it speaks for neither."""
 
 
 class Strength(StrEnum):

@@ -32,7 +32,7 @@ def told(values: Mapping[str, object], release: ReleaseTags | None = None) -> Ex
 
 
 def texts(values: Mapping[str, object], release: ReleaseTags | None = None) -> list[str]:
-    return [f"{s.speaks}: {s.text}" for s in told(values, release).sentences]
+    return [f"{s.speaks_for}: {s.text}" for s in told(values, release).sentences]
 
 
 SCORED: dict[str, object] = {
@@ -61,7 +61,7 @@ class TestSentences:
             "None: a mere hint in the tags: Udio (the artist's name)",
             "ai: a comb of lines 86.1 Hz apart in 6 of 7 segments",
             "ai: the song's score 0.97 reaches the threshold 0.5; 5 of 7 segments reach it "
-            "by themselves: 0:00, 0:39, 1:18, 1:57, 2:37",
+            "by themselves: 0:00 to 2:37",
             "None: nothing to judge at 1:57 (silence)",
             "human: first released 1994, before 2023",
         ]
@@ -76,6 +76,10 @@ class TestSentences:
             (0.9, (0.9,) * 9, "ai: the song's score 0.90 reaches the threshold 0.5; "
              "all segments reach it"),
             (0.3, (0.9,) * 6 + (0.1,) * 6, "None: the song's score 0.30 is between 0.3 and the "
+             "threshold 0.5; 6 of 12 segments reach it by themselves: 0:00 to 3:16"),
+            (0.6, (0.9, 0.1, 0.9, 0.9, 0.1), "ai: the song's score 0.60 reaches the threshold "
+             "0.5; 3 of 5 segments reach it by themselves: 0:00, 1:18 to 1:57"),
+            (0.3, (0.9, 0.1) * 6, "None: the song's score 0.30 is between 0.3 and the "
              "threshold 0.5; 6 of 12 segments reach it by themselves"),
             (0.7, (0.9, 0.2), "ai: the song's score 0.70 reaches the threshold 0.5; "
              "1 of 2 segments reach it by themselves: 0:00"),
@@ -86,7 +90,27 @@ class TestSentences:
     ) -> None:
         """How it stands to both thresholds, and how the segments do."""
         values = SCORED | {"ai_score": score, "ai_timeline": timeline(*probabilities)}
-        assert texts(values) == [expected]
+        assert texts(values)[0] == expected
+
+    @pytest.mark.parametrize(
+        ("score", "probabilities", "expected"),
+        [
+            (0.2, (0.1, 0.9, 0.9, 0.5, 0.1), ["ai: 0:39 to 1:57 reaches the threshold 0.5 by "
+             "itself, 3 segments in a row"]),
+            (0.4, (0.9, 0.9, 0.9, 0.1, 0.6, 0.6, 0.6, 0.6), [
+                "ai: 0:00 to 1:18 reaches the threshold 0.5 by itself, 3 segments in a row",
+                "ai: 2:37 to 4:35 reaches the threshold 0.5 by itself, 4 segments in a row",
+            ]),
+            (0.2, (0.9, 0.9, 0.1, 0.9, 0.4), []),
+            (0.5, (0.1, 0.9, 0.9, 0.9, 0.1), []),  # the whole reaches it: no more to say
+        ],
+    )  # fmt: skip
+    def test_a_part_that_reaches_the_threshold(
+        self, score: float, probabilities: tuple[float, ...], expected: list[str]
+    ) -> None:
+        """Three segments in a row speak for ``ai`` where the song as a whole does not."""
+        values = SCORED | {"ai_score": score, "ai_timeline": timeline(*probabilities)}
+        assert texts(values)[1:] == expected
 
     def test_another_model(self) -> None:
         """Its score is named, and is held against no threshold of this model."""
@@ -230,5 +254,5 @@ class TestItems(ArtifactNetHelper):
         item = self.get("One")
         judge = Judge(str(item.ai_model), Thresholds(0.5, 0.3))
         found = explain(item, judge).sentences
-        assert [s.speaks for s in found] == ["human", "human"]
+        assert [s.speaks_for for s in found] == ["human", "human"]
         assert found[1].text == "first released 1971, before 2023"

@@ -137,16 +137,11 @@ def check_tracks(tracks: Sequence[LabelledTrack], origin: str) -> None:
         origin: Where they came from, for the message.
 
     Raises:
-        ConfigError: There are none, an id is there twice, the split that is judged has
-            no track, or it or the calibration split has one label alone.
+        ConfigError: There are none, the split that is judged has no track, or it or the
+            calibration split has one label alone.
     """
     if not tracks:
         raise ConfigError(f"{origin}: there are no tracks in it")
-    seen: set[str] = set()
-    for track in tracks:
-        if track.track_id in seen:
-            raise ConfigError(f"{origin}: track_id {track.track_id!r} is there twice")
-        seen.add(track.track_id)
     judged = judged_split(tracks)
     splits = {track.split for track in tracks}
     if judged not in splits or (judged == "train" and splits != {"train"}):

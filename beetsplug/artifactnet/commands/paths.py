@@ -20,12 +20,12 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import Tally, json_line
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
-    count_of,
     none_scored,
     printable,
     verdict_words,
 )
 from beetsplug.artifactnet.library import Field, Row
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
@@ -67,6 +67,25 @@ def _named_path(arg: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return path.absolute() if exists else None
+
+
+def find_tracks(lib: Library, args: Sequence[str], *, album: bool, hint: str = "") -> list[int]:
+    """Return the ids of the tracks that a query finds.
+
+    Args:
+        lib: The library.
+        args: Words of the query; without any every track is found.
+        album: Whether it is one for albums.
+        hint: What is said beside that nothing matches.
+
+    Raises:
+        UserError: Nothing matches.
+    """
+    ids = library.find_ids(lib, args, album=album)
+    if not ids and args:
+        noun, words = ("album" if album else "track"), printable(" ".join(args))
+        raise UserError(f"artifactnet: no {noun} matches {words}{hint}")
+    return ids
 
 
 def hint(args: Iterable[str]) -> str:
@@ -190,11 +209,6 @@ def score_strangers(
 ) -> None:
     """Score files outside of the library, and store nothing.
 
-    Args:
-        run: The command's call.
-        paths: The files.
-        show: Prints a file's row with the lines below it.
-
     Raises:
         UserError: None of them could be scored.
     """
@@ -210,7 +224,7 @@ def score_strangers(
             for _, result in results:
                 row = Row(0, str(result.path), {})
                 library.apply_result(row, result, run.engine.judge)
-                tally.count(str(result.path), result, row)
+                tally.count(result, row)
                 if not run.is_silent:
                     with progress.above():
                         show(row, beside[result.path])

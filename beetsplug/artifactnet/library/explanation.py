@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from itertools import groupby
 
 from beets.library import Item
 
@@ -21,14 +20,15 @@ from beetsplug.artifactnet.results import (
     Lack,
     ReleaseTags,
     SegmentScore,
+    Sentence,
+    Side,
     Strength,
     Thresholds,
     Verdict,
 )
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
-
-Side = Literal["ai", "human"]
+from beetsplug.artifactnet.words import clock, count_of, day
 
 _PLACES = {
     "url": "a link to its page there",
@@ -49,17 +49,6 @@ _NAMES = {"elevenlabs": "ElevenLabs", "minimax": "MiniMax", "comfyui": "ComfyUI"
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """One reason, or one thing to know."""
-
-    text: str
-    """In plain words, without a full stop. It may hold what a file or a user wrote:
-    escape it for where it is shown."""
-    speaks: Side | None = None
-    """For which verdict; None where it speaks for neither."""
-
-
-@dataclass(frozen=True)
 class Explanation:
     """The sentences that explain one track's verdict, and its history."""
 
@@ -71,7 +60,7 @@ class Explanation:
     @property
     def line(self) -> str:
         """The most telling sentences in one line, for tables and prompts; escape it."""
-        told = [sentence.text for sentence in self.sentences if sentence.speaks]
+        told = [sentence.text for sentence in self.sentences if sentence.speaks_for]
         return "; ".join(told[:_MOST_IN_LINE] or [self.sentences[0].text])
 
 
@@ -117,19 +106,6 @@ def _of_override(item: Item | Row) -> Iterator[Sentence]:
     yield Sentence(f"{said}: {note}" if note else said, name)
 
 
-def day(seconds: float) -> str:
-    """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
-    return minute(seconds)[: len("2026-11-28")]
-
-
-def minute(seconds: float) -> str:
-    """Return a local time: ``2026-11-28 18:54``; a question mark for none that can be."""
-    try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
-    except (OSError, OverflowError, ValueError):
-        return "?"
-
-
 def _of_claims(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
     for claim in claims(item):
         where = f"{generator_name(claim)} ({_PLACES.get(claim.source, claim.source)})"
@@ -160,11 +136,7 @@ def _comb_text(comb: Comb) -> str:
     apart = f"a comb of lines {comb.spacing_hz:.1f} Hz apart"
     if not comb.n_segments:
         return f"{apart}, too weak to show in a single segment"
-    return f"{apart} in {comb.n_segments} of {_segments(comb.n_of)}"
-
-
-def _segments(count: int) -> str:
-    return "1 segment" if count == 1 else f"{count} segments"
+    return f"{apart} in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
 
 
 def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
@@ -178,7 +150,38 @@ def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
             f"is none (beet ai --outdated)"
         )
         return
-    yield _score_sentence(score, timeline(item), judge.thresholds)
+    segments = timeline(item)
+    yield _score_sentence(score, segments, judge.thresholds)
+    if score < judge.thresholds.ai:
+        yield from _of_parts(segments, judge.thresholds)
+
+
+def _of_parts(segments: Sequence[SegmentScore], thresholds: Thresholds) -> Iterator[Sentence]:
+    """Yield the parts of a track that reach the threshold, where the whole does not.
+
+    Of 264 human-made tracks none has three segments in a row that do; two in a row two have.
+    """
+    for run in _runs_above(segments, thresholds):
+        if len(run) >= _LEAST_FOR_PART:
+            told = f"{_run_text(run)} reaches the threshold {thresholds.ai:g} by itself"
+            yield Sentence(f"{told}, {len(run)} segments in a row", "ai")
+
+
+_LEAST_FOR_PART = 3
+
+
+def _runs_above(
+    segments: Sequence[SegmentScore], thresholds: Thresholds
+) -> list[list[SegmentScore]]:
+    """Return the segments that reach ``ai``, neighbours together."""
+    grouped = groupby(segments, key=lambda one: one.probability >= thresholds.ai)
+    return [list(run) for is_above, run in grouped if is_above]
+
+
+def _run_text(run: Sequence[SegmentScore]) -> str:
+    """Return where a run of segments begins and its last one does: ``1:20 to 2:40``."""
+    first, last = clock(run[0].start_s), clock(run[-1].start_s)
+    return first if len(run) == 1 else f"{first} to {last}"
 
 
 def timeline(item: Item | Row) -> tuple[SegmentScore, ...]:
@@ -206,16 +209,17 @@ def _score_sentence(
 
 def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> str:
     """Return how many segments reach the threshold: the song's score is not made of them."""
-    above = [one.start_s for one in segments if one.probability >= thresholds.ai]
     if len(segments) < _LEAST_FOR_SHARE:
         return ""
-    if not above:
+    runs = _runs_above(segments, thresholds)
+    n_above = sum(map(len, runs))
+    if not n_above:
         return "; no segment reaches it"
-    if len(above) == len(segments):
+    if n_above == len(segments):
         return "; all segments reach it"
-    text = f"; {len(above)} of {len(segments)} segments reach it by themselves"
-    is_short = len(above) <= _MOST_PLACES
-    return f"{text}: {', '.join(map(clock, above))}" if is_short else text
+    text = f"; {n_above} of {len(segments)} segments reach it by themselves"
+    is_short = len(runs) <= _MOST_PLACES
+    return f"{text}: {', '.join(map(_run_text, runs))}" if is_short else text
 
 
 _LEAST_FOR_SHARE = 2
@@ -232,12 +236,6 @@ def _of_unjudged(evidence: Evidence) -> Iterator[Sentence]:
 
 
 _MOST_PLACES = 5
-
-
-def clock(seconds: float) -> str:
-    """Return a place in a track: ``1:18``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
 
 
 def _of_release(release: ReleaseTags) -> Iterator[Sentence]:
@@ -281,5 +279,5 @@ def _numbers(item: Item | Row, judge: Judge, evidence: Evidence) -> Iterator[str
     for comb in evidence.combs or ():
         yield (
             f"comb: {comb.spacing_hz:.2f} Hz, lines {comb.height_db:.1f} dB above their "
-            f"neighbours, in {comb.n_segments} of {_segments(comb.n_of)}"
+            f"neighbours, in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
         )

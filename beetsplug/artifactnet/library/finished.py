@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from beets.library import Library
 
 from beetsplug.artifactnet.library.fields import Field
 from beetsplug.artifactnet.library.rows import file_reader, find_ids, in_parts
-from beetsplug.artifactnet.library.storing import patiently
+from beetsplug.artifactnet.library.storing import select
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.stamp import is_untouched
@@ -99,9 +98,4 @@ def _with_their_verdict(
 ) -> Iterator[tuple[Any, ...]]:
     limits = (judge.thresholds.ai, judge.thresholds.unsure)
     for part in in_parts(ids):
-        yield from patiently(partial(_query, library, (part, judge.model, *limits)))
-
-
-def _query(library: Library, values: tuple[str | float, ...]) -> list[Any]:
-    with library.transaction() as transaction:
-        return transaction.query(_SQL, values)
+        yield from select(library, _SQL, part, judge.model, *limits)

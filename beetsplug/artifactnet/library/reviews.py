@@ -45,24 +45,13 @@ def word_of(item: Item) -> Word:
     return Word(*values)
 
 
-_FIELDS = (
-    Field.OVERRIDE,
-    Field.OVERRIDE_NOTE,
-    Field.OVERRIDE_DATE,
-    Field.OVERRIDE_FROM,
-)
+_FIELDS = (Field.OVERRIDE, Field.OVERRIDE_NOTE, Field.OVERRIDE_DATE, Field.OVERRIDE_FROM)
 
 
 def put_word(item: Item, word: Word, judge: Judge | None) -> None:
     """Set the user's word on a track and store it, with its date where it has one.
 
-    Args:
-        item: The track.
-        word: The word.
-        judge: What decides where there is no word; None: the verdict stays until there is one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
+    Without a judge the verdict stays as it is until there is one.
     """
     values = (word.override, word.note, word.date, word.source)
     for name, value in zip(_FIELDS, values, strict=True):
@@ -88,9 +77,6 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge | None) 
     """Give tracks the word that they had before a step; return how many got it.
 
     A track whose word is not the step's any more is left alone, and so is a removed one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
     """
     n_done = 0
     with writing(lib):
@@ -103,13 +89,7 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge | None) 
 
 
 class ReviewLog:
-    """The file that one review writes.
-
-    Args:
-        folder: Where such files lie; the last :data:`N_KEPT` are kept.
-        library_path: The library that is reviewed.
-        began: When the review began, seconds since 1970.
-    """
+    """The file that one review writes, in a folder that keeps the last :data:`N_KEPT`."""
 
     def __init__(self, folder: Path, library_path: str, began: float) -> None:
         name = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H%M%S.%f")

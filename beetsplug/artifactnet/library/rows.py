@@ -15,7 +15,13 @@ from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library, parse_query_parts
 
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, Row, put
-from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, store
+from beetsplug.artifactnet.library.storing import (
+    AlbumSummaries,
+    patiently,
+    select,
+    store,
+    text_of,
+)
 from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
@@ -59,15 +65,13 @@ def find_ids(library: Library, query: Sequence[str], *, album: bool = False) -> 
         InvalidQueryError: It is no query.
     """
     if not album:
-        return _matching(library, Item, query)
-    found: list[int] = []
-    with library.transaction() as transaction:
-        for album_id in _matching(library, Album, query):
-            rows = transaction.query(
-                "SELECT id FROM items WHERE album_id = ? ORDER BY disc, track, id", (album_id,)
-            )
-            found.extend(int(row[0]) for row in rows)
-    return found
+        return patiently(partial(_matching, library, Item, query))
+    sql = "SELECT id FROM items WHERE album_id = ? ORDER BY disc, track, id"
+    return [
+        int(row[0])
+        for album_id in _matching(library, Album, query)
+        for row in select(library, sql, album_id)
+    ]
 
 
 def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[int]:
@@ -83,10 +87,9 @@ def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[
         fetch = library.albums if model is Album else library.items
         return [int(found.id or 0) for found in fetch(list(words))]
     table = model._table  # noqa: SLF001 - beets has no other name for it
-    with library.transaction() as transaction:
-        # The clause is beets' own, its values are bound.
-        sql = f"SELECT id FROM {table} WHERE {where or 1} ORDER BY id"  # noqa: S608
-        return [int(row[0]) for row in transaction.query(sql, values)]
+    # The clause is beets' own, its values are bound.
+    sql = f"SELECT id FROM {table} WHERE {where or 1} ORDER BY id"  # noqa: S608
+    return [int(row[0]) for row in select(library, sql, *values)]
 
 
 def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
@@ -96,7 +99,7 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
     """
     file_of = file_reader()
     for part in in_parts(ids):
-        for item_id, path, values in patiently(partial(_query, library, part)):
+        for item_id, path, values in select(library, _ROWS_SQL, *_NAMES, part):
             yield Row(item_id, file_of(path), _read_values(values))
 
 
@@ -116,22 +119,13 @@ def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
     yield from (rows[item_id] for item_id in ids if item_id in rows)
 
 
-def _query(library: Library, ids: str) -> list[Any]:
-    with library.transaction() as transaction:
-        return transaction.query(_ROWS_SQL, (*_NAMES, ids))
-
-
 def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags]:
     """Return what the library knows of the releases of these tracks, by their ids.
 
     Artists' ids are those of MusicBrainz and of beets' ``spotify`` plugin.
     """
-
-    def query() -> list[Any]:
-        with library.transaction() as transaction:
-            return transaction.query(_RELEASES_SQL, (json.dumps(list(ids)),))
-
-    return {int(row[0]): _release(*row[1:]) for row in patiently(query)}
+    rows = select(library, _RELEASES_SQL, json.dumps(list(ids)))
+    return {int(item_id): _release(*values) for item_id, *values in rows}
 
 
 @dataclass(frozen=True)
@@ -148,17 +142,8 @@ class Names:
 
 def read_names(library: Library, ids: Iterable[int]) -> dict[int, Names]:
     """Return what these tracks are called, by their ids."""
-
-    def query() -> list[Any]:
-        with library.transaction() as transaction:
-            return transaction.query(_NAMES_SQL, (json.dumps(list(ids)),))
-
-    return {int(row[0]): _names(*row[1:]) for row in patiently(query)}
-
-
-def text_of(value: bytes | None) -> str:
-    """Return a text of the database, empty for none; what is no UTF-8 in it is replaced."""
-    return (value or b"").decode("utf-8", "replace")
+    rows = select(library, _NAMES_SQL, json.dumps(list(ids)))
+    return {int(row[0]): _names(*row[1:]) for row in rows}
 
 
 def _names(
@@ -225,8 +210,7 @@ def file_reader() -> Callable[[bytes], str]:
 
 def find_unscored(library: Library) -> set[int]:
     """Return the ids of the tracks that have neither a score nor an error."""
-    with library.transaction() as transaction:
-        rows = transaction.query(_UNSCORED_SQL, (Field.SCORE, Field.ERROR))
+    rows = select(library, _UNSCORED_SQL, Field.SCORE, Field.ERROR)
     return {int(row[0]) for row in rows}
 
 
@@ -236,11 +220,7 @@ def read_row(library: Library, item_id: int) -> Row | None:
 
 
 def store_row(library: Library, row: Row, albums: AlbumSummaries | None = None) -> None:
-    """Store a row that was changed.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store a row that was changed."""
     item = library.get_item(row.id)
     if item is None:
         return
