@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import io
 import json
 import os
@@ -80,7 +81,7 @@ class TestTracks(ReportHelper):
             assert f'<li class="{verdict}"><b>1</b> {verdict}</li>' in page
         assert re.findall(r">(Track \d)<", page) == ["Track 2", "Track 3", "Track 1"]
         ai, unsure = details(page)
-        assert "the song's score 0.80 reaches the threshold 0.5" in ai
+        assert "the song's score 0.80 reaches the threshold 0.5" in html.unescape(ai)
         assert self.get("Track 2").filepath.as_uri() in ai
         assert self.get("Track 3").filepath.as_uri() in unsure
 
