@@ -25,20 +25,11 @@ from beetsplug.artifactnet.commands.terminal import (
     verdict_words,
 )
 from beetsplug.artifactnet.library import Field, Row
+from beetsplug.artifactnet.suffixes import AUDIO_SUFFIXES
 from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
-
-_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "dff", "dsf"),
-        *("flac", "m4a", "m4b", "mka", "mp2", "mp3", "mp4", "mpc", "oga", "ogg", "opus", "ra"),
-        *("spx", "tta", "w64", "wav", "webm", "wma", "wv"),
-    )
-)
-"""What is taken for audio in a folder; a file that is named is tried whatever its name."""
 
 
 def named_paths(args: Sequence[str]) -> list[Path]:
@@ -179,7 +170,7 @@ def _audio_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES:
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES:
                 yield Path(place, name)
 
 
