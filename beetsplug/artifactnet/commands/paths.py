@@ -93,7 +93,7 @@ def hint(args: Iterable[str]) -> str:
 def _is_meant_as_path(arg: str) -> bool:
     """Tell whether an argument reads like a path: ``./demo``, ``song.mp3``."""
     is_field = ":" in arg.partition("/")[0]
-    return not is_field and ("/" in arg or os.path.splitext(arg)[1].lower() in _SUFFIXES)  # noqa: PTH122
+    return not is_field and ("/" in arg or os.path.splitext(arg)[1].lower() in AUDIO_SUFFIXES)  # noqa: PTH122
 
 
 def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
