@@ -18,16 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 
 from beetsplug.artifactnet.errors import ConfigError
+from beetsplug.artifactnet.suffixes import AUDIO_SUFFIXES
 
 Label = Literal["ai", "real"]
 LABELS: tuple[Label, ...] = ("ai", "real")
 SPLITS = ("calibration", "validation", "test", "train")
-
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".mp3", ".mp4", ".mpc"}
-    | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
-)
-"""Suffixes that count as audio in a folder, in lower case."""
 
 ARTIFACTBENCH_V1 = "ArtifactBench v1"
 ARTIFACTBENCH_V1_1 = "ArtifactBench v1.1"
@@ -315,6 +310,9 @@ class _Rows:
 
 
 def _read_text(path: Path) -> str:
+    # A pipe without a writer would block for ever.
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no file")
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -25,20 +25,11 @@ from beetsplug.artifactnet.commands.terminal import (
     verdict_words,
 )
 from beetsplug.artifactnet.library import Field, Row
+from beetsplug.artifactnet.suffixes import AUDIO_SUFFIXES
 from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
-
-_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "dff", "dsf"),
-        *("flac", "m4a", "m4b", "mka", "mp2", "mp3", "mp4", "mpc", "oga", "ogg", "opus", "ra"),
-        *("spx", "tta", "w64", "wav", "webm", "wma", "wv"),
-    )
-)
-"""What is taken for audio in a folder; a file that is named is tried whatever its name."""
 
 
 def named_paths(args: Sequence[str]) -> list[Path]:
@@ -86,6 +77,23 @@ def find_tracks(lib: Library, args: Sequence[str], *, album: bool, hint: str = "
         noun, words = ("album" if album else "track"), printable(" ".join(args))
         raise UserError(f"artifactnet: no {noun} matches {words}{hint}")
     return ids
+
+
+def hint(args: Iterable[str]) -> str:
+    """Return what may have been meant by arguments that find nothing, empty for nothing."""
+    # Not by Path: it raises for what is too long to be a name.
+    for arg in args:
+        if not arg.endswith("/") and os.path.isdir(arg):  # noqa: PTH112
+            return f"; for the folder write {printable(f'{arg}{os.sep}')}"
+        if _is_meant_as_path(arg) and not os.path.lexists(arg):
+            return f"; there is no file {printable(arg)}"
+    return ""
+
+
+def _is_meant_as_path(arg: str) -> bool:
+    """Tell whether an argument reads like a path: ``./demo``, ``song.mp3``."""
+    is_field = ":" in arg.partition("/")[0]
+    return not is_field and ("/" in arg or os.path.splitext(arg)[1].lower() in AUDIO_SUFFIXES)  # noqa: PTH122
 
 
 def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
@@ -162,7 +170,7 @@ def _audio_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES:
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES:
                 yield Path(place, name)
 
 
