@@ -17,11 +17,11 @@ from torch import Tensor, nn
 class TwoStepDFT(nn.Module):
     """The discrete Fourier transform of real rows, as two steps of matrix products.
 
-    Sample ``n_second * i + j`` goes to bin ``k + n_first * m``: a transform over i, a
-    twiddle, a transform over j (Cooley and Tukey, 1965). Half of the products are spared
-    three times: in either step the sums of both halves of the samples give the even
-    outputs and the differences the odd ones; rows are real, so bins ``n_first - k`` come
-    from the same products as bins ``k``. Several times faster than ONNX's own ``STFT``
+    Sample ``n_second * i + j`` goes to bin ``k + n_first * m``, after Cooley and Tukey
+    (1965): a transform over i, a twiddle, a transform over j. Half of the products are
+    spared three times. In either step the sums of both halves of the samples give the even
+    outputs, and the differences the odd ones. And rows are real, so bins ``n_first - k``
+    come from the same products as bins ``k``. Several times faster than ONNX's own ``STFT``
     and ``DFT`` operators, and exact to 5e-6. The weights are some 4 x ``n`` numbers instead
     of ``n`` x ``n``.
 
