@@ -1,6 +1,6 @@
 """Make the bundled model: every step, from the audio to the model folder.
 
-UNet and CNN are those of the model that is bundled already; the CNN's last layer and the head
+UNet and CNN are those of the model that is bundled already. The CNN's last layer and the head
 on what stands out are fitted here. What was reduced of each file is kept in the work folder.
 """
 

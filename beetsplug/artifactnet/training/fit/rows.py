@@ -1,7 +1,7 @@
 """What the heads learn from: one row for each song, track, clip or signal.
 
-Rows come from the spectra of whole songs, of which the corpus holds excerpts alone, from the
-corpus's clips and the packages' tracks, and from hard negatives. Clips and tracks are cut,
+Rows come from the spectra of whole songs, of which the corpus holds excerpts alone. Others come
+from the corpus's clips, the packages' tracks and hard negatives. Clips and tracks are cut,
 recoded and reduced once; each file's share is kept in the work folder.
 """
 
