@@ -3,7 +3,7 @@
     python -m tests.programs.hard_negatives [--seed N] [MUSIC.wav ...]
 
 Hum is laid over each file of human-made music that is named. The last lines count outcomes by
-kind, as JSON. The bundled model was trained on signals of other seeds than the default.
+kind, as JSON. The bundled model has learnt from those of seed 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from beetsplug.artifactnet.training.data.hard_negatives import SAMPLE_RATE, hard
 def main() -> int:
     """Print what became of the signals, and return how many were called ``ai``."""
     parser = argparse.ArgumentParser(prog="python -m tests.programs.hard_negatives")
-    parser.add_argument("--seed", type=int, default=0, help="of the signals")
+    parser.add_argument("--seed", type=int, default=1, help="of the signals")
     parser.add_argument("--model", default="default", help="name or path")
     parser.add_argument("music", type=Path, nargs="*", help="for hum to be laid over")
     arguments = parser.parse_args()
