@@ -68,6 +68,7 @@ class Machine:
             file.write(f"{line}\n")
 
 
+@pytest.mark.slow
 def test_the_quick_start_without_them(tmp_path: Path) -> None:
     """Verdicts are the same, and scores within 1e-4, at import and by the command."""
     full = Machine(tmp_path / "full").quick_start()
@@ -82,6 +83,7 @@ def test_the_quick_start_without_them(tmp_path: Path) -> None:
     assert bare.stored() == imported
 
 
+@pytest.mark.slow
 def test_check_names_the_engine(tmp_path: Path) -> None:
     """Every step goes well with tract and FFmpeg alone, known answers included."""
     lines = Machine(tmp_path / "bare", WITHOUT_ENGINES).beet("aimodel", "check").splitlines()
@@ -90,6 +92,7 @@ def test_check_names_the_engine(tmp_path: Path) -> None:
     assert len([line for line in lines if "self-test" in line]) == 8
 
 
+@pytest.mark.slow
 def test_providers_are_without_effect(tmp_path: Path) -> None:
     """The option that names onnxruntime's providers gets one warning."""
     machine = Machine(tmp_path / "bare", WITHOUT_ENGINES)
@@ -99,6 +102,7 @@ def test_providers_are_without_effect(tmp_path: Path) -> None:
     assert "1 scored" in found
 
 
+@pytest.mark.slow
 def test_no_engine_at_all(tmp_path: Path) -> None:
     """One line says what to install."""
     lacks = WITHOUT_ENGINES.replace('{"onnxruntime",', '{"onnxruntime", "tract",')

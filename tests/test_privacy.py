@@ -14,6 +14,8 @@ import pytest
 from tests.support.audio_files import encode, music
 from tests.support.beets_library import MEMORY, ArtifactNetHelper
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = [
     ("artifactnet", "-f"),
     ("artifactnet", "-f", "-t", "1"),

@@ -5,7 +5,7 @@ Everything that stores, prints or draws a score speaks in these types.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -61,6 +61,18 @@ class Thresholds:
                 f"thresholds must satisfy 0 < unsure <= ai <= 1, "
                 f"got unsure={self.unsure:g}, ai={self.ai:g}"
             )
+
+    def verdict(self, probability: float) -> Verdict:
+        """Return the verdict on a probability; a threshold itself is above the line."""
+        if probability >= self.ai:
+            return Verdict.AI
+        if probability >= self.unsure:
+            return Verdict.UNSURE
+        return Verdict.REAL
+
+    def ai_share(self, probabilities: Sequence[float]) -> float:
+        """Return the share of probabilities, at least one, at or above ``ai``."""
+        return sum(value >= self.ai for value in probabilities) / len(probabilities)
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,7 @@ def test_ten_hours(major: str, score: Score, worker: Worker, tmp_path: Path) -> 
     assert_decodes(worker.check(path))
 
 
+@pytest.mark.slow
 def test_ten_hours_of_flac(score: Score, worker: Worker, tmp_path: Path) -> None:
     """Ten compressed hours are scored too, sought and not decoded through."""
     path = tmp_path / "a.flac"
@@ -338,6 +339,7 @@ def test_hole_that_may_be_audio(
     assert verdict.peak_mb < MEMORY_MB
 
 
+@pytest.mark.slow
 def test_tags_of_50_mb(song: Song, score: Score, worker: Worker, tmp_path: Path) -> None:
     """A tag of 50 MB changes no score."""
     path = tmp_path / "a.mp3"
@@ -452,6 +454,7 @@ def test_channels(write: str, n_channels: int, score: Score, tmp_path: Path) -> 
     assert np.corrcoef(samples[: len(found), 0], found)[0, 1] > 0.97
 
 
+@pytest.mark.slow
 def test_a_thousand_channels(worker: Worker, tmp_path: Path) -> None:
     """Channels cost no memory for the length of a span."""
     path = tmp_path / "a.wav"

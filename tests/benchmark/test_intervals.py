@@ -145,6 +145,7 @@ def test_percentiles() -> None:
     assert (found.low, found.high) == pytest.approx((0.025, 0.975))
 
 
+@pytest.mark.slow
 def test_coverage_of_the_truth() -> None:
     """On simulated data about 95 % of the intervals hold the true AUROC, TPR and FPR."""
     rng = np.random.default_rng(7)

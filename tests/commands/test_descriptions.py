@@ -328,6 +328,7 @@ def fatal_for_one(paths: Sequence[Path]) -> list[str]:
     return [path.name for path in paths]
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_its_worker() -> None:
     """It costs its own description, and no other of the same batch."""
     paths = [Path("one"), Path("fatal"), *(Path(f"{number}") for number in range(100))]

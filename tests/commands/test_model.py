@@ -564,6 +564,7 @@ class TestCheck(ModelsHelper):
         assert (beet.returncode, error) == (130, "")
         assert wait_for(lambda: not group_exists(beet.pid))
 
+    @pytest.mark.slow
     def test_interrupted_self_test(self) -> None:
         """Ctrl-C among the known signals leaves none of their files behind."""
         temporary = self.folder / "temporary"

@@ -891,6 +891,7 @@ class TestProcess(ArtifactNetHelper):
         )
         assert summary(self.run_lines("artifactnet", "-f")[-1])[:2] == (self.N_TRACKS, 0)
 
+    @pytest.mark.slow
     def test_two_at_once(self) -> None:
         """Two runs on one library share the work: what the other has stored is left out."""
         slow_down(self.model_folder, 1_000)
@@ -912,6 +913,7 @@ class TestProcess(ArtifactNetHelper):
         assert sum(map(int, passed_over)) == n_tracks
         assert all(scored)
 
+    @pytest.mark.slow
     def test_a_track_that_was_removed_meanwhile(self) -> None:
         """A run goes on when another process removes a track that it has yet to score."""
         slow_down(self.model_folder)

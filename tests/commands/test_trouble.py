@@ -17,6 +17,8 @@ from tests.support.beets_library import ArtifactNetHelper, write_track
 from tests.support.faults import failing, needs_faults
 from tests.support.onnx_models import write_model
 
+pytestmark = pytest.mark.slow
+
 N_TRACKS = 6
 
 

@@ -61,7 +61,7 @@ class TestSentences:
             "None: a mere hint in the tags: Udio (the artist's name)",
             "ai: a comb of lines 86.1 Hz apart in 6 of 7 segments",
             "ai: the score 0.97 reaches the threshold 0.5; two thirds of the segments reach "
-            "0.91, the threshold those at 0:00, 0:39, 1:18, 1:57, 2:37 (5 of 7)",
+            "0.91, the threshold those at 0:00 to 2:37 (5 of 7)",
             "None: nothing to judge at 1:57 (silence)",
             "human: first released 1994, before 2023",
         ]
@@ -76,7 +76,13 @@ class TestSentences:
             (0.9, (0.9,) * 9, "ai: the score 0.90 reaches the threshold 0.5; two thirds of the "
              "segments reach 0.90"),
             (0.3, (0.9,) * 6 + (0.1,) * 6, "None: the score 0.30 is between 0.3 and the "
-             "threshold 0.5; two thirds of the segments reach 0.10, the threshold 6 of 12"),
+             "threshold 0.5; two thirds of the segments reach 0.10, the threshold those at "
+             "0:00 to 3:16 (6 of 12)"),
+            (0.6, (0.9, 0.1, 0.9, 0.9, 0.1), "ai: the score 0.60 reaches the threshold 0.5; "
+             "two thirds of the segments reach 0.10, the threshold those at 0:00, 1:18 to 1:57 "
+             "(3 of 5)"),
+            (0.3, (0.9, 0.1) * 6, "None: the score 0.30 is between 0.3 and the threshold 0.5; "
+             "two thirds of the segments reach 0.10, the threshold 6 of 12"),
         ],
     )  # fmt: skip
     def test_the_score(
@@ -84,7 +90,27 @@ class TestSentences:
     ) -> None:
         """How it stands to both thresholds, and how the segments do."""
         values = SCORED | {"ai_score": score, "ai_timeline": timeline(*probabilities)}
-        assert texts(values) == [expected]
+        assert texts(values)[0] == expected
+
+    @pytest.mark.parametrize(
+        ("score", "probabilities", "expected"),
+        [
+            (0.2, (0.1, 0.9, 0.9, 0.5, 0.1), ["ai: 0:39 to 1:57 reaches the threshold 0.5 by "
+             "itself, 3 segments in a row"]),
+            (0.4, (0.9, 0.9, 0.9, 0.1, 0.6, 0.6, 0.6, 0.6), [
+                "ai: 0:00 to 1:18 reaches the threshold 0.5 by itself, 3 segments in a row",
+                "ai: 2:37 to 4:35 reaches the threshold 0.5 by itself, 4 segments in a row",
+            ]),
+            (0.2, (0.9, 0.9, 0.1, 0.9, 0.4), []),
+            (0.5, (0.1, 0.9, 0.9, 0.9, 0.1), []),  # the whole reaches it: no more to say
+        ],
+    )  # fmt: skip
+    def test_a_part_that_reaches_the_threshold(
+        self, score: float, probabilities: tuple[float, ...], expected: list[str]
+    ) -> None:
+        """Three segments in a row speak for ``ai`` where the song as a whole does not."""
+        values = SCORED | {"ai_score": score, "ai_timeline": timeline(*probabilities)}
+        assert texts(values)[1:] == expected
 
     @pytest.mark.parametrize("n_segments", range(3, 22))
     def test_two_thirds_reach_it(self, n_segments: int) -> None:

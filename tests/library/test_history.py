@@ -210,6 +210,7 @@ class TestHistory(ArtifactNetHelper):
         assert [entry.decision.reason for entry in entries] == ["score", *2 * ["override"]]
         assert entries[-1].decision.score == 0.5
 
+    @pytest.mark.slow
     def test_a_process_that_is_killed(self) -> None:
         """Score and history are stored together, or neither is."""
         for number in range(12):

@@ -105,6 +105,7 @@ class TestStoring(ArtifactNetHelper):
         assert self.n_scored() == 0
         assert self.run_lines("artifactnet")[-1].startswith("1 scored, ")
 
+    @pytest.mark.slow
     def test_a_full_disk(self) -> None:
         """One line and status 1; no result is stored in part; a second run does the rest."""
         self.add_tracks(N_TRACKS)

@@ -300,9 +300,9 @@ def test_time_is_bounded(tmp_path: Path) -> None:
     data = b"\x3a\0" * 200_000
     for _ in range(20):
         data = field(1, field(5, field(6, data)))
-    started = time.perf_counter()
+    started = time.process_time()
     assert found_in(field(GRAPH, data), tmp_path) == set()
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @settings(suppress_health_check=list(HealthCheck))

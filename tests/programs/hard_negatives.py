@@ -22,7 +22,6 @@ from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training.data.hard_negatives import SAMPLE_RATE, hard_negatives
 
 
@@ -43,7 +42,7 @@ def main() -> int:
             result = score_file(path, detector, 7)
             word: str = result.outcome
             if result.score is not None:
-                word = decide(result.score.probability, detector.card.thresholds)
+                word = detector.card.thresholds.verdict(result.score.probability)
                 if word != Verdict.REAL:
                     print(f"{word} {result.score.probability:.4f} {signal.name}")  # noqa: T201
             outcomes[signal.kind][str(word)] += 1

@@ -26,6 +26,7 @@ def worker() -> Iterator[Worker]:
         yield process
 
 
+@pytest.mark.slow
 def test_short_run(tmp_path: Path) -> None:
     """Damaged files of all containers are decoded or refused, in bounded time and memory."""
     (tmp_path / "seeds").mkdir()

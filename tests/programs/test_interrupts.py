@@ -10,6 +10,8 @@ import pytest
 
 from tests.programs.interrupts import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_few_interrupts(tmp_path: Path) -> None:

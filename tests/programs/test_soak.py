@@ -9,6 +9,8 @@ import pytest
 
 from tests.programs.soak import FAULTS, FAULTY_EVERY, soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_short_soak(tmp_path: Path) -> None:

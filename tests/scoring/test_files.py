@@ -49,17 +49,17 @@ def test_a_name_arrives_as_a_detector(name: DetectorName) -> None:
 def test_workers_open_the_model_ahead(name: DetectorName, workers: LocalWorkers) -> None:
     """As many as there are files, and at most as many as there may be."""
     prepare(name, workers, 1)
-    assert len(workers._slots) == 1
+    assert len(workers._workers) == 1
     prepare(name, workers, 99)
     found = [workers.submit(None, has_open_detector) for _ in range(4)]
     assert all(future.result(timeout=60) for future in found)
-    assert len(workers._slots) == 2
+    assert len(workers._workers) == 2
 
 
 def test_nothing_is_prepared_for_nothing(name: DetectorName, workers: LocalWorkers) -> None:
     """Where no file is due no process starts."""
     prepare(name, workers, 0)
-    assert workers._slots == []
+    assert workers._workers == []
 
 
 def test_files_are_scored_as_without(

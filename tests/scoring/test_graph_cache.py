@@ -252,6 +252,7 @@ Detector(find_model("default", ()), ("CPUExecutionProvider",), Path(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_two_at_once(folder: Path) -> None:
     """Processes that begin together end with one sound file between them."""
     processes = [

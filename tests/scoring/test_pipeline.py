@@ -25,7 +25,6 @@ from beetsplug.artifactnet.scoring.engines import CPU
 from beetsplug.artifactnet.scoring.files import score_files
 from beetsplug.artifactnet.scoring.pipeline import score_file
 from beetsplug.artifactnet.scoring.segments import SegmentCount, cut_segments, segment_starts
-from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.workers import Cancelled
 from beetsplug.artifactnet.workers.local import LocalWorkers
 from tests.support.audio_files import Samples, encode, music, tone
@@ -81,7 +80,7 @@ def test_loudness_decides(verdict: str, tmp_path: Path) -> None:
     """A track's level and the card's thresholds make its verdict."""
     path = encode(tmp_path / "a.flac", tone(LEVELS[verdict], 3.0, SAMPLE_RATE), SAMPLE_RATE)
     detector = detector_in(tmp_path)
-    found = decide(score_of(path, detector).probability, detector.card.thresholds)
+    found = detector.card.thresholds.verdict(score_of(path, detector).probability)
     assert verdict == found.value
 
 

@@ -25,6 +25,8 @@ from tests.support.beets_library import SCORES, ArtifactNetHelper, write_broken,
 from tests.support.onnx_models import load_model, write_model
 from tests.workers.test_local import leave, own_pid
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
 

@@ -26,7 +26,7 @@ from beetsplug.artifactnet.workers import (
 from beetsplug.artifactnet.workers.local import LocalWorkers
 
 CRASHED = "its worker crashed (SIGSEGV)"
-SLOW_S = 30.0
+FOR_EVER_S = 3_600.0
 
 
 @pytest.fixture
@@ -34,6 +34,10 @@ def workers() -> Iterator[LocalWorkers]:
     found = LocalWorkers(2)
     yield found
     found.close()
+
+
+def import_this_module() -> None:
+    """To be called first: on a busy machine the import alone takes a second."""
 
 
 def double(number: int) -> int:
@@ -65,7 +69,7 @@ def leave(status: int) -> None:
 
 def sleep_at_three(number: int) -> int:
     if number == 3:
-        time.sleep(SLOW_S)
+        time.sleep(FOR_EVER_S)
     return 2 * number
 
 
@@ -151,9 +155,12 @@ def test_workers_that_are_killed_at_work(workers: LocalWorkers) -> None:
 def test_a_stopped_worker() -> None:
     """A worker that somebody stopped is no fault of its item, and is replaced."""
     workers = LocalWorkers(1)
+    list(run_each(double, range(1), workers, prepare=import_this_module))
     (pid,) = pids_in_use(workers)
     os.kill(pid, signal.SIGSTOP)
-    found = sorted(run_each(double, range(5), workers, time_limit_s=1.0))
+    found = sorted(
+        run_each(double, range(5), workers, prepare=import_this_module, time_limit_s=1.0)
+    )
     assert found == [(n, n, 2 * n) for n in range(5)]
     workers.close()
     assert wait_until_dead([pid])
@@ -167,10 +174,10 @@ def test_exit_status_is_told(workers: LocalWorkers) -> None:
 
 def test_time_limit(workers: LocalWorkers) -> None:
     """What hangs is ended at the limit; the rest is done meanwhile."""
-    started = time.monotonic()
-    results = run_each(sleep_at_three, range(10), workers, time_limit_s=1.0)
+    results = run_each(
+        sleep_at_three, range(10), workers, prepare=import_this_module, time_limit_s=1.0
+    )
     found = {item: result for _, item, result in results}
-    assert time.monotonic() - started < SLOW_S / 2
     assert str(found.pop(3)) == "not done within the time limit"
     assert found == {number: 2 * number for number in range(10) if number != 3}
 
@@ -186,18 +193,14 @@ def test_closing_ends_what_runs(workers: LocalWorkers) -> None:
     """Closing the generator neither waits for what runs nor starts what waits."""
     results = run_each(sleep_at_three, [1, 3, 3, 3, 3], workers)
     assert next(results) == (0, 1, 2)
-    started = time.monotonic()
     results.close()
     assert list(run_each(double, [21], workers)) == [(0, 21, 42)]
-    assert time.monotonic() - started < SLOW_S / 3
 
 
 def test_cancelling(workers: LocalWorkers) -> None:
     """A run that is cancelled says so within a moment."""
-    started = time.monotonic()
     with pytest.raises(Cancelled):
         list(run_each(sleep_at_three, [3], workers, is_cancelled=lambda: True))
-    assert time.monotonic() - started < SLOW_S / 3
 
 
 def test_items_are_taken_as_they_are_needed(workers: LocalWorkers) -> None:
@@ -320,7 +323,7 @@ def test_workers_do_not_outlive_their_master(number: signal.Signals, tmp_path: P
     time.sleep(0.3)
     process.send_signal(number)
     process.wait(timeout=20)
-    assert wait_until_dead(pids, SLOW_S / 2)
+    assert wait_until_dead(pids)
 
 
 def test_ctrl_c_is_for_the_master(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from beetsplug.artifactnet.errors import MachineError
 from beetsplug.artifactnet.memory import ExcessiveMemoryError
-from beetsplug.artifactnet.workers import Loss, Lost, local, run_each, trouble_of
+from beetsplug.artifactnet.workers import Loss, Lost, restarting, run_each, trouble_of
 from beetsplug.artifactnet.workers.local import LocalWorkers
 from tests.workers.test_local import double, pids_in_use
 
@@ -201,7 +201,6 @@ LITTLE_MEMORY = """
 import os, resource
 from beetsplug.artifactnet.errors import MachineError
 from beetsplug.artifactnet.workers import run_each
-from beetsplug.artifactnet.workers import local
 from beetsplug.artifactnet.workers.local import LocalWorkers
 from tests.workers.test_trouble import abort
 resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
@@ -249,10 +248,14 @@ def test_a_library_that_cannot_be_loaded(workers: LocalWorkers) -> None:
     assert "a library cannot be loaded: lib" in why
 
 
+def get_ready_slowly() -> None:
+    """Of this module, so that its import on a busy machine is part of getting ready."""
+    time.sleep(1.0)
+
+
 def test_getting_ready_is_no_part_of_an_item(workers: LocalWorkers) -> None:
     """Neither its time nor its failure counts as an item's."""
-    ready = partial(time.sleep, 1.0)
-    run = run_each(double, range(6), workers, prepare=ready, time_limit_s=0.7)
+    run = run_each(double, range(6), workers, prepare=get_ready_slowly, time_limit_s=0.7)
     assert {result for *_, result in run} == {0, 2, 4, 6, 8, 10}
     with pytest.raises(MachineError, match="a worker ended while it got ready, SIGABRT"):
         list(run_each(double, range(6), workers, prepare=os.abort))
@@ -261,7 +264,7 @@ def test_getting_ready_is_no_part_of_an_item(workers: LocalWorkers) -> None:
 def test_getting_ready_takes_too_long(
     workers: LocalWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "PREPARING_LIMIT_S", 0.3)
+    monkeypatch.setattr(restarting, "PREPARING_LIMIT_S", 0.3)
     with pytest.raises(MachineError, match=r"a worker is not ready after 0\.3 s"):
         list(run_each(double, range(3), workers, prepare=partial(time.sleep, 50)))
 

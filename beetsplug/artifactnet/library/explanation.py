@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Literal
 
 from beets.library import Item
@@ -179,7 +180,38 @@ def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
             f"is none (beet ai --outdated)"
         )
         return
-    yield _score_sentence(score, timeline(item), judge.thresholds)
+    segments = timeline(item)
+    yield _score_sentence(score, segments, judge.thresholds)
+    if score < judge.thresholds.ai:
+        yield from _of_parts(segments, judge.thresholds)
+
+
+def _of_parts(segments: Sequence[SegmentScore], thresholds: Thresholds) -> Iterator[Sentence]:
+    """Yield the parts of a track that reach the threshold, where the whole does not.
+
+    Of 264 human-made tracks none has three segments in a row that do; two in a row two have.
+    """
+    for run in _runs_above(segments, thresholds):
+        if len(run) >= _LEAST_FOR_PART:
+            told = f"{_run_text(run)} reaches the threshold {thresholds.ai:g} by itself"
+            yield Sentence(f"{told}, {len(run)} segments in a row", "ai")
+
+
+_LEAST_FOR_PART = 3
+
+
+def _runs_above(
+    segments: Sequence[SegmentScore], thresholds: Thresholds
+) -> list[list[SegmentScore]]:
+    """Return the segments that reach ``ai``, neighbours together."""
+    grouped = groupby(segments, key=lambda one: one.probability >= thresholds.ai)
+    return [list(run) for is_above, run in grouped if is_above]
+
+
+def _run_text(run: Sequence[SegmentScore]) -> str:
+    """Return where a run of segments begins and its last one does: ``1:20 to 2:40``."""
+    first, last = clock(run[0].start_s), clock(run[-1].start_s)
+    return first if len(run) == 1 else f"{first} to {last}"
 
 
 def timeline(item: Item | Row) -> tuple[SegmentScore, ...]:
@@ -210,13 +242,14 @@ def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> 
     if len(values) < _LEAST_FOR_SHARE:
         return ""
     reached = values[math.ceil(len(values) * 2 / 3) - 1]
-    above = [one.start_s for one in segments if one.probability >= thresholds.ai]
-    if not 0 < len(above) < len(values):
+    runs = _runs_above(segments, thresholds)
+    n_above = sum(map(len, runs))
+    if not 0 < n_above < len(values):
         return f"; two thirds of the segments reach {reached:.2f}"
     text = f"; two thirds of the segments reach {reached:.2f}, the threshold "
-    if len(above) > _MOST_PLACES:
-        return f"{text}{len(above)} of {len(values)}"
-    return f"{text}those at {', '.join(map(clock, above))} ({len(above)} of {len(values)})"
+    if len(runs) > _MOST_PLACES:
+        return f"{text}{n_above} of {len(values)}"
+    return f"{text}those at {', '.join(map(_run_text, runs))} ({n_above} of {len(values)})"
 
 
 _LEAST_FOR_SHARE = 3

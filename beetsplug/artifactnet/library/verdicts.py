@@ -31,7 +31,6 @@ from beetsplug.artifactnet.results import (
     format_claims,
     parse_claims,
 )
-from beetsplug.artifactnet.scoring.track import decide, share_above
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.thresholds import Judge
@@ -129,7 +128,7 @@ def _verdict(
         return None, None
     follows_score = own(item, Field.REASON) in {None, _SCORE}
     if is_ours or before is None or not follows_score:
-        before = decide(score, judge.thresholds).value
+        before = judge.thresholds.verdict(score).value
     return str(before), _SCORE
 
 
@@ -173,7 +172,7 @@ def _share(item: Item | Row, thresholds: Thresholds) -> float | None:
         probabilities = timeline_probabilities(str(own(item, Field.TIMELINE) or ""))
     except ValueError:
         return None
-    return share_above(probabilities, thresholds.ai) if probabilities else None
+    return thresholds.ai_share(probabilities) if probabilities else None
 
 
 def override(item: Item | Row) -> Verdict | None:

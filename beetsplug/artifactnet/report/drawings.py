@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from beetsplug.artifactnet.results import SegmentScore, Thresholds
-from beetsplug.artifactnet.scoring.track import decide
 
 HEIGHT = 72
 """Of the plots, pixels."""
@@ -115,7 +114,7 @@ def draw_timeline(
             x=xs[place],
             width=max(_LEAST_WIDTH, min(100 * segment_s / total_s, ends[place] - xs[place])),
             height=max(1.5, HEIGHT * segment.probability),
-            verdict=decide(segment.probability, thresholds).value if thresholds else "",
+            verdict=thresholds.verdict(segment.probability).value if thresholds else "",
             has_label=place in labelled,
         )
         for place, segment in enumerate(segments)

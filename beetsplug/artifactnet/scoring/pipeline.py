@@ -25,11 +25,11 @@ from beetsplug.artifactnet.errors import (
 from beetsplug.artifactnet.memory import refuse_without_memory
 from beetsplug.artifactnet.models.card import ModelCard
 from beetsplug.artifactnet.results import Comb, Outcome, TrackResult, TrackScore, Unjudged
+from beetsplug.artifactnet.scoring.aggregation import score_song, score_track
 from beetsplug.artifactnet.scoring.comb import find_comb
 from beetsplug.artifactnet.scoring.detector import Detector, Findings
 from beetsplug.artifactnet.scoring.provenance import read_claims
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, SegmentCount, cut_segments
-from beetsplug.artifactnet.scoring.track import score_song, score_track
 from beetsplug.artifactnet.scoring.version import scored_by
 from beetsplug.artifactnet.stamp import file_stamp
 from beetsplug.artifactnet.workers import trouble_of

@@ -13,7 +13,7 @@ from beetsplug.artifactnet.workers.executor import (
     n_processes,
     shared_workers,
 )
-from beetsplug.artifactnet.workers.local import PREPARING_LIMIT_S
+from beetsplug.artifactnet.workers.restarting import PREPARING_LIMIT_S
 from beetsplug.artifactnet.workers.run import Cancelled, Workers, run_each
 from beetsplug.artifactnet.workers.trouble import Loss, Lost, trouble_of
 

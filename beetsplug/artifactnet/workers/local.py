@@ -7,215 +7,20 @@ folder. They count the time that a laptop slept as time that a task ran.
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from beetsplug.artifactnet.errors import MachineError
-from beetsplug.artifactnet.workers.process import (
-    CannotStartError,
-    Ended,
-    WorkerProcess,
-    how_it_ended,
-)
-from beetsplug.artifactnet.workers.trouble import Loss, Lost
+from beetsplug.artifactnet.workers.restarting import RestartingWorker, Task
+from beetsplug.artifactnet.workers.trouble import Lost
 
 T = TypeVar("T")
 
-PREPARING_LIMIT_S = 120.0
-"""The longest that a process may take until it can work, seconds."""
-_TASKS_PER_PROCESS = 2_000
-"""A process is replaced after that many: what a decoder leaks does not add up."""
-_LONGEST_STEP_S = 1.0
-"""A longer time between two looks at a task is time in which this machine slept."""
-_FAULTS = frozenset(
-    -getattr(signal, name)
-    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
-    if hasattr(signal, name)
-)
-"""Exit codes of a process that its own code ended; other signals come from outside."""
 _CLOSE_S = 3.0
-
-
-@dataclass(eq=False)
-class _Task:
-    """A function that is to be called, and the future of its result."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    time_limit_s: float | None
-    prepare: Callable[[], object] | None = None
-    is_fresh: bool = False
-    """Whether it is for a process that has done nothing before."""
-    is_preparing: bool = False
-    future: Future[Any] = field(default_factory=Future)
-    ran_s: float = 0.0
-    looked_at: float | None = None
-    """When its time was counted last; None before its process could work."""
-    lost: Lost | None = None
-    """Why its process was ended, where that was done on purpose."""
-
-    def count_time(self, now: float) -> bool:
-        """Count the time that it ran; tell whether that is beyond its limit."""
-        limit_s = PREPARING_LIMIT_S if self.is_preparing else self.time_limit_s
-        if self.looked_at is None or limit_s is None:
-            return False
-        self.ran_s += min(now - self.looked_at, _LONGEST_STEP_S)
-        self.looked_at = now
-        return self.ran_s > limit_s
-
-    def begin(self, *, is_preparing: bool = False) -> None:
-        """Count its time from now on."""
-        self.ran_s, self.looked_at = 0.0, time.monotonic()
-        self.is_preparing = is_preparing
-
-    def settle(self, value: object) -> None:
-        """Give the future its result, an exception its own way; once."""
-        with suppress(InvalidStateError):
-            if isinstance(value, BaseException):
-                self.future.set_exception(value)
-            else:
-                self.future.set_result(value)
-
-
-class _Slot:
-    """A thread that keeps one process, takes tasks and waits for their results."""
-
-    def __init__(self, next_task: Callable[[_Slot], _Task | None]) -> None:
-        self._next_task = next_task
-        self._process: WorkerProcess | None = None
-        self._n_calls = 0
-        self._prepared: Callable[[], object] | None = None
-        """The preparation that the process has had."""
-        self._lock = threading.Lock()
-        """Held while the task in hand changes, or its process is ended for it."""
-        self._task: _Task | None = None
-        self.thread = threading.Thread(target=self._work, daemon=True)
-        self.thread.start()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for a task."""
-        return self._task is None
-
-    def look(self, now: float) -> None:
-        """End the process if its task has run beyond the limit."""
-        with self._lock:
-            task = self._task
-            if task is not None and task.lost is None and task.count_time(now):
-                self._end(task, _late(task, self._process))
-
-    def give_up(self, future: Future[Any] | None = None) -> None:
-        """End the process if it works on this task, or on any."""
-        with self._lock:
-            task = self._task
-            if task is not None and future in (None, task.future):
-                self._end(task, Lost("given up", Loss.TIME))
-
-    def _end(self, task: _Task, lost: Lost) -> None:
-        task.lost = lost
-        if self._process is not None:
-            self._process.kill()
-
-    def _work(self) -> None:
-        while (task := self._next_task(self)) is not None:
-            if not task.future.set_running_or_notify_cancel():
-                continue
-            with self._lock:
-                self._task = task
-            result = self._result(task)
-            with self._lock:
-                self._task = None
-                if task.lost is not None:
-                    self._let_go()
-            task.settle(result)
-        self._let_go()
-
-    def _result(self, task: _Task) -> object:
-        """Return what the task's function returned or raised, or how it was lost."""
-        try:
-            process = self._started(task)
-            result = self._prepare(process, task)
-            if result is None:
-                task.begin()
-                result = task.lost or process.call(task.function, task.args)
-        except Ended as ended:
-            self._let_go()
-            return task.lost or _lost_by(ended)
-        except CannotStartError as error:
-            return task.lost or Lost(str(error), Loss.SCARCITY)
-        except BaseException as error:  # noqa: BLE001 - the future hands it on
-            return error
-        if isinstance(result, Lost) and result.kind in (Loss.SCARCITY, Loss.EXCESS):
-            # What it holds or has leaked is free for the next one.
-            self._let_go()
-        return result
-
-    def _started(self, task: _Task) -> WorkerProcess:
-        """Return a process that can work.
-
-        Raises:
-            CannotStartError: None can be started.
-        """
-        is_worn = self._n_calls >= (1 if task.is_fresh else _TASKS_PER_PROCESS)
-        if is_worn or (self._process is not None and self._process.is_dead()):
-            self._let_go()
-        self._n_calls += 1
-        if self._process is None:
-            self._process = WorkerProcess()
-            try:
-                self._process.wait_until_ready()
-            except Ended as ended:
-                self._let_go()
-                how = how_it_ended(ended.exit_code)
-                raise CannotStartError(f"it ended before it could work, {how}") from None
-        return self._process
-
-    def _prepare(self, process: WorkerProcess, task: _Task) -> Lost | None:
-        """Prepare a process for a task where it is not; return what stood in the way.
-
-        Raises:
-            CannotStartError: It ended; the task's item has no part in that.
-        """
-        if task.prepare is None or task.prepare == self._prepared:
-            return None
-        task.begin(is_preparing=True)
-        try:
-            result = process.call(task.prepare, ())
-        except Ended as ended:
-            self._let_go()
-            how = how_it_ended(ended.exit_code)
-            raise CannotStartError(f"a worker ended while it got ready, {how}") from None
-        if isinstance(result, Lost):
-            return result
-        self._prepared = task.prepare
-        return None
-
-    def _let_go(self) -> None:
-        if self._process is not None:
-            self._process.close()
-        self._process, self._n_calls, self._prepared = None, 0, None
-
-
-def _late(task: _Task, process: WorkerProcess | None) -> Lost:
-    if task.is_preparing:
-        return Lost(f"a worker is not ready after {PREPARING_LIMIT_S:g} s", Loss.SCARCITY)
-    if process is not None and process.waits_for_the_machine():
-        return Lost("its disk does not answer", Loss.ACCESS)
-    return Lost("not done within the time limit", Loss.TIME)
-
-
-def _lost_by(ended: Ended) -> Lost:
-    how = how_it_ended(ended.exit_code)
-    if ended.exit_code in _FAULTS or ended.exit_code >= 0:
-        return Lost(f"its worker crashed ({how})", Loss.CRASH)
-    return Lost(f"its worker was ended ({how}), as where memory is short", Loss.SCARCITY)
 
 
 class LocalWorkers:
@@ -227,10 +32,10 @@ class LocalWorkers:
 
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
-        self._slots: list[_Slot] = []
-        self._tasks: deque[_Task] = deque()
+        self._workers: list[RestartingWorker] = []
+        self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
-        """Held while slots or tasks change."""
+        """Held while workers or tasks change."""
 
     @property
     def n_workers(self) -> int:
@@ -268,44 +73,44 @@ class LocalWorkers:
             Its result, or a :class:`Lost` where there is none; or the future raises what
             the function raised.
         """
-        task = _Task(function, args, time_limit_s, prepare, is_fresh)
+        task = Task(function, args, time_limit_s, prepare, is_fresh)
         with self._changed:
             self._tasks.append(task)
-            n_idle = sum(slot.is_idle for slot in self._slots)
-            if n_idle < len(self._tasks) and len(self._slots) < self._n_workers:
-                self._add_slot()
+            n_idle = sum(worker.is_idle for worker in self._workers)
+            if n_idle < len(self._tasks) and len(self._workers) < self._n_workers:
+                self._add_worker()
             self._changed.notify()
         return task.future
 
-    def _add_slot(self) -> None:
+    def _add_worker(self) -> None:
         """Start a thread that keeps a process.
 
         Raises:
             MachineError: There is none so far, and the system starts none.
         """
         try:
-            self._slots.append(_Slot(self._next_task))
+            self._workers.append(RestartingWorker(self._next_task))
         except RuntimeError as error:
-            if not self._slots:
+            if not self._workers:
                 raise MachineError(f"no worker can be started: {error}") from error
 
-    def _next_task(self, slot: _Slot) -> _Task | None:
-        """Wait for a task; None where the slot is to end."""
+    def _next_task(self, worker: RestartingWorker) -> Task | None:
+        """Wait for a task; None where the worker is to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._tasks or slot not in self._slots)
-            return self._tasks.popleft() if slot in self._slots else None
+            self._changed.wait_for(lambda: self._tasks or worker not in self._workers)
+            return self._tasks.popleft() if worker in self._workers else None
 
     def check(self) -> None:
         """End the processes whose task has run beyond its time limit."""
         now = time.monotonic()
-        for slot in self._slots:
-            slot.look(now)
+        for worker in self._workers:
+            worker.look(now)
 
     def abandon(self, future: Future[Any]) -> None:
         """Take a task back, or end the process that works on it."""
         if not future.cancel():
-            for slot in self._slots:
-                slot.give_up(future)
+            for worker in self._workers:
+                worker.give_up(future)
 
     def shrink(self) -> bool:
         """Work with one process fewer from now on; tell whether that leaves any."""
@@ -313,18 +118,18 @@ class LocalWorkers:
             if self._n_workers == 1:
                 return False
             self._n_workers -= 1
-            if len(self._slots) > self._n_workers:
-                idle = next((slot for slot in self._slots if slot.is_idle), self._slots[-1])
-                self._slots.remove(idle)
+            if len(self._workers) > self._n_workers:
+                idle = [worker for worker in self._workers if worker.is_idle]
+                self._workers.remove((idle or self._workers)[-1])
             self._changed.notify_all()
         return True
 
     def close(self) -> None:
         """End all processes."""
         with self._changed:
-            slots, self._slots = self._slots, []
+            workers, self._workers = self._workers, []
             self._changed.notify_all()
-        for slot in slots:
-            slot.give_up()
-        for slot in slots:
-            slot.thread.join(_CLOSE_S)
+        for worker in workers:
+            worker.give_up()
+        for worker in workers:
+            worker.thread.join(_CLOSE_S)

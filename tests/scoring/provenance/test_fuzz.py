@@ -16,8 +16,8 @@ from beetsplug.artifactnet.scoring.provenance import (
     read_claims,
     read_manifests,
 )
-from beetsplug.artifactnet.scoring.provenance.labels import claims_in, slug
 from beetsplug.artifactnet.scoring.provenance.manifest import read_manifest
+from beetsplug.artifactnet.scoring.provenance.platform_marks import claims_in, slug
 from tests.support.signed_files import store_of, write_signed
 from tests.support.tagged_files import GRAPH, MUREKA, SUNO_COMMENT, add_comment, add_tag
 

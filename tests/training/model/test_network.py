@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+import soxr
 import torch
 import tract
 from numpy.typing import NDArray
@@ -18,9 +20,10 @@ from beetsplug.artifactnet.training.choices import (
     SEGMENT_SAMPLES,
     NetworkConfig,
 )
+from beetsplug.artifactnet.training.fit.rows import song_features
 from beetsplug.artifactnet.training.model.bundled_stages import load_stages
 from beetsplug.artifactnet.training.model.export import largest_difference, write_graph
-from beetsplug.artifactnet.training.model.network import ArtifactNetwork
+from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Features
 from beetsplug.artifactnet.training.model.weights import (
     CountedRegression,
     Regression,
@@ -110,6 +113,49 @@ def test_tract_gives_what_torch_gives(
     found = [value.to_numpy() for value in model.into_model().into_runnable().run([song])]
     for values, expected in zip(found, _found(network, song), strict=True):
         np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_a_file_holds_the_weights_at_other_speeds_in_a_byte_each(graph: Path) -> None:
+    tensors = {tensor.name: tensor for tensor in onnx.load(str(graph)).graph.initializer}
+    moved = tensors["standing.moved.bytes"]
+    assert moved.data_type == onnx.TensorProto.INT8
+    assert len(moved.raw_data) == moved.dims[0] * moved.dims[1]
+
+
+@pytest.mark.parametrize("percent", [0, -1, -0.47, 0.5, 1.25])
+def test_a_comb_is_found_in_a_song_that_was_played_faster_or_slower(percent: float) -> None:
+    """Lines 200 Hz apart, moved by resampling the audio, weigh nearly what they did before."""
+    network = ArtifactNetwork().eval()
+    rng = np.random.default_rng(0)
+    time_s = np.arange(N_SEGMENTS * (SEGMENT_SAMPLES + 4_000)) / SAMPLE_RATE
+    lines = sum(np.sin(2 * np.pi * hz * time_s + hz) for hz in range(1_000, 13_400, 200))
+    noise = rng.normal(0, 0.05, len(time_s))
+    made = noise + 1e-3 * lines
+
+    def features(audio: NDArray[np.floating]) -> Features:
+        song = audio.astype(np.float32)[: N_SEGMENTS * SEGMENT_SAMPLES]
+        return song_features(song.reshape(N_SEGMENTS, -1), network)
+
+    def lines_of(found: Features) -> NDArray[np.float32]:
+        return found.lines[:1, network.band].numpy()
+
+    comb, ground = (lines_of(features(audio)) for audio in (made, noise))
+    weights = (comb - ground)[0] * 10 / np.square(comb - ground).sum(dtype=np.float64)
+    head = CountedRegression(weights, np.zeros(2), 0.0)
+    network.standing.set(head)
+    found = features(soxr.resample(made, SAMPLE_RATE * (1 + percent / 100), SAMPLE_RATE))
+    share = found.share[:1]
+    with torch.no_grad():
+        best = float(network.standing(torch.from_numpy(lines_of(found)), share))
+    own, nothing = (float(one[0] @ weights) for one in (lines_of(found), ground))
+    if percent:
+        assert own - nothing < 1  # of 10
+        assert best - nothing > 6
+    else:
+        assert best == pytest.approx(own, rel=1e-5)
+    n_segments = np.array([N_SEGMENTS])
+    told = head.best_logits(lines_of(found), n_segments, network.band.start)
+    assert told[0] == pytest.approx(best, rel=1e-4)
 
 
 def test_a_song_of_one_segment_is_judged_as_that_segment(network: ArtifactNetwork) -> None:

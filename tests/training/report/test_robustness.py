@@ -13,10 +13,12 @@ pytest.importorskip("scipy")
 from beetsplug.artifactnet.results import Thresholds
 from beetsplug.artifactnet.training.report.robustness import (
     CHANGES,
+    N_EXCERPTS,
     SEMITONE,
     UNCHANGED,
     at_pitch,
     at_speed,
+    joined_songs_of,
     main,
     table,
     with_gain,
@@ -89,3 +91,18 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     }
     assert list(cells) == list(CHANGES)
     assert float(cells["gain -6 dB"][1]) == pytest.approx(0.6 * (1 - HALF), abs=2e-3)
+
+
+def test_songs_are_joined_of_a_folders_excerpts(tmp_path: Path) -> None:
+    """Of what has the full band and can be decoded; a folder with too few is left out."""
+    for folder, n_files in (("enough", N_EXCERPTS + 2), ("few", N_EXCERPTS - 1)):
+        (tmp_path / folder).mkdir()
+        for number in range(n_files):
+            level = (number + 1) / 20
+            encode(tmp_path / folder / f"{number:02}.flac", tone(level, 0.1), RATE)
+    (tmp_path / "enough" / "00.txt").write_text("no audio")
+    encode(tmp_path / "enough" / "000.flac", tone(0.9, 0.1), 22_050)
+    (song,) = joined_songs_of(tmp_path)
+    parts = song.reshape(N_EXCERPTS, -1)
+    expected = [(number + 1) / 20 for number in range(N_EXCERPTS)]
+    np.testing.assert_allclose(parts.max(1), expected, atol=1e-3)

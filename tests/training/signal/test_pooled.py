@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from beetsplug.artifactnet.training.choices import CLIP_DB
+from beetsplug.artifactnet.training.choices import (
+    CLIP_DB,
+    N_SEGMENTS,
+    SPEED_MARGIN_CLIP,
+    SPEED_MARGIN_SONG,
+    SPEED_REACH,
+    SPEED_STEP,
+)
 from beetsplug.artifactnet.training.signal.pooled import (
+    at_speeds,
     audible_frames,
     mean_frames,
+    speed_margin,
     standing,
     standing_lines,
 )
@@ -49,3 +59,49 @@ def test_frames_below_minus_60_db_do_not_count() -> None:
     assert frames[0].bool().tolist() == expected
     assert any(expected)
     assert not all(expected)
+
+
+FIRST_BIN, N_BINS, SPACING = 743, 9_288, 148.6
+"""The band of the model, and 200 Hz in its bins."""
+
+
+def _comb(spacing: float) -> np.ndarray:
+    """Return lines two bins wide at the multiples of a spacing, in bins: (n_bins,)."""
+    bins = np.arange(FIRST_BIN, FIRST_BIN + N_BINS)
+    away = bins - spacing * np.rint(bins / spacing)
+    return np.exp(-0.5 * np.square(away)).astype(np.float32)
+
+
+@pytest.mark.parametrize("percent", [-1.5, -1.0, -0.47, 0.23, 0.5, 1.31])
+def test_weights_move_along_with_the_lines_of_a_song_at_another_speed(percent: float) -> None:
+    """The comb of 200 Hz weighs as much where the song was played a little faster or slower."""
+    weights = _comb(SPACING)
+    moved, unit = at_speeds(torch.from_numpy(weights), FIRST_BIN)
+    other = _comb(SPACING * (1 + percent / 100))
+    sums = other @ (moved * unit).numpy()
+    assert sums.max() > 0.8 * (weights @ weights)
+    assert weights @ other < 0.4 * (weights @ weights)
+    n_steps = round(SPEED_REACH / SPEED_STEP)
+    percents = [step * SPEED_STEP * 100 for step in range(-n_steps, n_steps + 1) if step]
+    assert percents[int(sums.argmax())] == pytest.approx(percent, abs=SPEED_STEP * 100)
+
+
+def test_weights_at_other_speeds_are_whole_numbers_of_a_byte() -> None:
+    moved, _ = at_speeds(torch.from_numpy(RNG.normal(0, 1, 500).astype(np.float32)), 743)
+    assert moved.abs().max() == 127
+    np.testing.assert_array_equal(moved, moved.numpy().astype(np.int8))
+
+
+def test_no_weight_lies_beyond_the_lines() -> None:
+    """Of a song played faster, the lowest bins hold what the model never weighed."""
+    moved, unit = at_speeds(torch.ones(200), FIRST_BIN)
+    slow, fast = (moved * unit)[:, 0], (moved * unit)[:, -1]
+    assert slow[-9:].tolist() == [0] * 9  # 943 bins, 1.5 % of it are 14
+    assert fast[:9].tolist() == [0] * 9
+    assert slow[100] == fast[100] == 1
+
+
+def test_another_speed_needs_more_where_there_is_less_to_judge_by() -> None:
+    margins = speed_margin(torch.tensor([1 / 21, 1 / N_SEGMENTS, 1 / 3, 1.0])).tolist()
+    assert margins[0] == margins[1] == pytest.approx(SPEED_MARGIN_SONG)
+    assert margins[1] < margins[2] < margins[3] == pytest.approx(SPEED_MARGIN_CLIP)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from beetsplug.artifactnet.results import Claim
-from beetsplug.artifactnet.scoring.provenance.labels import named_generator, shown, slug
+from beetsplug.artifactnet.scoring.provenance.platform_marks import named_generator, shown, slug
 
 _MOST_BOXES = 4_096
 _LARGEST_CBOR_BYTES = 1 << 20

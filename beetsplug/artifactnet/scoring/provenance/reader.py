@@ -11,8 +11,8 @@ from beetsplug.artifactnet.memory import is_memory_left
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.scoring.provenance.containers import manifests_in_container
 from beetsplug.artifactnet.scoring.provenance.files import LARGEST_STORE_BYTES, open_bounded
-from beetsplug.artifactnet.scoring.provenance.labels import UNKNOWN, claims_in
 from beetsplug.artifactnet.scoring.provenance.manifest import Manifest, read_manifest
+from beetsplug.artifactnet.scoring.provenance.platform_marks import UNKNOWN, claims_in
 from beetsplug.artifactnet.scoring.provenance.tags import manifests_in_tags, read_tags, texts
 from beetsplug.artifactnet.workers import Loss, trouble_of
 

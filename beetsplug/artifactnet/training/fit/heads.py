@@ -19,6 +19,7 @@ from beetsplug.artifactnet.training.choices import (
     INVERSE_PENALTY,
     ITERATIONS,
     MODULE_WEIGHT,
+    N_FFT,
     N_FOLDS,
     NEW_SOURCE_AI,
     NEW_SOURCE_UNSURE,
@@ -36,6 +37,7 @@ from beetsplug.artifactnet.training.model.weights import (
     Weights,
     counts,
 )
+from beetsplug.artifactnet.training.signal.pooled import band
 
 Logits = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -245,7 +247,8 @@ def _judge(
     learnt, places = np.flatnonzero(train), np.flatnonzero(test)
     standing, cnn = fit_standing(rows, learnt), fit_cnn(rows, learnt)
     lines = rows.lines[places].astype(np.float32)
-    judged.standing[places] = standing.logits(lines, rows.n_segments[places])
+    n_segments, first_bin = rows.n_segments[places], band(N_FFT).start
+    judged.standing[places] = standing.best_logits(lines, n_segments, first_bin)
     judged.cnn[places] = cnn.logits(rows.cnn[places])
 
 

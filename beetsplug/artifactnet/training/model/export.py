@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from beetsplug.artifactnet.training.choices import (
     SEGMENT_SAMPLES,
 )
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Output
+
+if TYPE_CHECKING:
+    import onnx
 
 _OPSET = 17
 _GRAPH, _CARD = "model.onnx", "card.json"
@@ -98,7 +101,19 @@ def write_graph(network: ArtifactNetwork, path: Path) -> None:
         if output.name in sizes:
             last.Clear()
             last.dim_value = sizes[output.name]
+    _store_as_bytes(graph.graph, "standing.moved")
     onnx.save(graph, str(path))
+
+
+def _store_as_bytes(graph: onnx.GraphProto, name: str) -> None:
+    """Store a tensor of whole numbers as int8; a first node turns it into float32."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    (tensor,) = (found for found in graph.initializer if found.name == name)
+    values = numpy_helper.to_array(tensor).astype(np.int8)
+    tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.bytes"))
+    node = helper.make_node("Cast", [f"{name}.bytes"], [name], name, to=TensorProto.FLOAT)
+    graph.node.insert(0, node)
 
 
 def _contract() -> dict[str, Any]:

@@ -18,7 +18,6 @@ from beetsplug.artifactnet.training.choices import (
     CNN_WEIGHT,
     EMPTY_WEIGHT,
     MASK_BOUND,
-    N_SEGMENTS,
     POWER_FLOOR,
     NetworkConfig,
 )
@@ -29,10 +28,13 @@ from beetsplug.artifactnet.training.model.layers import (
 )
 from beetsplug.artifactnet.training.model.weights import CountedRegression, Weights
 from beetsplug.artifactnet.training.signal.pooled import (
+    at_speeds,
     audible_frames,
     band,
     empty_share,
     mean_frames,
+    near_clip,
+    speed_margin,
     standing,
     standing_lines,
 )
@@ -47,7 +49,8 @@ class Output(NamedTuple):
     segment_probabilities: Tensor
     """(n_segments,), P(AI) of each segment, judged as a song of its own."""
     evidence: Tensor
-    """(n_branches,), the song's logit of each branch, in the order of ``BRANCHES``."""
+    """(n_branches,), the song's logit of each branch, in the order of ``BRANCHES``; of
+    *standing* at the speed that tells most."""
     lines: Tensor
     """(1 + n_segments, n_bins), decibels, 0 to ``CLIP_DB``, by which each bin stands out
     of its neighbours: of the mean over the song's audible frames, then of each segment's."""
@@ -72,34 +75,47 @@ class LineHead(nn.Module):
     """One weight a bin, and a bias that depends on how much was averaged.
 
     What stands out of a mean by chance shrinks with the number of frames in it, so few
-    segments need another bias than many.
+    segments need another bias than many. A comb whose song was played a little faster or slower
+    lies off its bins: the weights are moved along with it.
     """
 
     weight: Tensor
+    moved: Tensor
+    unit: Tensor
     bias: Tensor
     of_count: Tensor
 
-    def __init__(self, n_bins: int) -> None:
+    def __init__(self, bins: slice) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(n_bins, 1))
+        self.first_bin = bins.start
+        weight = torch.zeros(bins.stop - bins.start, 1)
+        moved, unit = at_speeds(weight[:, 0], self.first_bin)
+        self.register_buffer("weight", weight)
+        self.register_buffer("moved", moved)
+        self.register_buffer("unit", unit)
         self.register_buffer("bias", torch.zeros(1))
         self.register_buffer("of_count", torch.zeros(2))
 
     def set(self, fitted: CountedRegression) -> None:
         """Take over a regression."""
         self.weight.copy_(torch.from_numpy(fitted.weights)[:, None])
+        moved, unit = at_speeds(self.weight[:, 0], self.first_bin)
+        self.moved.copy_(moved)
+        self.unit.copy_(unit)
         self.bias.fill_(fitted.bias)
         self.of_count.copy_(torch.from_numpy(fitted.of_count))
 
     def forward(self, lines: Tensor, share: Tensor) -> Tensor:
-        """Return logits (batch,).
+        """Return logits (batch,), of the speed at which the lines tell most.
 
         Args:
             lines: (batch, n_bins), decibels.
             share: (batch,), one over the number of segments averaged.
         """
         bias = self.bias + self.of_count[0] * torch.sqrt(share) + self.of_count[1] * share
-        return (lines @ self.weight)[:, 0] + bias
+        own = (lines @ self.weight)[:, 0]
+        others = (lines @ self.moved).amax(1) * self.unit
+        return torch.maximum(own, others - speed_margin(share)) + bias
 
 
 class ArtifactNetwork(nn.Module):
@@ -118,7 +134,7 @@ class ArtifactNetwork(nn.Module):
         self.cnn = ResidualCNN(sizes)
         self.of_cnn = nn.Linear(self.cnn.n_features, 1)
         self.band = band(sizes.n_fft)
-        self.standing = LineHead(self.band.stop - self.band.start)
+        self.standing = LineHead(self.band)
         self.register_buffer("thresholds", torch.zeros(2))
         self.register_buffer("slope", torch.ones(1))
 
@@ -180,9 +196,8 @@ class ArtifactNetwork(nn.Module):
                 silent. The threshold is linear in it: that of a whole song, that of a single
                 segment, and more where there is less to judge by.
         """
-        near_clip = ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(min=0.0)
         song, clip = self.thresholds[0], self.thresholds[1]
-        return song + (clip - song) * near_clip
+        return song + (clip - song) * near_clip(share)
 
     def forward(self, audio: Tensor) -> Output:
         """Return what segments (n_segments, 176400) of one song hold.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from beetsplug.artifactnet.training.signal.pooled import at_speeds, speed_margin
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,22 @@ class CountedRegression:
             features @ self.weights + counts(n_segments) @ self.of_count + self.bias
         )
         return logits
+
+    def best_logits(
+        self, features: NDArray[np.float32], n_segments: NDArray[np.int64], first_bin: int
+    ) -> NDArray[np.float64]:
+        """Return logits (n,) of the speed at which the features tell most.
+
+        Args:
+            features: As :meth:`logits` takes them.
+            n_segments: As well.
+            first_bin: Number of the first feature's bin in the whole spectrum.
+        """
+        moved, unit = at_speeds(torch.from_numpy(self.weights.astype(np.float32)), first_bin)
+        others = (features @ moved.numpy()).max(1) * float(unit)
+        margins = speed_margin(torch.from_numpy(1 / n_segments)).numpy()
+        gains = others - margins - features @ self.weights
+        return self.logits(features, n_segments) + np.maximum(gains, 0.0)
 
 
 def counts(n_segments: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,7 +2,9 @@
 
 ``python -m beetsplug.artifactnet.training.report.robustness --folder DIR`` takes every audio
 file of 30 s and more below a folder. It scores the middle minute as it is and after each
-change, and prints a Markdown table. What codecs do is measured by ``beet aibench``.
+change, and prints a Markdown table. With ``--joined`` it takes excerpts: those of one folder,
+as a corpus has them of one generator, are joined to a song. What codecs do is measured by
+``beet aibench``.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,12 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from beetsplug.artifactnet.audio import read_waveform
+from beetsplug.artifactnet.audio import Waveform, open_audio, read_waveform
+from beetsplug.artifactnet.errors import FileError
 from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Thresholds, Verdict
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.pipeline import score_file
-from beetsplug.artifactnet.scoring.track import decide
 from beetsplug.artifactnet.training import train_extra
 
 with train_extra():
@@ -37,6 +40,8 @@ Samples = NDArray[np.float32]
 """(n_samples,), mono at 44.1 kHz."""
 SEMITONE = 2 ** (1 / 12)
 EXCERPT_S = 60
+N_EXCERPTS = 8
+"""Of a joined song: seven segments of 4 s lie side by side in as many of 4 s and more."""
 UNCHANGED = "none"
 
 
@@ -95,13 +100,40 @@ CHANGES: dict[str, Callable[[Samples], Samples]] = {
 }
 
 
-def scores_of(path: Path, detector: Detector) -> dict[str, float]:
-    """Return a file's score after each change that leaves one.
+def songs_of(folder: Path) -> Iterator[Samples]:
+    """Yield the files of 30 s and more below a folder.
 
     Raises:
-        AudioError: It cannot be decoded.
+        AudioError: One cannot be decoded.
     """
-    samples = read_waveform(path, SAMPLE_RATE).samples
+    for clip in debian.list_tracks(folder):
+        yield read_waveform(clip.path, SAMPLE_RATE).samples
+
+
+def joined_songs_of(folder: Path) -> Iterator[Samples]:
+    """Yield a song of the first excerpts in each folder below, of one that has enough.
+
+    Excerpts with a rate below 44.1 kHz are left out, so are files that cannot be decoded.
+    """
+    for inner in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        excerpts = filter(None, map(_excerpt, sorted(inner.iterdir())))
+        first = [excerpt.samples for excerpt in islice(excerpts, N_EXCERPTS)]
+        if len(first) == N_EXCERPTS:
+            yield np.concatenate(first)
+
+
+def _excerpt(path: Path) -> Waveform | None:
+    try:
+        with open_audio(path) as reader:
+            if reader.sample_rate < SAMPLE_RATE:
+                return None
+        return read_waveform(path, SAMPLE_RATE)
+    except FileError:
+        return None
+
+
+def scores_of(samples: Samples, detector: Detector) -> dict[str, float]:
+    """Return a track's score after each change that leaves one."""
     start = max(0, (len(samples) - EXCERPT_S * SAMPLE_RATE) // 2)
     excerpt = samples[start : start + EXCERPT_S * SAMPLE_RATE]
     scores = {}
@@ -135,7 +167,7 @@ def table(scores: Sequence[dict[str, float]], thresholds: Thresholds) -> str:
 
 def _cells(pairs: Sequence[tuple[float, float]], thresholds: Thresholds) -> str:
     shifts = [abs(after - before) for before, after in pairs]
-    verdicts = [[decide(score, thresholds) for score in pair] for pair in pairs]
+    verdicts = [[thresholds.verdict(score) for score in pair] for pair in pairs]
     n_changed = sum(before is not after for before, after in verdicts)
     n_ai = sum(after is Verdict.AI for _, after in verdicts)
     return f"{statistics.fmean(shifts):.3f} | {max(shifts):.3f} | {n_changed} | {n_ai}"
@@ -150,11 +182,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     program = "python -m beetsplug.artifactnet.training.report.robustness"
     parser = argparse.ArgumentParser(prog=program)
     parser.add_argument("--folder", type=Path, required=True, help="of audio files")
+    parser.add_argument("--joined", action="store_true", help="songs of a folder's excerpts")
     parser.add_argument("--model", default="default", help="name or path, as in the options")
     options = parser.parse_args(arguments)
     detector = Detector(find_model(options.model))
-    tracks = debian.list_tracks(options.folder)
-    scores = [scores_of(clip.path, detector) for clip in tracks]
+    songs = joined_songs_of(options.folder) if options.joined else songs_of(options.folder)
+    scores = [scores_of(samples, detector) for samples in songs]
     sys.stdout.write(table(scores, detector.card.thresholds))
 
 

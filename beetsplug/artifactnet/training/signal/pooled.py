@@ -18,7 +18,12 @@ from beetsplug.artifactnet.training.choices import (
     EMPTY_DB,
     ENVELOPE_BINS,
     GROUND_BINS,
+    N_SEGMENTS,
     SAMPLE_RATE,
+    SPEED_MARGIN_CLIP,
+    SPEED_MARGIN_SONG,
+    SPEED_REACH,
+    SPEED_STEP,
 )
 
 
@@ -90,3 +95,51 @@ def band(n_fft: int) -> slice:
     """Return the bins between 1 and 13.5 kHz of an ``n_fft``-point spectrum at 44.1 kHz."""
     low, high = (round(hz * n_fft / SAMPLE_RATE) for hz in BAND_HZ)
     return slice(low, high)
+
+
+def at_speeds(weights: Tensor, first_bin: int) -> tuple[Tensor, Tensor]:
+    """Return the weights of a song's lines as they lie at other speeds, and their unit.
+
+    Played ``speed`` times as fast, a song has each line at ``speed`` times its frequency. Bins
+    that the song's own spectrum does not reach weigh nothing.
+
+    Args:
+        weights: (n_bins,), of the speed that the song was made at.
+        first_bin: Number of the first one in the whole spectrum; bin 0 is 0 Hz.
+
+    Returns:
+        (n_bins, n_speeds), whole numbers from -127 to 127, so that a file needs a byte for
+        each, and (), what one of them weighs.
+    """
+    n_bins, n_steps = len(weights), round(SPEED_REACH / SPEED_STEP)
+    steps = [step for step in range(-n_steps, n_steps + 1) if step]
+    shifts = torch.tensor([1 / (1 + SPEED_STEP * step) - 1 for step in steps])
+    bins = torch.arange(n_bins)[:, None]
+    moved = (bins + first_bin) * shifts
+    below = moved.floor()
+    part = moved - below
+    # Two bins of nothing remain on either side once the weights are blurred.
+    padded = nn.functional.pad(weights, (4, 4))
+    blurred = padded[1:-1] * 0.75 + (padded[:-2] + padded[2:]) * 0.125
+    places = (bins + below.long() + 3).clamp(0, n_bins + 4)
+    values = blurred[places] * (1 - part) + blurred[places + 1] * part
+    unit = values.abs().max().clamp(min=1e-9) / 127
+    return (values / unit).round(), unit
+
+
+def speed_margin(share: Tensor) -> Tensor:
+    """Return by how much another speed must be above the file's own to count, (batch,).
+
+    Args:
+        share: (batch,), one over the number of segments averaged.
+    """
+    return SPEED_MARGIN_SONG + (SPEED_MARGIN_CLIP - SPEED_MARGIN_SONG) * near_clip(share)
+
+
+def near_clip(share: Tensor) -> Tensor:
+    """Return how near a mean is to that of one segment: 0 of whole songs, 1 of one, (batch,).
+
+    Args:
+        share: (batch,), one over the number of segments averaged.
+    """
+    return ((share - 1 / N_SEGMENTS) / (1 - 1 / N_SEGMENTS)).clamp(min=0.0)

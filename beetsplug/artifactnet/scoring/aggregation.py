@@ -1,10 +1,10 @@
-"""From segment probabilities to a track's score, and from a score to a verdict."""
+"""From the probabilities of segments to the score of a track."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beetsplug.artifactnet.errors import ModelOutputError
@@ -12,9 +12,7 @@ from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.results import (
     Comb,
     SegmentScore,
-    Thresholds,
     TrackScore,
-    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -122,22 +120,3 @@ def aggregate(values: Sequence[float], aggregation: Aggregation) -> float:
         aggregation: ``tercile`` is the lower one: what two thirds of the values reach.
     """
     return _AGGREGATE[aggregation](values)
-
-
-def decide(probability: float, thresholds: Thresholds) -> Verdict:
-    """Return the verdict on a probability; a threshold itself is above the line."""
-    if probability >= thresholds.ai:
-        return Verdict.AI
-    if probability >= thresholds.unsure:
-        return Verdict.UNSURE
-    return Verdict.REAL
-
-
-def ai_share(segments: Iterable[SegmentScore], thresholds: Thresholds) -> float:
-    """Return the share of segments, in [0, 1], at or above the ``ai`` threshold."""
-    return share_above([segment.probability for segment in segments], thresholds.ai)
-
-
-def share_above(probabilities: Sequence[float], threshold: float) -> float:
-    """Return the share of probabilities, at least one, at or above a threshold."""
-    return sum(probability >= threshold for probability in probabilities) / len(probabilities)

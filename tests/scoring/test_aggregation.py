@@ -21,7 +21,7 @@ from beetsplug.artifactnet.results import (
     TrackScore,
     Verdict,
 )
-from beetsplug.artifactnet.scoring.track import ai_share, decide, score_track
+from beetsplug.artifactnet.scoring.aggregation import score_track
 
 finite = st.floats(0, 1)
 not_finite = st.sampled_from([math.nan, math.inf, -math.inf])
@@ -34,6 +34,10 @@ thresholds = (
 
 
 aggregations = st.sampled_from(get_args(Aggregation))
+
+
+def share(score: TrackScore, limits: Thresholds) -> float:
+    return limits.ai_share([segment.probability for segment in score.segments])
 
 
 def track(values: list[float], aggregation: Aggregation = "median") -> TrackScore:
@@ -82,8 +86,8 @@ def test_two_thirds_reach_the_tercile(values: list[float], limits: Thresholds) -
     """Of seven segments five are at or above the lower tercile; so it is of any 3n + 1."""
     whole = values * 3 + values[:1]
     score = track(whole, "tercile")
-    verdict = decide(score.probability, limits)
-    assert (verdict is Verdict.AI) == (3 * ai_share(score.segments, limits) > 2)
+    verdict = limits.verdict(score.probability)
+    assert (verdict is Verdict.AI) == (3 * share(score, limits) > 2)
 
 
 @given(probabilities, st.data())
@@ -161,7 +165,7 @@ def test_verdict(probability: float, limits: Thresholds) -> None:
         expected = Verdict.UNSURE
     else:
         expected = Verdict.REAL
-    assert expected == decide(probability, limits)
+    assert expected == limits.verdict(probability)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +181,14 @@ def test_verdict(probability: float, limits: Thresholds) -> None:
 )
 def test_verdict_at_the_thresholds(probability: float, expected: str) -> None:
     """Verdicts at 0.3 and 0.5 change exactly there."""
-    assert Verdict(expected) == decide(probability, Thresholds(ai=0.5, unsure=0.3))
+    assert Verdict(expected) == Thresholds(ai=0.5, unsure=0.3).verdict(probability)
 
 
 @given(st.tuples(finite, finite).map(sorted), thresholds)
 def test_verdict_never_falls(pair: list[float], limits: Thresholds) -> None:
     """A higher probability never gives a milder verdict."""
     order = [Verdict.REAL, Verdict.UNSURE, Verdict.AI]
-    low, high = (order.index(decide(probability, limits)) for probability in pair)
+    low, high = (order.index(limits.verdict(probability)) for probability in pair)
     assert low <= high
 
 
@@ -192,16 +196,16 @@ def test_verdict_never_falls(pair: list[float], limits: Thresholds) -> None:
 def test_share(values: list[float], limits: Thresholds) -> None:
     """The share counts the segments that would be called AI by themselves."""
     score = track(values)
-    n_ai = sum(decide(value, limits) is Verdict.AI for value in values)
-    assert n_ai / len(values) == ai_share(score.segments, limits)
+    n_ai = sum(limits.verdict(value) is Verdict.AI for value in values)
+    assert n_ai / len(values) == share(score, limits)
 
 
 @given(probabilities, thresholds)
 def test_share_and_verdict_agree(values: list[float], limits: Thresholds) -> None:
     """More than half of the segments above the threshold is a track above it."""
     score = track(values)
-    if ai_share(score.segments, limits) > 0.5:
-        assert decide(score.probability, limits) is Verdict.AI
+    if share(score, limits) > 0.5:
+        assert limits.verdict(score.probability) is Verdict.AI
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_impossible_thresholds(ai: float, unsure: float) -> None:
 def test_equal_thresholds() -> None:
     """Equal thresholds leave no room for ``unsure``."""
     limits = Thresholds(ai=0.5, unsure=0.5)
-    verdicts = {decide(p, limits) for p in np.linspace(0, 1, 101)}
+    verdicts = {limits.verdict(p) for p in np.linspace(0, 1, 101)}
     assert verdicts == {Verdict.AI, Verdict.REAL}
 
 
