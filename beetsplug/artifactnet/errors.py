@@ -66,10 +66,6 @@ class ModelOutputError(FileError):
         )
 
 
-class UnavailableError(FileError):
-    """One file cannot be read while others can; it may be readable another time."""
-
-
 class ModelError(ArtifactNetError):
     """The model is missing, broken, or not what its card says."""
 

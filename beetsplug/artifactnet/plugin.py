@@ -17,16 +17,14 @@ from beets.plugins import BeetsPlugin
 from beets.util import syspath
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands import (
-    aibench_command,
-    aicalibrate_command,
-    aimodel_command,
-    aireport_command,
-    aireview_command,
-    artifactnet_command,
-)
-from beetsplug.artifactnet.commands.declarations import manifest_line
+from beetsplug.artifactnet.commands.bench import aibench_command
+from beetsplug.artifactnet.commands.calibrate import aicalibrate_command
+from beetsplug.artifactnet.commands.declarations import may_tag
 from beetsplug.artifactnet.commands.imports import ImportScoring
+from beetsplug.artifactnet.commands.model import aimodel_command
+from beetsplug.artifactnet.commands.report import aireport_command
+from beetsplug.artifactnet.commands.review import aireview_command
+from beetsplug.artifactnet.commands.score import artifactnet_command
 from beetsplug.artifactnet.commands.terminal import album_title
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
@@ -181,25 +179,13 @@ class ArtifactNetPlugin(BeetsPlugin):
         """Add score and verdict to what beets is about to write, with ``write: yes``."""
         try:
             is_exported = self.config["write"].get() is True
+            keeps = self.config["keep_signed"].get() is not False
         except confuse.ConfigError:
             # `beet write` must work with a broken section.
             return
-        if is_exported and self._may_tag(item, Path(os.fsdecode(syspath(path)))):
+        file = Path(os.fsdecode(syspath(path)))
+        if is_exported and may_tag(item, file, self._log, keeps=keeps):
             tags.update(library.score_tags(item))
-
-    def _may_tag(self, item: Item, path: Path) -> bool:
-        """Tell whether our tags may go into a file; say what becomes of its manifest."""
-        if not library.score_tags(item) or not library.carries_manifest(item, path):
-            return True
-        keeps = self._keeps_signed()
-        self._log.warning("{}", manifest_line(path, keeps=keeps))
-        return not keeps
-
-    def _keeps_signed(self) -> bool:
-        try:
-            return self.config["keep_signed"].get() is not False
-        except confuse.ConfigError:
-            return True
 
     # Consistency.
 

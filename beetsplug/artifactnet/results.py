@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 
 class Outcome(StrEnum):
@@ -135,6 +136,20 @@ class TrackScore:
     does not give its lines."""
     unjudged: tuple[Unjudged, ...] = ()
     """In time order."""
+
+
+Side = Literal["ai", "human"]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One reason for a verdict, or one thing to know of a track."""
+
+    text: str
+    """In plain words, without a full stop. It may hold what a file or a user wrote:
+    escape it for where it is shown."""
+    speaks_for: Side | None = None
+    """For which verdict; None where it speaks for neither."""
 
 
 class Strength(StrEnum):

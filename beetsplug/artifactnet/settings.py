@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,93 +111,86 @@ def read_settings(
         raise ConfigError(
             f"artifactnet.{unknown[0]} is no option; there are {', '.join(DEFAULTS)}"
         )
+    folder = config_folder / "artifactnet"
     return Settings(
-        auto=_flag(config, "auto"),
-        auto_ignore=_text(config, "auto_ignore"),
-        model=_text(config, "model"),
+        **{name: _option(config, name, _is_flag, "yes or no") for name in _FLAGS},
+        auto_ignore=_option(config, "auto_ignore", _is_text_or_none, "a text") or "",
+        model=_option(config, "model", _is_text, "a text"),
         segments=_segments(config),
-        threads=_integer(config, "threads", 0, _MAX_THREADS),
-        time_limit_s=_integer(config, "time_limit", 0, _MAX_TIME_LIMIT_S) or None,
-        executor=_executor(config),
+        threads=_whole_number(config, "threads", 0, _MAX_THREADS),
+        time_limit_s=_whole_number(config, "time_limit", 0, _MAX_TIME_LIMIT_S) or None,
+        executor=_option(config, "executor", is_executor, _EXECUTORS),
         ai_threshold=_threshold(config, "ai_threshold"),
         unsure_threshold=_threshold(config, "unsure_threshold"),
-        force=_flag(config, "force"),
-        quiet=_flag(config, "quiet"),
-        write=_flag(config, "write"),
-        declared=_flag(config, "declared"),
-        keep_signed=_flag(config, "keep_signed"),
-        import_action=_import_action(config),
-        providers=_providers(config),
-        model_folders=(config_folder / "artifactnet" / "models",),
-        thresholds_file=config_folder / "artifactnet" / "thresholds.json",
-        cache_folder=config_folder / "artifactnet" / "cache",
-        review_file=config_folder / "artifactnet" / "review.jsonl",
+        import_action=_option(
+            config, "import_action", IMPORT_ACTIONS.__contains__, "report, ask or skip"
+        ),
+        providers=tuple(
+            _option(config, "providers", _is_list_of_texts, "a list of execution providers")
+        ),
+        model_folders=(folder / "models",),
+        thresholds_file=folder / "thresholds.json",
+        cache_folder=folder / "cache",
+        review_file=folder / "review.jsonl",
+        forced_run_file=folder / "forced.json",
         music_folder=music_folder,
-        forced_run_file=config_folder / "artifactnet" / "forced.json",
     )
 
 
-def _bad(key: str, value: object, allowed: str) -> ConfigError:
-    return ConfigError(f"artifactnet.{key} is {value!r}, it must be {allowed}")
+_FLAGS = [name for name, default in DEFAULTS.items() if isinstance(default, bool)]
+_EXECUTORS = "local, or a Dask scheduler's dask://HOST:PORT"
 
 
-def _flag(config: confuse.ConfigView, key: str) -> bool:
+def _option(
+    config: confuse.ConfigView, key: str, is_allowed: Callable[[Any], bool], allowed: str
+) -> Any:
+    """Return an option's value.
+
+    Raises:
+        ConfigError: It is not allowed; the message says what is.
+    """
     value = config[key].get()
-    if not isinstance(value, bool):
-        raise _bad(key, value, "yes or no")
+    if not is_allowed(value):
+        raise ConfigError(f"artifactnet.{key} is {value!r}, it must be {allowed}")
     return value
 
 
-def _text(config: confuse.ConfigView, key: str) -> str:
-    value = config[key].get()
-    if value is None and not DEFAULTS[key]:
-        return ""
-    if not isinstance(value, str):
-        raise _bad(key, value, "a text")
-    return value
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
 
 
-def _integer(config: confuse.ConfigView, key: str, low: int, high: int) -> int:
-    value = config[key].get()
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _bad(key, value, f"a whole number from {low} to {high}")
-    return value
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _whole_number(
+    config: confuse.ConfigView, key: str, low: int, high: int, otherwise: str = ""
+) -> int:
+    def is_allowed(value: Any) -> bool:
+        return isinstance(value, int) and not _is_flag(value) and low <= value <= high
+
+    return _option(config, key, is_allowed, f"a whole number from {low} to {high}{otherwise}")
 
 
 def _segments(config: confuse.ConfigView) -> SegmentCount:
     if config["segments"].get() == "all":
         return "all"
-    try:
-        return _integer(config, "segments", 1, _MAX_SEGMENTS)
-    except ConfigError as error:
-        raise ConfigError(f"{error}, or `all`") from None
+    return _whole_number(config, "segments", 1, _MAX_SEGMENTS, ", or `all`")
 
 
 def _threshold(config: confuse.ConfigView, key: str) -> float | None:
-    value = config[key].get()
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise _bad(key, value, "above 0 and at most 1, or empty for the model's own")
-    return float(value)
+    def is_allowed(value: Any) -> bool:
+        is_number = isinstance(value, (int, float)) and not _is_flag(value)
+        return value is None or (is_number and 0 < value <= 1)
 
-
-def _executor(config: confuse.ConfigView) -> str:
-    value = config["executor"].get()
-    if not is_executor(value):
-        raise _bad("executor", value, "local, or a Dask scheduler's dask://HOST:PORT")
-    return str(value)
-
-
-def _import_action(config: confuse.ConfigView) -> str:
-    value = config["import_action"].get()
-    if value not in IMPORT_ACTIONS:
-        raise _bad("import_action", value, "report, ask or skip")
-    return str(value)
-
-
-def _providers(config: confuse.ConfigView) -> tuple[str, ...]:
-    value = config["providers"].get()
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-        raise _bad("providers", value, "a list of execution providers")
-    return tuple(value)
+    allowed = "above 0 and at most 1, or empty for the model's own"
+    value = _option(config, key, is_allowed, allowed)
+    return None if value is None else float(value)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.results import Thresholds
+from beetsplug.artifactnet.writing import unwritable, write_whole
 
 
 class Origin(StrEnum):
@@ -186,13 +187,8 @@ def save_thresholds(path: Path, models: Mapping[str, Mapping[str, Any]]) -> None
         ConfigError: The file holds something else, or cannot be written.
     """
     values = {**_read(path), **models}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(f"{json.dumps(values, indent=1)}\n", encoding="ascii")
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    with unwritable(path):
+        write_whole(path, f"{json.dumps(values, indent=1)}\n".encode("ascii"))
 
 
 def _read(path: Path) -> dict[str, Any]:

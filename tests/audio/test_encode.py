@@ -9,7 +9,7 @@ import pytest
 
 from beetsplug.artifactnet.audio import open_audio
 from beetsplug.artifactnet.audio.encode import Encoding, encode
-from beetsplug.artifactnet.benchmark.transport import ENCODINGS
+from beetsplug.artifactnet.benchmark.transport.encodings import ENCODINGS
 from tests.support.audio_files import music
 
 NAMES = [encoding.name for encoding in ENCODINGS]

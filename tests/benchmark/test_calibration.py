@@ -16,7 +16,6 @@ from beetsplug.artifactnet.benchmark.calibration import (
     calibrate_thresholds,
     calibration_rows,
     calibration_values,
-    exact_interval,
     n_allowed,
     n_needed,
     upper_limit,
@@ -149,13 +148,3 @@ def test_a_saturated_model() -> None:
         match="gives 10 of 100 human-made tracks a score of 1: no threshold",
     ):
         calibrate(real(*[1.0] * 10, *[0.1] * 90), 0.05)
-
-
-def test_the_exact_interval() -> None:
-    """SciPy's own; the model card's figure, 2 of 292, is 0.1 to 2.5 %."""
-    for n_flagged, n_tracks in ((2, 292), (0, 10), (10, 10)):
-        found = exact_interval(n_flagged, n_tracks)
-        expected = binomtest(n_flagged, n_tracks).proportion_ci(0.95, method="exact")
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    found = exact_interval(2, 292)
-    assert (round(found.low, 3), round(found.high, 3)) == (0.001, 0.025)

@@ -45,7 +45,7 @@ def test_a_replicate_is_computed_with_its_weights() -> None:
         drawn = np.repeat(np.arange(len(tracks)), weights)
         expected = measure_scores(
             lineages.labels[drawn].tolist(), lineages.scores[0][drawn].tolist(), THRESHOLDS
-        ).values()
+        ).values
         row = {name: float(values[place]) for name, values in found.items()}
         assert row == pytest.approx(expected)
 
@@ -122,7 +122,7 @@ def test_schemas_give_the_same_intervals(tmp_path: Path) -> None:
 def test_interval_holds_the_metric() -> None:
     tracks = some_tracks(100, np.random.default_rng(6))
     found = intervals(tracks, THRESHOLDS, n_replicates=60)
-    values = measure(tracks, THRESHOLDS).values()
+    values = measure(tracks, THRESHOLDS).values
     assert set(found) == set(values)
     for name, interval in found.items():
         value = values[name]

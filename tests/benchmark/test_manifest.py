@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from beetsplug.artifactnet.benchmark.manifest import (
     LabelledTrack,
     Manifest,
-    check_tracks,
     judged_split,
     read_manifest,
 )
@@ -341,13 +340,6 @@ def test_folder_without_labels(tmp_path: Path) -> None:
     assert "there is no folder 'ai' or 'real' in it" in refused(tmp_path)
     (tmp_path / "real").mkdir()
     assert "there are no tracks" in refused(tmp_path)
-
-
-def test_duplicate_from_elsewhere() -> None:
-    """Tracks that no file lists are checked as well."""
-    tracks = [LabelledTrack("1", None, "ai"), LabelledTrack("1", None, "real")]
-    with pytest.raises(ConfigError, match="the library: track_id '1' is there twice"):
-        check_tracks(tracks, "the library")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from safetensors.torch import save_file
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.exporters import program, spectttra
 from beetsplug.artifactnet.exporters.exporter import (
-    NetworkInput,
     PublishedDetector,
     chords,
     describe_misfit,
@@ -34,6 +33,7 @@ from beetsplug.artifactnet.exporters.exporter import (
     export_detector,
     load_weights,
 )
+from beetsplug.artifactnet.models.card import ModelInput
 from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.results import Outcome, TrackResult
 from beetsplug.artifactnet.scoring.detector import Detector
@@ -369,7 +369,7 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, beta: PublishedDete
     detector = replace(
         beta,
         network=Restless(),
-        inputs=(NetworkInput("audio", 100, 100),),
+        inputs=(ModelInput("audio", 100, 100),),
         has_free_batch=False,
     )
     with pytest.raises(ModelError, match="ONNX and PyTorch differ by"):

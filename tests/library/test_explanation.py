@@ -32,7 +32,7 @@ def told(values: Mapping[str, object], release: ReleaseTags | None = None) -> Ex
 
 
 def texts(values: Mapping[str, object], release: ReleaseTags | None = None) -> list[str]:
-    return [f"{s.speaks}: {s.text}" for s in told(values, release).sentences]
+    return [f"{s.speaks_for}: {s.text}" for s in told(values, release).sentences]
 
 
 SCORED: dict[str, object] = {
@@ -261,5 +261,5 @@ class TestItems(ArtifactNetHelper):
         item = self.get("One")
         judge = Judge(str(item.ai_model), Thresholds(0.5, 0.3))
         found = explain(item, judge).sentences
-        assert [s.speaks for s in found] == ["human", "human"]
+        assert [s.speaks_for for s in found] == ["human", "human"]
         assert found[1].text == "first released 1971, before 2023"

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from beetsplug.artifactnet.benchmark.intervals import Interval
 from beetsplug.artifactnet.benchmark.metrics import ScoredTrack
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.results import Thresholds
@@ -94,7 +93,6 @@ def calibrate_thresholds(
     Raises:
         ConfigError: There are too few tracks to claim that rate, or too many of them
             have the highest score that there is.
-        MissingPackageError: SciPy is not installed.
     """
     real = [s for s in tracks if not s.is_ai and s.probability is not None]
     scores = [s.probability for s in real if s.probability is not None]
@@ -117,25 +115,13 @@ def n_needed(fpr: float) -> int:
 
 
 def n_allowed(n_tracks: int, fpr: float) -> int:
-    """Return how many of n tracks may be flagged, so that :func:`upper_limit` keeps to a rate.
-
-    Args:
-        n_tracks: At least :func:`n_needed`.
-        fpr: The wanted rate, in (0, 1).
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
-    """
+    """Return how many of n tracks may be flagged to keep :func:`upper_limit` at a rate."""
     chances = _special().bdtr(np.arange(n_tracks), n_tracks, fpr)
     return max(0, int(np.count_nonzero(chances <= _RISK)) - 1)
 
 
 def upper_limit(n_flagged: int, n_tracks: int) -> float:
-    """Return the rate that is not exceeded, with 95 % confidence: Clopper and Pearson's limit.
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
-    """
+    """Return Clopper and Pearson's limit: the rate not exceeded, with 95 % confidence."""
     if n_flagged >= n_tracks:
         return 1.0
     return _quantile(1 - _RISK, n_flagged + 1, n_tracks - n_flagged)
@@ -188,18 +174,6 @@ def _lowest_threshold(model: str, scores: Sequence[float], fpr: float) -> float:
 def _rate(scores: Sequence[float], threshold: float) -> Rate:
     n_flagged = sum(score >= threshold for score in scores)
     return Rate(threshold, n_flagged, len(scores), upper_limit(n_flagged, len(scores)))
-
-
-def exact_interval(n_flagged: int, n_tracks: int) -> Interval:
-    """Return Clopper and Pearson's two-sided 95 % interval of a rate.
-
-    Raises:
-        MissingPackageError: SciPy is not installed.
-    """
-    n_others = n_tracks - n_flagged
-    low = _quantile(_RISK / 2, n_flagged, n_others + 1) if n_flagged else 0.0
-    high = _quantile(1 - _RISK / 2, n_flagged + 1, n_others) if n_others else 1.0
-    return Interval(low, high)
 
 
 def calibration_values(calibration: Calibration) -> dict[str, Any]:

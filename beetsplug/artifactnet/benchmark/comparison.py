@@ -22,7 +22,7 @@ class Difference:
     """One metric of both models on the same tracks."""
 
     name: str
-    """As :meth:`Measured.values` names it."""
+    """As :attr:`Measured.values` has it."""
     first: float
     second: float
     interval: Interval
@@ -58,9 +58,6 @@ def compare(
         second: Metrics of a threshold that only one of them has are left out.
         n_replicates: How often the lineages are drawn anew.
         seed: Of the draws.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     by_id = {scored.track.track_id: scored for scored in second.scored}
     of_first = [scored for scored in first.scored if scored.track.track_id in by_id]
@@ -73,8 +70,8 @@ def compare(
             for place, judgement in enumerate((first, second))
         ]
         values = [
-            measure(of_first, first.thresholds).values(),
-            measure(of_second, second.thresholds).values(),
+            measure(of_first, first.thresholds).values,
+            measure(of_second, second.thresholds).values,
         ]
         differences = tuple(_differences(values, columns))
     return Comparison(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
-from beetsplug.artifactnet.benchmark.metrics import Decisions, Judgement, ScoredTrack, measure
+from beetsplug.artifactnet.benchmark.metrics import Judgement, Measured, ScoredTrack, measure
 from beetsplug.artifactnet.benchmark.runner import Setup
 from beetsplug.artifactnet.results import Strength
 from beetsplug.artifactnet.scoring.provenance.batches import read_files
@@ -21,8 +21,8 @@ class WithDeclarations:
     """Scored tracks of the label ``ai`` that declare themselves."""
     n_real: int
     """The same of ``real``: each is a wrong label, or a mark that somebody put there."""
-    decisions: Mapping[str, Decisions]
-    """By the threshold's name."""
+    measured: Measured
+    """By the model's thresholds."""
 
 
 def read_declared(tracks: Sequence[LabelledTrack], setup: Setup) -> frozenset[str]:
@@ -55,17 +55,13 @@ def with_declarations(judgement: Judgement, declared: Set[str]) -> WithDeclarati
     Args:
         judgement: Of the model; the same tracks and thresholds are used.
         declared: Ids of the tracks that declare themselves generated.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     found = [scored for scored in judgement.scored if scored.track.track_id in declared]
     if not found:
         return None
     n_ai = sum(scored.is_ai for scored in found)
     tracks = [_flagged(scored, declared) for scored in judgement.scored]
-    measured = measure(tracks, judgement.thresholds)
-    return WithDeclarations(n_ai, len(found) - n_ai, measured.decisions)
+    return WithDeclarations(n_ai, len(found) - n_ai, measure(tracks, judgement.thresholds))
 
 
 def _flagged(scored: ScoredTrack, declared: Set[str]) -> ScoredTrack:

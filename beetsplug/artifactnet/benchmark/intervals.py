@@ -112,12 +112,9 @@ def replicate_metrics(
         thresholds: By name.
         n_replicates: How often the lineages are drawn anew.
         seed: Of the draws: with the same one, every column's replicates draw the same.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     rows = [
-        measure_scores(lineages.labels, lineages.scores[column], thresholds, weights).values()
+        measure_scores(lineages.labels, lineages.scores[column], thresholds, weights).values
         for weights in replicate_weights(lineages, n_replicates, seed)
     ]
     # Each stratum is drawn from, so a replicate has both labels and defines every metric.
@@ -131,7 +128,7 @@ def intervals(
     n_replicates: int = N_REPLICATES,
     seed: int = SEED,
 ) -> dict[str, Interval]:
-    """Return the interval of each metric by name, as :meth:`Measured.values` names them.
+    """Return the interval of each metric by name, as :attr:`Measured.values` names them.
 
     The thresholds stay as they are: the intervals do not show the uncertainty of a
     calibrated one.
@@ -144,9 +141,6 @@ def intervals(
 
     Returns:
         Nothing where a label has no track.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     lineages = group_lineages(tracks)
     if not lineages.has_both_labels:

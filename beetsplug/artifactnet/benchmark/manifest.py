@@ -18,16 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 
 from beetsplug.artifactnet.errors import ConfigError
+from beetsplug.artifactnet.suffixes import AUDIO_SUFFIXES
 
 Label = Literal["ai", "real"]
 LABELS: tuple[Label, ...] = ("ai", "real")
 SPLITS = ("calibration", "validation", "test", "train")
-
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".m4b", ".mp2", ".mp3", ".mp4", ".mpc"}
-    | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
-)
-"""Suffixes that count as audio in a folder, in lower case."""
 
 ARTIFACTBENCH_V1 = "ArtifactBench v1"
 ARTIFACTBENCH_V1_1 = "ArtifactBench v1.1"
@@ -137,16 +132,11 @@ def check_tracks(tracks: Sequence[LabelledTrack], origin: str) -> None:
         origin: Where they came from, for the message.
 
     Raises:
-        ConfigError: There are none, an id is there twice, the split that is judged has
-            no track, or it or the calibration split has one label alone.
+        ConfigError: There are none, the split that is judged has no track, or it or the
+            calibration split has one label alone.
     """
     if not tracks:
         raise ConfigError(f"{origin}: there are no tracks in it")
-    seen: set[str] = set()
-    for track in tracks:
-        if track.track_id in seen:
-            raise ConfigError(f"{origin}: track_id {track.track_id!r} is there twice")
-        seen.add(track.track_id)
     judged = judged_split(tracks)
     splits = {track.split for track in tracks}
     if judged not in splits or (judged == "train" and splits != {"train"}):

@@ -86,38 +86,11 @@ class Confusion:
     false_negatives: int
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Metrics without a threshold; each in [0, 1], None where a label has no scored track."""
-
-    auroc: float | None
-    auprc: float | None
-    """Average precision."""
-    tpr_at_fpr_5: float | None
-    """Highest TPR at a FPR of at most 5 %."""
-    tpr_at_fpr_1: float | None
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """Metrics at one threshold; each rate in [0, 1], None where it is undefined.
-
-    Where nothing is flagged, precision and F1 are 0.
-    """
-
-    threshold: float
-    f1: float | None
-    precision: float | None
-    recall: float | None
-    balanced_accuracy: float | None
-    tpr: float | None
-    """The recall, beside the FPR."""
-    fpr: float | None
-    confusion: Confusion
-
-
 RANKING = ("auroc", "auprc", "tpr_at_fpr_5", "tpr_at_fpr_1")
+"""Metrics without a threshold: the average precision is ``auprc``, and ``tpr_at_fpr_5`` is the
+highest TPR at a FPR of at most 5 %."""
 DECISIONS = ("f1", "precision", "recall", "balanced_accuracy", "tpr", "fpr")
+"""Metrics at a threshold; the TPR is the recall, beside the FPR."""
 MAX_FPR = {"tpr_at_fpr_5": 0.05, "tpr_at_fpr_1": 0.01}
 
 
@@ -137,16 +110,12 @@ class Coverage:
 class Measured:
     """Every metric of one set of tracks."""
 
-    ranking: Ranking
-    decisions: Mapping[str, Decisions]
-    """By the threshold's name: ``own``, and ``calibrated`` where there is one."""
-
-    def values(self) -> dict[str, float | None]:
-        """Return the metrics by name: ``auroc``, ``own.f1``, ``calibrated.fpr``, ..."""
-        found = {name: getattr(self.ranking, name) for name in RANKING}
-        for threshold, decisions in self.decisions.items():
-            found |= {f"{threshold}.{name}": getattr(decisions, name) for name in DECISIONS}
-        return found
+    values: Mapping[str, float | None]
+    """By name: those of :data:`RANKING`, and ``own.f1``, ``calibrated.fpr``, ... of each
+    threshold. Each is in [0, 1]; None where a label that it needs has no scored track. Where
+    nothing is flagged, precision and F1 are 0."""
+    confusion: Mapping[str, Confusion]
+    """By the threshold's name."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +170,6 @@ def judge(run: ModelRun) -> Judgement:
 
     The calibrated threshold comes from the calibration split alone and the metrics from
     the split that :func:`~.manifest.judged_split` names.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     by_split: dict[str, list[ScoredTrack]] = {}
     for scored in run.tracks:
@@ -258,9 +224,6 @@ def calibrate(tracks: Iterable[ScoredTrack], max_fpr: float = CALIBRATION_FPR) -
     Returns:
         None where a label has no scored track, or where every probability flags too
         many real tracks.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     labels, probabilities = columns(tracks)
     if not _has_both(labels):
@@ -299,15 +262,7 @@ def _calibrated(tracks: Sequence[ScoredTrack]) -> tuple[float | None, str]:
 
 
 def measure(tracks: Iterable[ScoredTrack], thresholds: Mapping[str, float]) -> Measured:
-    """Return every metric of the scored ones among these tracks.
-
-    Args:
-        tracks: In any order; unscored ones are left out.
-        thresholds: By name.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
-    """
+    """Return every metric of the scored ones among these tracks."""
     return measure_scores(*columns(tracks), thresholds)
 
 
@@ -339,17 +294,15 @@ def measure_scores(
         scores: (n_tracks,), any numbers that rank the tracks.
         thresholds: By name.
         weights: (n_tracks,), whole numbers: how often each track counts; None: once.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
-    return Measured(
-        _ranking(labels, scores, weights),
-        {
-            name: _decisions(labels, scores, value, weights)
-            for name, value in thresholds.items()
-        },
-    )
+    values = _ranking(labels, scores, weights)
+    confusion = {
+        name: _confusion(labels, scores, threshold, weights)
+        for name, threshold in thresholds.items()
+    }
+    for name, found in confusion.items():
+        values |= {f"{name}.{metric}": value for metric, value in _decisions(found).items()}
+    return Measured(values, confusion)
 
 
 def columns(tracks: Iterable[ScoredTrack]) -> tuple[list[int], list[float]]:
@@ -371,9 +324,6 @@ def roc_points(
         labels: (n_tracks,); 1 is ``ai``, 0 is ``real``; both are there.
         scores: (n_tracks,).
         weights: (n_tracks,), how often each track counts; None: once.
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
     """
     fpr, tpr, thresholds = _sklearn_metrics().roc_curve(
         labels, scores, sample_weight=weights, drop_intermediate=False
@@ -381,59 +331,35 @@ def roc_points(
     return fpr.tolist(), tpr.tolist(), thresholds.tolist()
 
 
-def tpr_at_fpr(labels: Labels, scores: Scores, max_fpr: float) -> float:
-    """Return the highest TPR that some threshold reaches at a FPR of at most ``max_fpr``.
-
-    Nothing is interpolated: a threshold flags all tracks of one score, or none of them.
-
-    Args:
-        labels: (n_tracks,); 1 is ``ai``, 0 is ``real``; both are there.
-        scores: (n_tracks,).
-        max_fpr: In [0, 1].
-
-    Raises:
-        MissingPackageError: scikit-learn is not installed.
-    """
-    fpr, tpr, _ = roc_points(labels, scores)
-    return _highest_tpr(fpr, tpr, max_fpr)
-
-
-def _highest_tpr(fpr: Sequence[float], tpr: Sequence[float], max_fpr: float) -> float:
-    return max(rate for share, rate in zip(fpr, tpr, strict=True) if share <= max_fpr)
-
-
-def _ranking(labels: Labels, scores: Scores, weights: Weights | None) -> Ranking:
+def _ranking(
+    labels: Labels, scores: Scores, weights: Weights | None
+) -> dict[str, float | None]:
     if not _has_both(labels):
-        return Ranking(None, None, None, None)
+        return dict.fromkeys(RANKING)
     sklearn = _sklearn_metrics()
     fpr, tpr, _ = roc_points(labels, scores, weights)
-    return Ranking(
-        auroc=float(sklearn.auc(fpr, tpr)),
-        auprc=float(sklearn.average_precision_score(labels, scores, sample_weight=weights)),
-        **{name: _highest_tpr(fpr, tpr, limit) for name, limit in MAX_FPR.items()},
-    )
+    return {
+        "auroc": float(sklearn.auc(fpr, tpr)),
+        "auprc": float(sklearn.average_precision_score(labels, scores, sample_weight=weights)),
+        # Nothing is interpolated: a threshold flags all tracks of one score, or none of them.
+        **{
+            name: max(rate for share, rate in zip(fpr, tpr, strict=True) if share <= limit)
+            for name, limit in MAX_FPR.items()
+        },
+    }
 
 
-def _decisions(
-    labels: Labels, scores: Scores, threshold: float, weights: Weights | None
-) -> Decisions:
-    confusion = _confusion(labels, scores, threshold, weights)
-    tp, fp = confusion.true_positives, confusion.false_positives
-    tn, fn = confusion.true_negatives, confusion.false_negatives
-    recall, fpr = _rate(tp, tp + fn), _rate(fp, fp + tn)
-    both = recall is not None and fpr is not None
-    return Decisions(
-        threshold=threshold,
-        f1=_rate(2 * tp, 2 * tp + fp + fn) if recall is not None else None,
-        precision=(_rate(tp, tp + fp) or 0.0) if both else None,
-        recall=recall,
-        balanced_accuracy=(recall + 1 - fpr) / 2
-        if recall is not None and fpr is not None
-        else None,
-        tpr=recall,
-        fpr=fpr,
-        confusion=confusion,
-    )
+def _decisions(found: Confusion) -> dict[str, float | None]:
+    tp, fp = found.true_positives, found.false_positives
+    recall = _rate(tp, tp + found.false_negatives)
+    fpr = _rate(fp, fp + found.true_negatives)
+    values = {"recall": recall, "tpr": recall, "fpr": fpr}
+    if recall is not None:
+        values["f1"] = 2 * tp / (2 * tp + fp + found.false_negatives)
+    if recall is not None and fpr is not None:
+        values["precision"] = _rate(tp, tp + fp) or 0.0
+        values["balanced_accuracy"] = (recall + 1 - fpr) / 2
+    return {name: values.get(name) for name in DECISIONS}
 
 
 def _confusion(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from optparse import SUPPRESS_HELP
+from dataclasses import asdict
+from optparse import SUPPRESS_HELP, Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from beets import ui
 from beets.exceptions import UserError
@@ -13,7 +14,7 @@ from beets.library import Library
 
 from beetsplug.artifactnet.commands import labelled
 from beetsplug.artifactnet.commands.labelled import Screen
-from beetsplug.artifactnet.commands.terminal import guarded
+from beetsplug.artifactnet.commands.options import add_flags, command
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.settings import Settings
 
@@ -21,42 +22,28 @@ if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.manifest import Manifest
     from beetsplug.artifactnet.benchmark.report.outputs import Report
     from beetsplug.artifactnet.benchmark.runner import AnswerLog, Setup
-    from beetsplug.artifactnet.benchmark.transport import Transported
-
-
-class Options(labelled.Options, Protocol):
-    """The command's options, as optparse gives them."""
-
-    ai: str | None
-    transport: bool
+    from beetsplug.artifactnet.benchmark.transport.shifts import Transported
 
 
 def aibench_command(settings: Callable[[], Settings]) -> ui.Subcommand:
     """Return the command; ``settings`` reads the options as they are when it runs."""
-    command = ui.Subcommand("aibench", help="judge detectors on labelled audio")
-    parser = command.parser
-    parser.usage = "%prog MANIFEST|FOLDER|CSV [options]\n  %prog --ai QUERY --real QUERY"
+    parser = ui.CommonOptionsParser(
+        usage="%prog MANIFEST|FOLDER|CSV [options]\n  %prog --ai QUERY --real QUERY"
+    )
     labelled.add_options(parser)
     parser.add_option(
         "--ai", metavar="QUERY", help="a query: tracks of the library that are AI-generated"
     )
-    parser.add_option(
-        "--transport",
-        action="store_true",
-        default=False,
-        help="also score the tracks through MP3, AAC and Opus",
-    )
+    add_flags(parser, ("--transport", "also score the tracks through MP3, AAC and Opus"))
     parser.add_option(
         "--calibrate", "--save", action="callback", callback=_moved, help=SUPPRESS_HELP
     )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         _check_options(opts, args)
         _run(lib, opts, args, settings())
 
-    command.func = run
-    return command
+    return command("aibench", "judge detectors on labelled audio", parser, run)
 
 
 def _moved(_option: object, name: str, *_: object) -> NoReturn:
@@ -66,7 +53,7 @@ def _moved(_option: object, name: str, *_: object) -> NoReturn:
     )
 
 
-def _check_options(opts: Options, args: Sequence[str]) -> None:
+def _check_options(opts: Values, args: Sequence[str]) -> None:
     labelled.check_options(opts, args)
     if args and (opts.ai is not None or opts.real is not None):
         raise ConfigError(f"give a manifest, or --ai and --real, not both; {labelled.QUOTED}")
@@ -77,9 +64,9 @@ def _check_options(opts: Options, args: Sequence[str]) -> None:
         )
 
 
-def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -> None:
+def _run(lib: Library, opts: Values, args: Sequence[str], settings: Settings) -> None:
     from beetsplug.artifactnet.benchmark.report.lines import report_lines
-    from beetsplug.artifactnet.benchmark.transport import transport_lines
+    from beetsplug.artifactnet.benchmark.transport.report import transport_lines
 
     screen = Screen(opts.quiet)
     models = labelled.find_models(opts, settings)
@@ -95,14 +82,11 @@ def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -
     screen.tell(f"report: {report.page}")
 
 
-def _manifest(lib: Library, opts: Options, args: Sequence[str], screen: Screen) -> Manifest:
+def _manifest(lib: Library, opts: Values, args: Sequence[str], screen: Screen) -> Manifest:
     from beetsplug.artifactnet.benchmark.manifest import Manifest, check_tracks, read_manifest
 
     if args:
-        root = opts.audio_root
-        return read_manifest(
-            labelled.path_of(args[0]), None if root is None else labelled.path_of(root)
-        )
+        return read_manifest(*labelled.manifest_paths(opts, args))
     ai = labelled.labelled_items(lib, "ai", opts.ai or "", screen)
     real = labelled.labelled_items(lib, "real", opts.real or "", screen)
     in_both = {item.id for item, _ in ai} & {item.id for item, _ in real}
@@ -115,29 +99,24 @@ def _manifest(lib: Library, opts: Options, args: Sequence[str], screen: Screen) 
 
 
 def _judge(
-    setup: Setup,
-    log: AnswerLog,
-    folder: Path,
-    manifest: Manifest,
-    opts: Options,
-    screen: Screen,
+    setup: Setup, log: AnswerLog, folder: Path, manifest: Manifest, opts: Values, screen: Screen
 ) -> tuple[Report, Sequence[Transported]]:
     """Score the tracks, and write everything that the report's folder holds."""
-    from beetsplug.artifactnet.benchmark import transport
     from beetsplug.artifactnet.benchmark.declared import read_declared
     from beetsplug.artifactnet.benchmark.manifest import judged_split
     from beetsplug.artifactnet.benchmark.report.outputs import write_json, write_outputs
     from beetsplug.artifactnet.benchmark.runner import score_tracks
+    from beetsplug.artifactnet.benchmark.transport.report import transport_sections
+    from beetsplug.artifactnet.benchmark.transport.run import transport_tracks
 
     runs = score_tracks(manifest.tracks, setup, log, screen.progress())
     transported: Sequence[Transported] = ()
     if opts.transport:
         split = judged_split(manifest.tracks)
         tracks = [track for track in manifest.tracks if track.split == split]
-        transported = transport.transport_tracks(tracks, setup, log, screen.progress())
-        values: Any = transport.transport_values(transported)
-        write_json(folder / transport.TRANSPORT_FILE, values)
+        transported = transport_tracks(tracks, setup, log, screen.progress())
+        write_json(folder / "transport.json", [asdict(one) for one in transported])
     screen.clear()
     declared = read_declared(manifest.tracks, setup)
-    sections = transport.transport_sections(transported)
+    sections = transport_sections(transported)
     return write_outputs(folder, manifest, runs, sections, declared), transported

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
-from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands import labelled
 from beetsplug.artifactnet.commands.labelled import Screen
-from beetsplug.artifactnet.commands.terminal import count_of, guarded
-from beetsplug.artifactnet.commands.verdict_changes import (
-    columns,
-    decide_anew,
-    verdict_changes,
-)
+from beetsplug.artifactnet.commands.options import add_flags, command
+from beetsplug.artifactnet.commands.terminal import confirm
+from beetsplug.artifactnet.commands.verdict_changes import columns, decide_anew, verdict_changes
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, State
@@ -36,6 +32,7 @@ from beetsplug.artifactnet.thresholds import (
     read_thresholds,
     save_thresholds,
 )
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.calibration import Calibration
@@ -47,21 +44,11 @@ if TYPE_CHECKING:
 _DEFAULT_FPR = 0.01
 
 
-class Options(labelled.Options, Protocol):
-    """The command's options, as optparse gives them."""
-
-    fpr: float
-    save: bool
-    yes: bool
-
-
 def aicalibrate_command(settings: Callable[[], Settings]) -> ui.Subcommand:
     """Return the command; ``settings`` reads the options as they are when it runs."""
-    command = ui.Subcommand(
-        "aicalibrate", help="find thresholds for a false-positive rate on your own music"
+    parser = ui.CommonOptionsParser(
+        usage="%prog --real QUERY [options]\n  %prog MANIFEST|FOLDER|CSV [options]"
     )
-    parser = command.parser
-    parser.usage = "%prog --real QUERY [options]\n  %prog MANIFEST|FOLDER|CSV [options]"
     labelled.add_options(parser)
     parser.add_option(
         "--fpr",
@@ -70,23 +57,21 @@ def aicalibrate_command(settings: Callable[[], Settings]) -> ui.Subcommand:
         metavar="RATE",
         help=f"the wanted false-positive rate; default: {_DEFAULT_FPR}, which is 1 %",
     )
-    parser.add_option(
-        "--save", action="store_true", default=False, help="use the thresholds from now on"
-    )
-    parser.add_option(
-        "-y", "--yes", action="store_true", default=False, help="save without asking"
+    add_flags(
+        parser,
+        ("--save", "use the thresholds from now on"),
+        ("-y", "--yes", "save without asking"),
     )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         _check_options(opts, args)
         _run(lib, opts, args, settings())
 
-    command.func = run
-    return command
+    text = "find thresholds for a false-positive rate on your own music"
+    return command("aicalibrate", text, parser, run)
 
 
-def _check_options(opts: Options, args: Sequence[str]) -> None:
+def _check_options(opts: Values, args: Sequence[str]) -> None:
     labelled.check_options(opts, args)
     if args and opts.real is not None:
         raise ConfigError(f"give --real QUERY or a manifest, not both; {labelled.QUOTED}")
@@ -114,7 +99,7 @@ class _Humans:
     """By ``track_id``."""
 
 
-def _humans(lib: Library, opts: Options, args: Sequence[str], screen: Screen) -> _Humans:
+def _humans(lib: Library, opts: Values, args: Sequence[str], screen: Screen) -> _Humans:
     if opts.real is not None:
         found = labelled.labelled_items(lib, "real", opts.real, screen)
         return _Humans(
@@ -124,10 +109,7 @@ def _humans(lib: Library, opts: Options, args: Sequence[str], screen: Screen) ->
         )
     from beetsplug.artifactnet.benchmark.manifest import judged_split, read_labelled
 
-    root = opts.audio_root
-    manifest = read_labelled(
-        labelled.path_of(args[0]), None if root is None else labelled.path_of(root)
-    )
+    manifest = read_labelled(*labelled.manifest_paths(opts, args))
     splits = {track.split for track in manifest.tracks}
     split = "calibration" if "calibration" in splits else judged_split(manifest.tracks)
     return _Humans(
@@ -188,7 +170,7 @@ class _Found:
         return self.calibrated.ai < self.model.card.thresholds.ai
 
 
-def _run(lib: Library, opts: Options, args: Sequence[str], settings: Settings) -> None:
+def _run(lib: Library, opts: Values, args: Sequence[str], settings: Settings) -> None:
     from beetsplug.artifactnet.benchmark.calibration import check_claim
 
     screen = Screen(opts.quiet)
@@ -228,10 +210,7 @@ def _found(
 
 
 def _write(folder: Path, results: Iterable[_Found]) -> Path:
-    from beetsplug.artifactnet.benchmark.calibration import (
-        CALIBRATION_FILE,
-        calibration_values,
-    )
+    from beetsplug.artifactnet.benchmark.calibration import CALIBRATION_FILE, calibration_values
     from beetsplug.artifactnet.benchmark.report.outputs import write_json
 
     found = [result.calibration for result in results]
@@ -266,11 +245,7 @@ def _changes(lib: Library, found: _Found, settings: Settings) -> Iterator[str]:
 
 
 def _confirm(results: Iterable[_Found], *, yes: bool) -> None:
-    """Ask before thresholds are saved that call more tracks ``ai`` than the model's own.
-
-    Raises:
-        UserError: The user says no, or cannot be asked.
-    """
+    """Ask before thresholds are saved that call more tracks ``ai`` than the model's own."""
     lower = [found for found in results if found.accuses_more]
     if not lower or yes:
         return
@@ -280,10 +255,11 @@ def _confirm(results: Iterable[_Found], *, yes: bool) -> None:
             f"{card.label} would call a track ai from {found.calibrated.ai:g} on; "
             f"the model's own threshold is {card.thresholds.ai:g}"
         )
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UserError("artifactnet: there is no terminal to ask on: confirm with --yes")
-    if not ui.input_yn("Save thresholds that call more tracks ai? (y/n)", require=True):
-        raise UserError("artifactnet: nothing was saved")
+    confirm(
+        "Save thresholds that call more tracks ai? (y/n)",
+        "confirm with --yes",
+        "nothing was saved",
+    )
 
 
 def _save(

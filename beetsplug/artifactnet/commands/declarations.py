@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from optparse import Values
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
@@ -23,28 +24,16 @@ from beetsplug.artifactnet.commands.descriptions import (
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import json_line
-from beetsplug.artifactnet.commands.paths import named_paths, tracks_and_strangers
-from beetsplug.artifactnet.commands.terminal import (
-    Progress,
-    count_of,
-    printable,
-)
+from beetsplug.artifactnet.commands.paths import find_tracks, named_paths, tracks_and_strangers
+from beetsplug.artifactnet.commands.terminal import Progress, printable
 from beetsplug.artifactnet.engine import make_engine
 from beetsplug.artifactnet.library import Field, Row
 from beetsplug.artifactnet.results import Claim
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
-
-class Options(Protocol):
-    """The command's options that count here."""
-
-    album: bool
-    forget_provenance: bool
-    json: bool
-    lists: str | None
-    pretend: bool
-    quiet: bool
-    threads: int | None
+if TYPE_CHECKING:
+    from beets.logging import BeetsLogger
 
 
 def declaration_line(item: Item) -> str:
@@ -54,18 +43,22 @@ def declaration_line(item: Item) -> str:
     return printable(f"{verdict}, declared by {words}: {item.filepath}")
 
 
-def manifest_line(path: Path, *, keeps: bool) -> str:
-    """Return what is said before tags go into a file that carries a C2PA manifest.
+def may_tag(item: Item, path: Path, log: BeetsLogger, *, keeps: bool) -> bool:
+    """Tell whether our tags may go into a file; say what becomes of its C2PA manifest.
 
     Args:
+        item: The track; without a score it has no tags of ours.
         path: The file.
-        keeps: Whether it is kept free of the plugin's tags.
+        log: Where warnings go.
+        keeps: Whether a file with a manifest is kept free of our tags.
     """
+    if not library.score_tags(item) or not library.carries_manifest(item, path):
+        return True
+    text = "writing tags spoils its C2PA manifest; what it said stays in ai_provenance"
     if keeps:
         text = "no AI_ tags are written, it carries a C2PA manifest (keep_signed)"
-    else:
-        text = "writing tags spoils its C2PA manifest; what it said stays in ai_provenance"
-    return printable(f"{path}: {text}")
+    log.warning("{}", printable(f"{path}: {text}"))
+    return not keeps
 
 
 @dataclass
@@ -101,7 +94,7 @@ class _Tally:
 class DeclarationRun:
     """One call of the command that reads what files say of themselves."""
 
-    def __init__(self, settings: Settings, lib: Library, opts: Options) -> None:
+    def __init__(self, settings: Settings, lib: Library, opts: Values) -> None:
         self.lib, self.opts, self.settings = lib, opts, settings
         self.engine = make_engine(self.settings)
         self.quiet = opts.quiet or opts.json or self.settings.quiet
@@ -145,12 +138,7 @@ class DeclarationRun:
         if paths:
             tracks, strangers = tracks_and_strangers(self.lib, paths)
             return list(tracks.values()), strangers
-        album = self.opts.album
-        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=album))
-        if not ids:
-            noun, words = ("album" if album else "track"), printable(" ".join(args))
-            raise UserError(f"artifactnet: no {noun} matches {words}".rstrip())
-        return ids, []
+        return find_tracks(self.lib, args, album=self.opts.album), []
 
     def _read_tracks(self, files: Sequence[tuple[int, Path]]) -> None:
         from beetsplug.artifactnet.scoring.provenance.batches import read_files

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beets import ui
 from beets.exceptions import UserError
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.interrupts import interrupts
-from beetsplug.artifactnet.commands.labelled import path_of
+from beetsplug.artifactnet.commands.options import path_of
 from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.library import Row
 from beetsplug.artifactnet.results import ReleaseTags
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
     from beets.library import Library
 
     from beetsplug.artifactnet.engine import Engine
-    from beetsplug.artifactnet.scoring.provenance import (
-        ArtistList,
-        Description,
-        ListedArtist,
-    )
+    from beetsplug.artifactnet.scoring.provenance import ArtistList, Description, ListedArtist
 
 T = TypeVar("T")
 
@@ -153,15 +150,7 @@ def read_list(text: str | None) -> ArtistList | None:
     return read_artists(path_of(text))
 
 
-class ListOptions(Protocol):
-    """The options that a list of artists depends on."""
-
-    json: bool
-    lists: str | None
-    pretend: bool
-
-
-def check_lists(opts: ListOptions, paths: Sequence[Path], *, is_silent: bool) -> None:
+def check_lists(opts: Values, paths: Sequence[Path], *, is_silent: bool) -> None:
     """Check that a list of artists has lines that it can add to.
 
     Args:

@@ -10,13 +10,14 @@ from beets.library import Item
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.terminal import printable
+from beetsplug.artifactnet.results import Sentence
 
 _SIDES = {"ai": "for ai: ", "human": "for a human: ", None: ""}
 
 
-def sentence_line(sentence: library.Sentence) -> str:
+def sentence_line(sentence: Sentence) -> str:
     """Return a sentence with the side that it speaks for: ``for ai: a comb of lines ...``."""
-    return f"{_SIDES[sentence.speaks]}{sentence.text}"
+    return f"{_SIDES[sentence.speaks_for]}{sentence.text}"
 
 
 def evidence_lines(item: Item, judge: library.Judge) -> list[str]:

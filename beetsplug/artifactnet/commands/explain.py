@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.exceptions import UserError
@@ -16,8 +17,8 @@ from beetsplug.artifactnet.commands.output import json_line
 from beetsplug.artifactnet.commands.paths import score_strangers, tracks_and_strangers
 from beetsplug.artifactnet.commands.terminal import printable, title, verdict_words
 from beetsplug.artifactnet.library import Change, Decision, Explanation, Field, Row
-from beetsplug.artifactnet.library.explanation import minute
 from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.words import minute
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
@@ -25,22 +26,7 @@ if TYPE_CHECKING:
 _INDENT = " " * 4
 
 
-class Options(Protocol):
-    """The command's options that count here."""
-
-    declared_only: bool
-    explain: bool
-    force: bool
-    forget_provenance: bool
-    lists: str | None
-    numbers: bool
-    outdated: bool
-    pretend: bool
-    retry_failed: bool
-    write: bool
-
-
-def check_options(opts: Options) -> None:
+def check_options(opts: Values) -> None:
     """Check that what stands beside ``--explain`` goes with it.
 
     Raises:
@@ -61,11 +47,6 @@ def check_options(opts: Options) -> None:
 def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) -> None:
     """Explain the stored verdicts of the library's tracks; score other files, and explain them.
 
-    Args:
-        run: The command's call.
-        args: A query, where there are no paths.
-        paths: Files and folders.
-
     Raises:
         UserError: There is nothing to explain, or no other file could be scored.
     """
@@ -75,7 +56,12 @@ def explain_tracks(run: ScoreRun, args: Sequence[str], paths: Sequence[Path]) ->
     ids, strangers = tracks_and_strangers(run.lib, paths)
     _explain_ids(run, sorted(ids.values()))
     if strangers:
-        score_strangers(run, strangers, lambda row, beside: _explain_row(run, row, beside))
+
+        def show(row: Row, beside: Beside) -> None:
+            explanation = library.explain(row, run.engine.judge, beside.release)
+            _show(run, row, printable(row.file), explanation, [])
+
+        score_strangers(run, strangers, show)
 
 
 def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
@@ -87,22 +73,13 @@ def _explain_ids(run: ScoreRun, ids: Sequence[int]) -> None:
             if item is None or item_id not in rows:
                 continue
             entries = histories.get(item_id, ())
-            changes = list(library.changes_of(item_id, item.filepath, entries))
+            changes = list(library.changes_of(item_id, entries))
             explanation = library.explain(item, run.engine.judge)
             _show(run, rows[item_id], title(item), explanation, changes)
 
 
-def _explain_row(run: ScoreRun, row: Row, beside: Beside) -> None:
-    explanation = library.explain(row, run.engine.judge, beside.release)
-    _show(run, row, printable(row.file), explanation, [])
-
-
 def _show(
-    run: ScoreRun,
-    row: Row,
-    name: str,
-    explanation: Explanation,
-    changes: Sequence[Change],
+    run: ScoreRun, row: Row, name: str, explanation: Explanation, changes: Sequence[Change]
 ) -> None:
     if run.opts.json:
         ui.print_(json_line(row, _as_dict(run, explanation, changes)))
@@ -142,10 +119,7 @@ def _as_dict(
     run: ScoreRun, explanation: Explanation, changes: Sequence[Change]
 ) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "explanation": [
-            {"text": sentence.text, "speaks_for": sentence.speaks}
-            for sentence in explanation.sentences
-        ],
+        "explanation": [vars(sentence) for sentence in explanation.sentences],
         "history": [
             {"date": change.date, "cause": change.cause.value, **vars(change.after)}
             for change in changes

@@ -23,11 +23,12 @@ from beets.util import displayable_path
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
 from beetsplug.artifactnet.commands.imports import ImportScoring, import_was_aborted
-from beetsplug.artifactnet.commands.terminal import count_of, printable, say, verdict_line
+from beetsplug.artifactnet.commands.terminal import printable, say, verdict_line
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.results import TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
@@ -114,7 +115,7 @@ class ImportAction:
         if self.scoring.is_broken:
             return set()
         judge = self.scoring.judge()
-        suspects = [_suspect(item, self.scoring.early_result(item), judge) for item in items]
+        suspects = [_suspect(item, self.scoring.early.get(item.path), judge) for item in items]
         flagged = [one for one in suspects if one.verdict == Verdict.AI.value]
         if not flagged:
             return set()
@@ -142,15 +143,14 @@ class ImportAction:
         if self._kind() == "skip":
             self.log.warning("{}", _left_line(task, flagged))
             return Answer.LEAVE_FLAGGED
-        before = {self._answer_before(one) for one in flagged}
+        before = set()
+        for one in flagged:
+            result, answer = self._answers.get(one.item.path, (None, None))
+            before.add(answer if result is one.result else None)
         self.scoring.told.update(one.item.path for one in flagged)
         # Tracks of an album that the user has imported as tracks, or grouped otherwise.
         known = before.pop() if len(before) == 1 else None
         return known or _ask(task, flagged, judge)
-
-    def _answer_before(self, suspect: _Suspect) -> Answer | None:
-        result, answer = self._answers.get(suspect.item.path, (None, None))
-        return answer if result is suspect.result else None
 
 
 def _suspect(item: Item, result: TrackResult | None, judge: library.Judge) -> _Suspect:

@@ -16,11 +16,10 @@ from beets.library import Item, parse_query_string
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.declarations import declaration_line
-from beetsplug.artifactnet.commands.output import declared_words
+from beetsplug.artifactnet.commands.output import Counts
 from beetsplug.artifactnet.commands.terminal import (
     Failures,
     album_title,
-    count_of,
     printable,
     title,
     verdict_line,
@@ -31,6 +30,7 @@ from beetsplug.artifactnet.library import Field, Reason, State
 from beetsplug.artifactnet.results import Outcome, Thresholds, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
 from beetsplug.artifactnet.stamp import Change, change_since
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.importer import ImportTask
@@ -52,37 +52,15 @@ def ignore_query(settings: Settings) -> Any:
         raise ConfigError(f"artifactnet.auto_ignore: {error}") from error
 
 
-@dataclass
-class _Counts:
-    n_scored: int = 0
-    n_ai: int = 0
-    n_unsure: int = 0
-    n_failed: int = 0
-    n_declared: int = 0
-    """Scored or not."""
-
-    def count(self, result: TrackResult, verdict: object) -> None:
-        is_scored = result.outcome is Outcome.SCORED
-        self.n_scored += is_scored
-        self.n_failed += not is_scored
-        self.n_ai += is_scored and verdict == Verdict.AI.value
-        self.n_unsure += is_scored and verdict == Verdict.UNSURE.value
-
-    def __str__(self) -> str:
-        return (
-            f"{self.n_scored} scored, {self.n_ai} flagged as ai, "
-            f"{self.n_unsure} unsure, {self.n_failed} failed"
-            f"{declared_words(self.n_declared)}"
-        )
-
-    def line(self) -> str:
-        """Return the line at the end of a quiet import, empty where there is nothing to say."""
-        n_tracks = self.n_scored + self.n_failed
-        if not n_tracks:
-            tracks = count_of(self.n_declared, "track")
-            return f"{tracks} declared as generated, none scored" if self.n_declared else ""
-        is_plain = not (self.n_ai or self.n_unsure or self.n_failed or self.n_declared)
-        return "" if is_plain else f"{count_of(n_tracks, 'track')} imported: {self}"
+def _last_line(total: Counts) -> str:
+    """Return the line at the end of a quiet import, empty where there is nothing to say."""
+    n_tracks = total.n_scored + total.n_failed
+    if not n_tracks:
+        tracks = count_of(total.n_declared, "track")
+        return f"{tracks} declared as generated, none scored" if total.n_declared else ""
+    is_plain = not (total.n_ai or total.n_unsure or total.n_failed or total.n_declared)
+    told = f"{count_of(n_tracks, 'track')} imported: {total.n_scored} scored, {total}"
+    return "" if is_plain else told
 
 
 @dataclass
@@ -93,14 +71,15 @@ class ImportScoring:
     log: BeetsLogger
     told: set[bytes] = field(default_factory=set)
     """Paths of the tracks whose verdict the user has been shown already."""
-    _is_broken: bool = False
+    is_broken: bool = False
+    """Whether nothing more is scored in this import."""
+    early: dict[bytes, TrackResult] = field(default_factory=dict)
+    """Path -> result, of the files that were scored before the choice of their tags."""
     _is_prepared: bool = False
-    _total: _Counts = field(default_factory=_Counts)
+    _total: Counts = field(default_factory=Counts)
     _failures: Failures = field(default_factory=Failures)
     _flagged: dict[int, None] = field(default_factory=dict)
     """Ids, in order, each once: a declared track may be scored as well."""
-    _early: dict[bytes, TrackResult] = field(default_factory=dict)
-    """Path -> result, of the files that were scored before the choice of their tags."""
     _workers: threading.Lock = field(default_factory=threading.Lock)
     """Held while files are scored: an import does so before the choice and after it."""
 
@@ -124,9 +103,9 @@ class ImportScoring:
         """
         with self.survives():
             settings = self.settings()
-            counts = _Counts(n_declared=self._follow_declarations(task, settings))
+            counts = Counts(n_declared=self._follow_declarations(task, settings))
             self._total.n_declared += counts.n_declared
-            if settings.auto and not self._is_broken:
+            if settings.auto and not self.is_broken:
                 self._score_task(task, settings, counts)
         with self.survives():
             if task.is_album:
@@ -140,11 +119,11 @@ class ImportScoring:
         try:
             yield
         except ArtifactNetError as error:
-            if not self._is_broken:
+            if not self.is_broken:
                 self.log.error(  # noqa: TRY400 - no traceback
                     "nothing is scored in this import: {}", printable(str(error))
                 )
-            self._is_broken = True
+            self.is_broken = True
         except Exception as error:
             # Whatever it is, the import goes on.
             if _is_of_a_prompt(error):
@@ -155,17 +134,12 @@ class ImportScoring:
         """Score items before the choice of their tags; :meth:`score` stores the results."""
         with self.survives():
             settings = self.settings()
-            if not settings.auto or self._is_broken:
+            if not settings.auto or self.is_broken:
                 return
             engine = make_engine(settings)
             due = self._due(items, settings, engine)
             for item, result in self._results(due, engine):
-                self._early[item.path] = result
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether nothing more is scored in this import."""
-        return self._is_broken
+                self.early[item.path] = result
 
     def judge(self) -> library.Judge:
         """Return what decides in this import: scores and declarations, or these alone.
@@ -175,10 +149,6 @@ class ImportScoring:
         """
         settings = self.settings()
         return make_engine(settings).judge if settings.auto else _declared_judge(settings)
-
-    def early_result(self, item: Item) -> TrackResult | None:
-        """Return what :meth:`score_early` found of an item."""
-        return self._early.get(item.path)
 
     def _follow_declarations(self, task: ImportTask, settings: Settings) -> int:
         """Let declarations decide, whether or not the items are scored, and tell of them.
@@ -197,16 +167,17 @@ class ImportScoring:
                 self._flagged[int(item.id or 0)] = None
         return len(declared)
 
-    def _score_task(self, task: ImportTask, settings: Settings, counts: _Counts) -> None:
+    def _score_task(self, task: ImportTask, settings: Settings, counts: Counts) -> None:
         engine = make_engine(settings)
         items = self._due(task.imported_items(), settings, engine)
         albums = library.AlbumSummaries(task.album.db) if task.is_album else None
         for item, result in self._results(items, engine):
             library.store_result(item, result, engine.judge, albums)
-            self._early.pop(item.path, None)
+            self.early.pop(item.path, None)
             self._count(item, result, settings, counts)
         if items and task.is_album and not _is_quiet(settings):
-            self.log.warning("{}: {}", album_title(task.album, items[0]), counts)
+            name = album_title(task.album, items[0])
+            self.log.warning("{}: {} scored, {}", name, counts.n_scored, counts)
 
     def _results(
         self, items: Iterable[Item], engine: Engine
@@ -216,7 +187,7 @@ class ImportScoring:
 
         rest = []
         for item in items:
-            result = self._early.get(item.path)
+            result = self.early.get(item.path)
             if result is not None and _is_of_the_same_audio(result):
                 yield item, result
             else:
@@ -242,14 +213,14 @@ class ImportScoring:
         ]
 
     def _count(
-        self, item: Item, result: TrackResult, settings: Settings, counts: _Counts
+        self, item: Item, result: TrackResult, settings: Settings, counts: Counts
     ) -> None:
         """Count a result; warn of a failure, name what is flagged."""
         verdict = library.own(item, Field.VERDICT)
         for each in (counts, self._total):
-            each.count(result, verdict)
+            each.count(result, item)
         if result.outcome is not Outcome.SCORED:
-            self._failures.add(str(item.filepath), result)
+            self._failures.add(item.filepath, result)
             if not _is_quiet(settings):
                 path = printable(str(item.filepath))
                 self.log.warning("not scored: {}: {}", path, printable(result.detail))
@@ -264,9 +235,9 @@ class ImportScoring:
     def finish(self, lib: Library) -> None:
         """Say at the end of a quiet import what there was, and begin anew."""
         total, failures, flagged = self._total, self._failures, self._flagged
-        self._is_broken = self._is_prepared = False
-        self._early, self.told = {}, set()
-        self._total, self._failures, self._flagged = _Counts(), Failures(), {}
+        self.is_broken = self._is_prepared = False
+        self.early, self.told = {}, set()
+        self._total, self._failures, self._flagged = Counts(), Failures(), {}
         try:
             is_silent = self.settings().quiet
         except ArtifactNetError:
@@ -279,7 +250,7 @@ class ImportScoring:
                 ui.print_(verdict_line(item))
         for line in failures.lines():
             ui.print_(line)
-        if line := total.line():
+        if line := _last_line(total):
             ui.print_(line)
 
 

@@ -12,11 +12,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user, or whatever watches over this process, wants it to end.
-
-    Args:
-        number: Of the signal.
-    """
+    """The user, or whatever watches over this process, wants it to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from optparse import OptionParser
+from optparse import OptionParser, Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.terminal import (
-    Progress,
-    count_of,
-    printable,
+from beetsplug.artifactnet.commands.options import (
+    add_flags,
+    add_threads,
+    check_threads,
+    path_of,
 )
+from beetsplug.artifactnet.commands.terminal import Progress, printable
 from beetsplug.artifactnet.errors import ConfigError, MissingPackageError
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.benchmark.manifest import Label, LabelledTrack
@@ -35,17 +37,6 @@ _EXTRA = "beets-artifactnet[bench]"
 
 QUOTED = "a query of several words is quoted: --real 'year:1..2019 genre:jazz'"
 """What is said to who seems to have forgotten it."""
-
-
-class Options(Protocol):
-    """The options that both commands have, as optparse gives them."""
-
-    audio_root: str | None
-    real: str | None
-    models: list[str] | None
-    out: str | None
-    threads: int | None
-    quiet: bool
 
 
 def add_options(parser: OptionParser) -> None:
@@ -65,15 +56,11 @@ def add_options(parser: OptionParser) -> None:
         metavar="MODEL",
         help="a model, as the option `model` names it; again for several",
     )
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
-    )
-    parser.add_option(
-        "-q", "--quiet", action="store_true", default=False, help="print the outcome alone"
-    )
+    add_threads(parser)
+    add_flags(parser, ("-q", "--quiet", "print the outcome alone"))
 
 
-def check_options(opts: Options, args: Sequence[str]) -> None:
+def check_options(opts: Values, args: Sequence[str]) -> None:
     """Refuse what contradicts itself, before anything is done.
 
     Raises:
@@ -83,8 +70,7 @@ def check_options(opts: Options, args: Sequence[str]) -> None:
         raise ConfigError("one manifest, folder or CSV file at a time")
     if opts.audio_root is not None and not args:
         raise ConfigError("--audio-root goes with a manifest")
-    if opts.threads is not None and opts.threads < 0:
-        raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+    check_threads(opts)
 
 
 def check_packages(*modules: str) -> None:
@@ -98,7 +84,7 @@ def check_packages(*modules: str) -> None:
             raise MissingPackageError(_PACKAGES[module], _EXTRA)
 
 
-def find_models(opts: Options, settings: Settings) -> list[Model]:
+def find_models(opts: Values, settings: Settings) -> list[Model]:
     """Return the models that the options name, else the configured one.
 
     Raises:
@@ -108,13 +94,15 @@ def find_models(opts: Options, settings: Settings) -> list[Model]:
     names = opts.models or [settings.model]
     models = [find_model(name, settings.model_folders) for name in names]
     labels = [model.card.label for model in models]
+    # In lower case: each has a folder, and some file systems do not tell the cases apart.
+    lowered = [label.lower() for label in labels]
     for label in labels:
-        if labels.count(label) > 1:
+        if lowered.count(label.lower()) > 1:
             raise ConfigError(f"the model {label} is there twice; name each one once")
     return models
 
 
-def make_setup(opts: Options, settings: Settings, models: Iterable[Model]) -> Setup:
+def make_setup(opts: Values, settings: Settings, models: Iterable[Model]) -> Setup:
     """Return how these models score, by the options and else by the configuration."""
     from beetsplug.artifactnet.benchmark.runner import Setup
     from beetsplug.artifactnet.scoring.detector import Detector
@@ -129,13 +117,13 @@ def make_setup(opts: Options, settings: Settings, models: Iterable[Model]) -> Se
     )
 
 
-def path_of(text: str) -> Path:
-    """Return a path that the user wrote, ``~`` expanded."""
-    # Not by Path.expanduser(): it raises for an unknown ~user.
-    return Path(os.path.expanduser(text))  # noqa: PTH111
+def manifest_paths(opts: Values, args: Sequence[str]) -> tuple[Path, Path | None]:
+    """Return where a manifest lies, and where its audio does, if that was said."""
+    root = opts.audio_root
+    return path_of(args[0]), None if root is None else path_of(root)
 
 
-def results_folder(opts: Options, name: str) -> Path:
+def results_folder(opts: Values, name: str) -> Path:
     """Return where results go: both commands share a folder, and so the scores in it."""
     from beetsplug.artifactnet.benchmark.report.outputs import folder_name
 
@@ -158,16 +146,11 @@ def labelled_items(
     items = library.patiently(lambda: list(lib.items(query)))
     if not items:
         raise ConfigError(f"--{label} {query!r} finds no track in the library")
-    kept = [item for item in items if not _is_contradicted(item, label)]
+    kept = [item for item in items if library.override(item) in {None, label}]
     if len(kept) < len(items):
         n_tracks = count_of(len(items) - len(kept), "track")
         screen.say(f"{n_tracks} of --{label} left out: ai_override says otherwise")
     return [(item, _track(item, label)) for item in kept]
-
-
-def _is_contradicted(item: Item, label: Label) -> bool:
-    word = library.override(item)
-    return word is not None and word.value != label
 
 
 def _track(item: Item, label: Label) -> LabelledTrack:

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.dbcore.query import SubstringQuery
 from beets.exceptions import UserError
 from beets.library import Library
 
-from beetsplug.artifactnet.commands.terminal import (
+from beetsplug.artifactnet.commands.options import (
     Exclusive,
+    add_flags,
     check_actions,
-    count_of,
-    guarded,
-    printable,
-    say,
+    check_exclusive,
+    command,
+    path_of,
 )
+from beetsplug.artifactnet.commands.terminal import confirm, say
 from beetsplug.artifactnet.errors import ConfigError, ModelError
 from beetsplug.artifactnet.library import Field
-from beetsplug.artifactnet.models.card import (
-    CARD_FILE,
-    ModelCard,
-    read_card,
-    read_card_values,
-)
+from beetsplug.artifactnet.models.card import CARD_FILE, ModelCard, read_card, read_card_values
 from beetsplug.artifactnet.models.catalogue import KNOWN_MODELS, KnownModel
 from beetsplug.artifactnet.models.store import (
     BUNDLED_MODELS,
@@ -42,6 +37,7 @@ from beetsplug.artifactnet.models.store import (
 )
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import in_force, read_thresholds
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.plugin import ArtifactNetPlugin
@@ -68,30 +64,16 @@ _BELONG_TO = {
     "--yes": ("remove",),
 }
 """Option -> the actions that it has an effect on."""
-_EXCLUSIVE = (
-    Exclusive(("--card",), ("--from", "--base-url"), "for models known here"),
-    Exclusive(("--from",), ("--base-url",), "the files are there, or are downloaded"),
-    Exclusive(("--timeout",), ("--card", "--from"), "nothing is downloaded"),
+_EXCLUSIVE: tuple[Exclusive, ...] = (
+    (("--card",), ("--from", "--base-url"), "for models known here"),
+    (("--from",), ("--base-url",), "the files are there, or are downloaded"),
+    (("--timeout",), ("--card", "--from"), "nothing is downloaded"),
 )
-
-
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    card: str | None
-    source: str | None
-    base_url: str | None
-    accept_licence: bool
-    force: bool
-    timeout: float | None
-    yes: bool
 
 
 def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
     """Return the command, bound to its plugin."""
-    command = ui.Subcommand("aimodel", help="list, install, remove and check models")
-    parser = command.parser
-    parser.set_usage(f"%prog {_USAGE}")
+    parser = ui.CommonOptionsParser(usage=f"%prog {_USAGE}")
     parser.add_option(
         "--card", metavar="CARD", help="install: the card.json of one's own model"
     )
@@ -99,18 +81,10 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         "--from", dest="source", metavar="DIR", help="install: files downloaded by hand"
     )
     parser.add_option("--base-url", metavar="URL", help="install: a mirror of the files")
-    parser.add_option(
-        "--accept-licence",
-        action="store_true",
-        default=False,
-        help="install: accept the model's licence without being asked",
-    )
-    parser.add_option(
-        "-f",
-        "--force",
-        action="store_true",
-        default=False,
-        help="install: replace what is installed",
+    add_flags(
+        parser,
+        ("--accept-licence", "install: accept the model's licence without being asked"),
+        ("-f", "--force", "install: replace what is installed"),
     )
     parser.add_option(
         "--timeout",
@@ -119,25 +93,20 @@ def aimodel_command(plugin: ArtifactNetPlugin) -> ui.Subcommand:
         help=f"install: give up after so long without a byte ({_SILENCE_S:g}); "
         f"check: end a step after so long ({_STEP_S:g})",
     )
-    parser.add_option(
-        "-y", "--yes", action="store_true", default=False, help="remove: do not ask"
-    )
+    add_flags(parser, ("-y", "--yes", "remove: do not ask"))
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         check_actions(parser, opts, _BELONG_TO, args[0] if args else "list")
-        for pair in _EXCLUSIVE:
-            pair.check(parser, opts)
+        check_exclusive(parser, opts, *_EXCLUSIVE)
         _Run(plugin, lib, opts).run(args)
 
-    command.func = run
-    return command
+    return command("aimodel", "list, install, remove and check models", parser, run)
 
 
 class _Run:
     """One call of the command."""
 
-    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Options) -> None:
+    def __init__(self, plugin: ArtifactNetPlugin, lib: Library, opts: Values) -> None:
         self.lib, self.opts = lib, opts
         self.settings: Settings = plugin.settings()
         (self.models,) = self.settings.model_folders
@@ -224,7 +193,7 @@ class _Run:
         """Install a known model by its id, or one's own by its path."""
         self.timeout(_SILENCE_S)
         if name.endswith(".onnx"):
-            self.install_own(_path(name))
+            self.install_own(path_of(name))
         elif self.opts.card is not None:
             raise UserError("--card describes a PATH.onnx, and there is none")
         else:
@@ -251,7 +220,7 @@ class _Run:
             return
         source: Path | str = self.opts.base_url or known.base_url
         if self.opts.source is not None:
-            source = _path(self.opts.source)
+            source = path_of(self.opts.source)
         self.install_card(known.card, source, known.graph, known)
 
     def install_own(self, graph: Path) -> None:
@@ -261,7 +230,7 @@ class _Run:
         if known is not None and "output" in known.card:
             values: Any = known.card
         else:
-            values = read_card_values(_path(self.opts.card))
+            values = read_card_values(path_of(self.opts.card))
         self.install_card(values, graph.parent, graph.name, known)
 
     def install_card(
@@ -276,7 +245,7 @@ class _Run:
             if values.get(key):
                 say(f"{key}: {values[key]}")
         if known is not None and known.needs_consent and not self.opts.accept_licence:
-            _ask("Accept this licence?", "accept it with --accept-licence")
+            confirm("Accept this licence?", "accept it with --accept-licence")
         limits = Limits(timeout_s=self.timeout(_SILENCE_S))
         model = install(
             values, source, graph, self.models, replaces=self.opts.force, limits=limits
@@ -296,7 +265,7 @@ class _Run:
         for line in self.consequences(model_id, folder):
             say(line)
         if not self.opts.yes:
-            _ask(f"Remove {folder}?", "confirm with --yes")
+            confirm(f"Remove {folder}?", "confirm with --yes")
         remove(model_id, self.models)
         say(f"removed {model_id}")
 
@@ -331,23 +300,6 @@ class _Run:
             say(f"ok {line}")
 
 
-def _path(text: str) -> Path:
-    """Return the path that a user wrote, as it is where there is no such home."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - the other one raises
-
-
-def _ask(question: str, instead: str) -> None:
-    """Go on if the user says yes.
-
-    Raises:
-        UserError: The user says no, or cannot be asked.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UserError(f"artifactnet: there is no terminal to ask on: {instead}")
-    if not ui.input_yn(printable(question), require=True):
-        raise UserError("artifactnet: nothing was changed")
-
-
 def _print_rows(rows: Iterator[tuple[str, str]]) -> None:
     for key, value in rows:
         if value:
@@ -361,11 +313,8 @@ def _compact(value: object) -> str:
 def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
     """Yield name and value of each property of a model."""
     card = model.card
-    yield "model_id", card.model_id
-    yield "version", card.version
-    yield "licence", card.licence
-    yield "notice", card.notice
-    yield "architecture", card.architecture
+    for name in ("model_id", "version", "licence", "notice", "architecture"):
+        yield name, getattr(card, name)
     for given in card.inputs:
         yield (
             f"input {given.name}",
@@ -373,11 +322,8 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
         )
     yield "output", f"{card.output_name}, {card.output_kind}"
     yield "crop", _crop(card)
-    yield "placement", card.placement
-    yield "down_mix", card.down_mix
-    yield "level", card.level
-    yield "hum", card.hum
-    yield "evidence", card.evidence
+    for name in ("placement", "down_mix", "level", "hum", "evidence"):
+        yield name, getattr(card, name)
     yield "call", f"once a {card.call}"
     yield "aggregation", card.aggregation
     yield "thresholds", f"ai {card.thresholds.ai:g}, unsure {card.thresholds.unsure:g}"
@@ -394,11 +340,8 @@ def _rows(model: Model, in_force: str) -> Iterator[tuple[str, str]]:
 
 
 def _crop(card: ModelCard) -> str:
-    most = (
-        ""
-        if card.max_segments is None
-        else f", {count_of(card.max_segments, 'segment')} at most"
-    )
+    n_most = card.max_segments
+    most = "" if n_most is None else f", {count_of(n_most, 'segment')} at most"
     return (
         f"{card.crop}{most}; shorter tracks are filled up ({card.padding}), "
         f"under {card.minimum_s:g} s not scored"

@@ -15,6 +15,7 @@ from beetsplug.artifactnet.commands.terminal import Failures
 from beetsplug.artifactnet.library import Field, Row, is_declared, own, parse_timeline
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.thresholds import InForce, Origin
+from beetsplug.artifactnet.words import count_of
 
 JSON_FIELDS = {
     "verdict": Field.VERDICT,
@@ -48,17 +49,37 @@ def json_line(row: Row, more: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class Tally:
-    """What became of the files of a run."""
+class Counts:
+    """How many files were scored, and with what verdicts."""
 
-    started: float = field(default_factory=time.monotonic)
-    failures: Failures = field(default_factory=Failures)
     n_scored: int = 0
     n_failed: int = 0
     n_ai: int = 0
     n_unsure: int = 0
     n_declared: int = 0
     """Say of themselves, in a way that counts as strong, that they are generated."""
+
+    def count(self, result: TrackResult, item: Item | Row) -> None:
+        """Count a result that was put on an item."""
+        is_scored = result.outcome is Outcome.SCORED
+        verdict = own(item, Field.VERDICT)
+        self.n_scored += is_scored
+        self.n_failed += not is_scored
+        self.n_ai += is_scored and verdict == Verdict.AI.value
+        self.n_unsure += is_scored and verdict == Verdict.UNSURE.value
+
+    def __str__(self) -> str:
+        declared = f", {self.n_declared} declared as generated" if self.n_declared else ""
+        flagged = f"{self.n_ai} flagged as ai, {self.n_unsure} unsure"
+        return f"{flagged}, {self.n_failed} failed{declared}"
+
+
+@dataclass
+class Tally(Counts):
+    """What became of the files of a run."""
+
+    started: float = field(default_factory=time.monotonic)
+    failures: Failures = field(default_factory=Failures)
     n_passed_over: int = 0
     """Another run had stored them in the meantime."""
     n_changed: int = 0
@@ -71,17 +92,12 @@ class Tally:
         """How many files are done with."""
         return self.n_scored + self.n_failed + self.n_passed_over
 
-    def count(self, path: str, result: TrackResult, item: Item | Row) -> None:
-        """Count a result that was put on an item."""
+    def count(self, result: TrackResult, item: Item | Row) -> None:
+        """Count a result that was put on an item, and note a failure."""
+        super().count(result, item)
         self.n_declared += is_declared(item)
-        if result.outcome is not Outcome.SCORED:
-            self.n_failed += 1
-            self.failures.add(path, result)
-            return
-        verdict = own(item, Field.VERDICT)
-        self.n_scored += 1
-        self.n_ai += verdict == Verdict.AI.value
-        self.n_unsure += verdict == Verdict.UNSURE.value
+        if result.score is None:
+            self.failures.add(item.filepath, result)
 
     def note(self) -> str:
         """Return what the progress bar adds: ``2 ai, 1 failed``."""
@@ -97,16 +113,7 @@ class Tally:
 
     def __str__(self) -> str:
         per_minute = self.n_scored * 60 / max(time.monotonic() - self.started, 1e-9)
-        return (
-            f"{self.n_ai} flagged as ai, {self.n_unsure} unsure, "
-            f"{self.n_failed} failed{declared_words(self.n_declared)}, "
-            f"{per_minute:.0f} songs per minute"
-        )
-
-
-def declared_words(n_declared: int) -> str:
-    """Return what a summary adds of tracks that declare themselves; empty for none."""
-    return f", {n_declared} declared as generated" if n_declared else ""
+        return f"{super().__str__()}, {per_minute:.0f} songs per minute"
 
 
 def threshold_words(in_force: InForce) -> str:
@@ -122,9 +129,9 @@ def summary(tally: Tally, plan: Plan) -> str:
 
 def nothing_to_do(tally: Tally, plan: Plan) -> str:
     """Return the last line of a run that had nothing to score."""
-    n_tracks = plan.n_scored
-    have = "1 track has a score" if n_tracks == 1 else f"{n_tracks} tracks have a score"
-    return f"nothing to score: {have}{hints(tally, plan)}"
+    verb = "has" if plan.n_scored == 1 else "have"
+    found = f"{count_of(plan.n_scored, 'track')} {verb} a score"
+    return f"nothing to score: {found}{hints(tally, plan)}"
 
 
 def hints(tally: Tally, plan: Plan) -> str:

@@ -20,25 +20,16 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.commands.output import Tally, json_line
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
-    count_of,
     none_scored,
     printable,
     verdict_words,
 )
 from beetsplug.artifactnet.library import Field, Row
+from beetsplug.artifactnet.suffixes import AUDIO_SUFFIXES
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beetsplug.artifactnet.commands.score import ScoreRun
-
-_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "au", "caf", "dff", "dsf"),
-        *("flac", "m4a", "m4b", "mka", "mp2", "mp3", "mp4", "mpc", "oga", "ogg", "opus", "ra"),
-        *("spx", "tta", "w64", "wav", "webm", "wma", "wv"),
-    )
-)
-"""What is taken for audio in a folder; a file that is named is tried whatever its name."""
 
 
 def named_paths(args: Sequence[str]) -> list[Path]:
@@ -67,6 +58,25 @@ def _named_path(arg: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return path.absolute() if exists else None
+
+
+def find_tracks(lib: Library, args: Sequence[str], *, album: bool, hint: str = "") -> list[int]:
+    """Return the ids of the tracks that a query finds.
+
+    Args:
+        lib: The library.
+        args: Words of the query; without any every track is found.
+        album: Whether it is one for albums.
+        hint: What is said beside that nothing matches.
+
+    Raises:
+        UserError: Nothing matches.
+    """
+    ids = library.find_ids(lib, args, album=album)
+    if not ids and args:
+        noun, words = ("album" if album else "track"), printable(" ".join(args))
+        raise UserError(f"artifactnet: no {noun} matches {words}{hint}")
+    return ids
 
 
 def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
@@ -143,7 +153,7 @@ def _audio_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES:
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES:
                 yield Path(place, name)
 
 
@@ -173,11 +183,6 @@ def score_strangers(
 ) -> None:
     """Score files outside of the library, and store nothing.
 
-    Args:
-        run: The command's call.
-        paths: The files.
-        show: Prints a file's row with the lines below it.
-
     Raises:
         UserError: None of them could be scored.
     """
@@ -193,7 +198,7 @@ def score_strangers(
             for _, result in results:
                 row = Row(0, str(result.path), {})
                 library.apply_result(row, result, run.engine.judge)
-                tally.count(str(result.path), result, row)
+                tally.count(result, row)
                 if not run.is_silent:
                     with progress.above():
                         show(row, beside[result.path])

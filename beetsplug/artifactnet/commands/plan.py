@@ -63,11 +63,6 @@ class Plan:
     def add(self, rows: Iterable[Row], judge: Judge, wanted: Wanted) -> list[Row]:
         """Tell tracks apart; bring the others than the due up to date, in the rows alone.
 
-        Args:
-            rows: The tracks.
-            judge: Model and thresholds.
-            wanted: What the user asks for.
-
         Returns:
             Those that are due.
         """
@@ -97,11 +92,7 @@ class Plan:
 
 
 def store_changes(lib: Library, plan: Plan) -> None:
-    """Store what the plan changed.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store what the plan changed."""
     albums = library.AlbumSummaries(lib)
     for row in plan.changed:
         library.store_row(lib, row, albums)

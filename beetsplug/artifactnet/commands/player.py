@@ -59,11 +59,7 @@ def cut_excerpt(place: Place) -> tuple[float, float] | str:
 
 
 class Player:
-    """Cuts excerpts in a worker, and hands them to the player.
-
-    Args:
-        engine: Whose workers decode.
-    """
+    """Cuts excerpts in a worker, and hands them to the player."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

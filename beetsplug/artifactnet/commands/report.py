@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from optparse import Values
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from beets import ui
 from beets.dbcore.query import InvalidQueryArgumentValueError, Period
@@ -15,22 +16,26 @@ from beets.exceptions import UserError
 from beets.library import Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.labelled import path_of
-from beetsplug.artifactnet.commands.output import JSON_FIELDS
-from beetsplug.artifactnet.commands.terminal import (
+from beetsplug.artifactnet.commands.options import (
     HelpfulParser,
-    count_of,
-    guarded,
-    printable,
+    add_flags,
+    add_threads,
+    check_threads,
+    command,
+    path_of,
 )
+from beetsplug.artifactnet.commands.output import JSON_FIELDS
+from beetsplug.artifactnet.commands.paths import find_tracks
+from beetsplug.artifactnet.commands.terminal import printable
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Names, Row
 from beetsplug.artifactnet.library.explanation import timeline
-from beetsplug.artifactnet.report.files import unwritable, write_whole
-from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Sentence, Track
+from beetsplug.artifactnet.report.tracks import COLUMNS, CSV_START, JSON_START, Track
 from beetsplug.artifactnet.results import ReleaseTags
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
+from beetsplug.artifactnet.writing import unwritable, write_whole
 
 _DEFAULT_FILE = "aireport.html"
 _STDOUT = "-"
@@ -44,33 +49,14 @@ Examples:
 """
 
 
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    album: bool
-    format: str
-    output: str | None
-    overwrite: bool
-    embed: bool
-    pictures: bool
-    since: str | None
-    threads: int | None
-    quiet: bool
-
-
 def aireport_command(settings: Callable[[], Settings]) -> ui.Subcommand:
     """Return the command; ``settings`` reads the options as they are when it runs."""
-    command = ui.Subcommand(
-        "aireport", parser=_parser(), help="a page of scores, evidence and sound"
-    )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         _check_options(opts)
         _run(lib, opts, args, make_engine(settings()))
 
-    command.func = run
-    return command
+    return command("aireport", "a page of scores, evidence and sound", _parser(), run)
 
 
 def _parser() -> HelpfulParser:
@@ -95,50 +81,40 @@ def _parser() -> HelpfulParser:
         f"CSV and JSON to standard output",
     )
     parser.add_option("--since", metavar="DATE", help="also show what has changed since")
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
+    add_threads(parser)
+    add_flags(
+        parser,
+        ("--embed", "put ten seconds of each suspect into the page"),
+        ("--pictures", "draw each suspect's spectrum, for which it is decoded again"),
+        ("--overwrite", "replace FILE also where it is no report"),
+        ("-q", "--quiet", "print nothing but errors"),
     )
-    flags = (
-        (("--embed",), "put ten seconds of each suspect into the page"),
-        (("--pictures",), "draw each suspect's spectrum, for which it is decoded again"),
-        (("--overwrite",), "replace FILE also where it is no report"),
-        (("-q", "--quiet"), "print nothing but errors"),
-    )
-    for names, text in flags:
-        parser.add_option(*names, action="store_true", default=False, help=text)
     return parser
 
 
-def _check_options(opts: Options) -> None:
-    if opts.threads is not None and opts.threads < 0:
-        raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+def _check_options(opts: Values) -> None:
+    check_threads(opts)
     of_pages = {"--since": opts.since, "--embed": opts.embed, "--pictures": opts.pictures}
     for name, value in of_pages.items():
         if value and opts.format != "html":
             raise ConfigError(f"{name} goes with a page, not with --format {opts.format}")
 
 
-def _run(lib: Library, opts: Options, args: Sequence[str], engine: Engine) -> None:
+def _run(lib: Library, opts: Values, args: Sequence[str], engine: Engine) -> None:
     since = None if opts.since is None else _seconds_of(opts.since)
     path = _output_path(opts)
-    ids = library.patiently(lambda: library.find_ids(lib, args, album=opts.album))
+    ids = find_tracks(lib, args, album=opts.album)
     if not ids:
-        raise UserError(f"artifactnet: {_no_tracks(args, album=opts.album)}")
+        raise UserError("artifactnet: the library has no tracks")
     tracks, codecs = _read_tracks(lib, ids, engine)
     if opts.format == "html":
-        from beetsplug.artifactnet.commands.report_page import Asked, page_of
+        from beetsplug.artifactnet.commands.report_page import Page
 
-        asked = Asked(
-            query=" ".join(args),
-            since=since,
-            embeds=opts.embed,
-            draws=opts.pictures,
-            threads=opts.threads,
-            quiet=opts.quiet,
-        )
-        text = page_of(lib, tracks, codecs, engine, asked)
+        text = Page(lib, engine, opts).of(tracks, codecs, " ".join(args), since)
     else:
-        text = _text(tracks, opts.format)
+        from beetsplug.artifactnet.report.tracks import as_csv, as_json
+
+        text = as_csv(tracks) if opts.format == "csv" else as_json(tracks)
     # A file's name may hold bytes that are no text.
     data = text.encode("utf-8", "surrogateescape")
     if path is None:
@@ -160,12 +136,6 @@ def _print(data: bytes) -> None:
         sys.stdout.write(data.decode("utf-8", "replace"))
 
 
-def _no_tracks(args: Sequence[str], *, album: bool) -> str:
-    if not args:
-        return "the library has no tracks"
-    return f"no {'album' if album else 'track'} matches {printable(' '.join(args))}"
-
-
 def _summary(path: Path, tracks: Sequence[Track]) -> str:
     counts = (f"{sum(t.verdict == word for t in tracks)} {word}" for word in ("ai", "unsure"))
     n_unscored = sum(track.verdict is None for track in tracks)
@@ -175,11 +145,7 @@ def _summary(path: Path, tracks: Sequence[Track]) -> str:
 
 
 def _seconds_of(text: str) -> float:
-    """Return when a date begins, in beets' own notation: ``2026-11``, ``-2w``.
-
-    Raises:
-        ConfigError: It is none.
-    """
+    """Return when a date begins, in beets' own notation: ``2026-11``, ``-2w``."""
     # beets counts back to before the first year with an OverflowError.
     with suppress(InvalidQueryArgumentValueError, OverflowError, ValueError):
         period = Period.parse(text)
@@ -193,13 +159,8 @@ def _seconds_of(text: str) -> float:
 # Where it goes.
 
 
-def _output_path(opts: Options) -> Path | None:
-    """Return the file to write, None for standard output.
-
-    Raises:
-        ConfigError: It is a folder, a pipe or a device, or a file that no report was
-            written to.
-    """
+def _output_path(opts: Values) -> Path | None:
+    """Return the file to write, None for standard output."""
     if opts.output == _STDOUT or (opts.output is None and opts.format != "html"):
         return None
     # A link stays one; what it leads to is written.
@@ -227,12 +188,6 @@ def _is_report(path: Path, kind: str) -> bool:
     if kind == "html":
         return not start or f'content="{GENERATOR}"' in start
     return not start or start.startswith(CSV_START if kind == "csv" else JSON_START)
-
-
-def _text(tracks: Iterable[Track], kind: str) -> str:
-    from beetsplug.artifactnet.report.tracks import as_csv, as_json
-
-    return as_csv(tracks) if kind == "csv" else as_json(tracks)
 
 
 # What the library knows.
@@ -269,6 +224,6 @@ def _track(row: Row, names: Names, explanation: library.Explanation) -> Track:
         album=names.album,
         length=names.length_s or None,
         timeline=timeline(row),
-        explanation=tuple(Sentence(s.text, s.speaks) for s in explanation.sentences),
+        explanation=explanation.sentences,
         **values,
     )

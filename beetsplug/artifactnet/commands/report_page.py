@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from optparse import Values
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,15 +23,15 @@ from beetsplug.artifactnet.audio.clips import (
     is_played,
 )
 from beetsplug.artifactnet.commands.interrupts import interrupts
-from beetsplug.artifactnet.commands.terminal import Progress, count_of
+from beetsplug.artifactnet.commands.terminal import Progress
 from beetsplug.artifactnet.engine import Engine
 from beetsplug.artifactnet.library import Cause, Change, Reason
-from beetsplug.artifactnet.library.explanation import day
 from beetsplug.artifactnet.report.accusations import accusation_notes
 from beetsplug.artifactnet.report.drawings import Spectrum, draw_spectrum
 from beetsplug.artifactnet.report.page import Facts, Findings, Sound, tracks_page
 from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.thresholds import false_positives
+from beetsplug.artifactnet.words import count_of, day
 from beetsplug.artifactnet.workers import Lost, run_each
 
 if TYPE_CHECKING:
@@ -50,58 +51,118 @@ _NOT_PLAYED = "Browsers do not play this file; this is a clip of it."
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the user wants of a page."""
-
-    query: str
-    since: float | None
-    """Changes from then on are shown, seconds since 1970; None: none are."""
-    embeds: bool
-    """Whether every suspect gets a clip, and no link to its file."""
-    draws: bool
-    """Whether every suspect gets its spectrum: it is decoded again."""
-    threads: int | None
-    quiet: bool
-
-
-def page_of(
-    lib: Library,
-    tracks: Sequence[Track],
-    codecs: Mapping[int, str],
-    engine: Engine,
-    asked: Asked,
-) -> str:
-    """Return the page of these tracks.
+class Page:
+    """The page of some tracks.
 
     Args:
         lib: The library, which knows what has changed.
-        tracks: In any order.
-        codecs: What their files are encoded as, by id.
         engine: The model, thresholds and workers.
-        asked: What the user wants.
-
-    Raises:
-        MachineError: The machine is in trouble.
-        MissingPackageError: jinja2 is not installed.
+        opts: The command's options.
     """
-    suspects = [track for track in suspects_first(tracks) if track.is_suspect]
-    findings = _findings(suspects[:_MOST_SHOWN], codecs, engine, asked)
-    facts = _facts(tracks, engine, asked)
-    if asked.since is not None:
-        facts = _with_changes(facts, lib, tracks, asked.since)
-    return tracks_page(tracks, findings, facts)
 
+    lib: Library
+    engine: Engine
+    opts: Values
 
-def _facts(tracks: Sequence[Track], engine: Engine, asked: Asked) -> Facts:
-    judge, card = engine.judge, engine.model.card
-    return Facts(
-        query=asked.query,
-        date=f"{datetime.now():%Y-%m-%d %H:%M}",
-        model=judge.model,
-        segment_s=card.inputs[0].segment_s,
-        thresholds=judge.thresholds,
-        notes=tuple(_notes(tracks, engine)),
-    )
+    def of(
+        self,
+        tracks: Sequence[Track],
+        codecs: Mapping[int, str],
+        query: str,
+        since: float | None,
+    ) -> str:
+        """Return the page of these tracks.
+
+        Args:
+            tracks: In any order.
+            codecs: What their files are encoded as, by id.
+            query: What found them.
+            since: Changes from then on are shown, seconds since 1970; None: none are.
+
+        Raises:
+            MachineError: The machine is in trouble.
+            MissingPackageError: jinja2 is not installed.
+        """
+        suspects = [track for track in suspects_first(tracks) if track.is_suspect]
+        findings = self._findings(suspects[:_MOST_SHOWN], codecs)
+        judge = self.engine.judge
+        facts = Facts(
+            query=query,
+            date=f"{datetime.now():%Y-%m-%d %H:%M}",
+            model=judge.model,
+            segment_s=self.engine.model.card.inputs[0].segment_s,
+            thresholds=judge.thresholds,
+            notes=tuple(_notes(tracks, self.engine)),
+        )
+        if since is not None:
+            facts = _with_changes(facts, self.lib, tracks, since)
+        return tracks_page(tracks, findings, facts)
+
+    def _findings(
+        self, suspects: Sequence[Track], codecs: Mapping[int, str]
+    ) -> dict[int, Findings]:
+        """Return what a page shows of each suspect, by its id."""
+        sounds: dict[int, Sound] = {}
+        places: dict[int, Place] = {}
+        for track in suspects:
+            item_id, path = track.id or 0, Path(track.path)
+            if not path.is_file():
+                sounds[item_id] = Sound(note="The file is not there.")
+            elif not self.opts.embed and is_played(path, codecs.get(item_id, "")):
+                sounds[item_id] = Sound.of_file(path)
+            elif len(places) < _MOST_CLIPS:
+                places[item_id] = Place(path, _loudest_s(track))
+            else:
+                sounds[item_id] = Sound(note=f"The page has room for {_MOST_CLIPS} clips.")
+        for item_id, clip in self._in_workers(cut_clip, places, "cutting").items():
+            sounds[item_id] = _sound_of(clip, embeds=self.opts.embed)
+        spectra = self._spectra(suspects) if self.opts.pictures else {}
+        return {
+            item_id: Findings(sound, *spectra.get(item_id, (None, "")))
+            for item_id, sound in sounds.items()
+        }
+
+    def _spectra(self, suspects: Sequence[Track]) -> dict[int, tuple[Spectrum | None, str]]:
+        """Return each suspect's spectrum, or why there is none, by its id."""
+        from beetsplug.artifactnet.scoring.detector import shared_detector
+        from beetsplug.artifactnet.scoring.pipeline import LinesJob, file_lines
+
+        model, settings = self.engine.model, self.engine.settings
+        if not model.card.lines_output:
+            reason = f"There is no spectrum: {model.card.label} does not give its lines."
+            return {track.id or 0: (None, reason) for track in suspects}
+        detector = shared_detector(model, settings.providers)
+        jobs = {
+            track.id or 0: LinesJob(Path(track.path), detector, settings.segments)
+            for track in suspects
+        }
+        found = self._in_workers(file_lines, jobs, "drawing")
+        return {item_id: _spectrum_of(lines) for item_id, lines in found.items()}
+
+    def _in_workers(
+        self, function: Callable[[Job], Found], jobs: Mapping[int, Job], verb: str
+    ) -> dict[int, Found | Lost]:
+        """Return what a function makes of each job, in processes that decode and may crash."""
+        if not jobs:
+            return {}
+        ids = list(jobs)
+        found: dict[int, Found | Lost] = {}
+        results = run_each(
+            function,
+            jobs.values(),
+            self.engine.workers(self.opts.threads),
+            time_limit_s=self.engine.settings.time_limit_s,
+            is_cancelled=interrupts.is_pending,
+        )
+        progress = Progress(len(ids), quiet=self.opts.quiet, verb=verb)
+        try:
+            with interrupts.deferred(), closing(results):
+                for place, _, result in results:
+                    found[ids[place]] = result
+                    progress.show(len(found))
+        finally:
+            progress.clear()
+        return found
 
 
 def _notes(tracks: Sequence[Track], engine: Engine) -> list[str]:
@@ -127,7 +188,7 @@ def _with_changes(facts: Facts, lib: Library, tracks: Sequence[Track], since: fl
     found = [
         change
         for item_id, entries in library.read_histories(lib, by_id, since).items()
-        for change in library.changes_of(item_id, Path(by_id[item_id].path), entries, since)
+        for change in library.changes_of(item_id, entries, since)
     ]
     found.sort(key=lambda change: -change.date)
     return replace(
@@ -176,32 +237,7 @@ def _told(change: Change) -> str:
     return f"{before} \u2192 {after}"
 
 
-# Sound.
-
-
-def _findings(
-    suspects: Sequence[Track], codecs: Mapping[int, str], engine: Engine, asked: Asked
-) -> dict[int, Findings]:
-    """Return what a page shows of each suspect, by its id."""
-    sounds: dict[int, Sound] = {}
-    places: dict[int, Place] = {}
-    for track in suspects:
-        item_id, path = track.id or 0, Path(track.path)
-        if not path.is_file():
-            sounds[item_id] = Sound(note="The file is not there.")
-        elif not asked.embeds and is_played(path, codecs.get(item_id, "")):
-            sounds[item_id] = Sound.of_file(path)
-        elif len(places) < _MOST_CLIPS:
-            places[item_id] = Place(path, _loudest_s(track))
-        else:
-            sounds[item_id] = Sound(note=f"The page has room for {_MOST_CLIPS} clips.")
-    for item_id, clip in _in_workers(cut_clip, places, engine, asked, "cutting").items():
-        sounds[item_id] = _sound_of(clip, embeds=asked.embeds)
-    spectra = _spectra(suspects, engine, asked) if asked.draws else {}
-    return {
-        item_id: Findings(sound, *spectra.get(item_id, (None, "")))
-        for item_id, sound in sounds.items()
-    }
+# Sound and spectra.
 
 
 def _loudest_s(track: Track) -> float:
@@ -219,62 +255,8 @@ def _sound_of(clip: Clip | str | Lost, *, embeds: bool) -> Sound:
     return Sound(note=f"There is no clip: {clip}.")
 
 
-# Spectra.
-
-
-def _spectra(
-    suspects: Sequence[Track], engine: Engine, asked: Asked
-) -> dict[int, tuple[Spectrum | None, str]]:
-    """Return each suspect's spectrum, or why there is none, by its id."""
-    from beetsplug.artifactnet.scoring.detector import shared_detector
-    from beetsplug.artifactnet.scoring.pipeline import LinesJob, file_lines
-
-    if not engine.model.card.lines_output:
-        reason = f"There is no spectrum: {engine.model.card.label} does not give its lines."
-        return {track.id or 0: (None, reason) for track in suspects}
-    detector = shared_detector(engine.model, engine.settings.providers)
-    count = engine.settings.segments
-    jobs = {t.id or 0: LinesJob(Path(t.path), detector, count) for t in suspects}
-    found = _in_workers(file_lines, jobs, engine, asked, "drawing")
-    return {item_id: _spectrum_of(lines) for item_id, lines in found.items()}
-
-
 def _spectrum_of(lines: Lines | str | Lost) -> tuple[Spectrum | None, str]:
     if isinstance(lines, (str, Lost)):
         return None, f"There is no spectrum: {lines}."
     spacing_hz = None if lines.comb is None else lines.comb.spacing_hz
     return draw_spectrum(lines.levels_db, lines.bin_hz, spacing_hz), ""
-
-
-def _in_workers(
-    function: Callable[[Job], Found],
-    jobs: Mapping[int, Job],
-    engine: Engine,
-    asked: Asked,
-    verb: str,
-) -> dict[int, Found | Lost]:
-    """Return what a function makes of each job, in processes that decode and may crash.
-
-    Raises:
-        MachineError: The machine is in trouble.
-    """
-    if not jobs:
-        return {}
-    ids = list(jobs)
-    found: dict[int, Found | Lost] = {}
-    results = run_each(
-        function,
-        jobs.values(),
-        engine.workers(asked.threads),
-        time_limit_s=engine.settings.time_limit_s,
-        is_cancelled=interrupts.is_pending,
-    )
-    progress = Progress(len(ids), quiet=asked.quiet, verb=verb)
-    try:
-        with interrupts.deferred(), closing(results):
-            for place, _, result in results:
-                found[ids[place]] = result
-                progress.show(len(found))
-    finally:
-        progress.clear()
-    return found

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from optparse import Values
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
@@ -17,22 +18,17 @@ from beets.util import displayable_path
 
 from beetsplug.artifactnet import library
 from beetsplug.artifactnet.commands.evidence import evidence_lines, wrapped
+from beetsplug.artifactnet.commands.options import HelpfulParser, add_flags, command
+from beetsplug.artifactnet.commands.paths import find_tracks
 from beetsplug.artifactnet.commands.player import Player
-from beetsplug.artifactnet.commands.terminal import (
-    HelpfulParser,
-    album_title,
-    count_of,
-    guarded,
-    printable,
-    say,
-    verdict_line,
-)
+from beetsplug.artifactnet.commands.terminal import album_title, printable, say, verdict_line
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Row, Word, WordChange
-from beetsplug.artifactnet.library.explanation import clock, minute, timeline
+from beetsplug.artifactnet.library.explanation import timeline
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import clock, count_of, minute
 
 if TYPE_CHECKING:
     from beets.logging import BeetsLogger
@@ -62,26 +58,18 @@ _LONGEST_S = 7 * 86_400.0
 """No track is longer, whatever its timeline says."""
 
 
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    all: bool
-    undo: bool
-
-
 def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
-    """Return the command.
-
-    Args:
-        settings: What reads the plugin's options.
-        log: Where warnings go.
-    """
-    command = ui.Subcommand(
-        "aireview", parser=_parser(), help="decide on suspects, one after another"
+    """Return the command; ``settings`` reads the options as they are when it runs."""
+    parser = HelpfulParser(
+        usage="%prog [options] [QUERY...]", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
+    add_flags(
+        parser,
+        ("--all", "walk through everything that the query finds, decided or not"),
+        ("--undo", "take back every decision of the last review"),
     )
 
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
         engine = make_engine(settings())
         if opts.undo:
             _take_back_last(lib, engine, args)
@@ -92,32 +80,12 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
             with closing(Player(engine)) as player:
                 _Review(lib, engine, log, player, ids, is_all=opts.all).run()
 
-    command.func = run
-    return command
-
-
-def _parser() -> HelpfulParser:
-    parser = HelpfulParser(
-        usage="%prog [options] [QUERY...]", description=_DESCRIPTION, epilog=_EXAMPLES
-    )
-    flags = (
-        ("--all", "walk through everything that the query finds, decided or not"),
-        ("--undo", "take back every decision of the last review"),
-    )
-    for name, text in flags:
-        parser.add_option(name, action="store_true", default=False, help=text)
-    return parser
+    return command("aireview", "decide on suspects, one after another", parser, run)
 
 
 def _to_review(lib: Library, args: Sequence[str], *, is_all: bool) -> list[int]:
-    """Return the ids of the tracks to decide on; say so where there is none.
-
-    Raises:
-        UserError: The query finds nothing.
-    """
-    ids = library.patiently(lambda: library.find_ids(lib, args))
-    if not ids and args:
-        raise UserError(f"artifactnet: no track matches {printable(' '.join(args))}")
+    """Return the ids of the tracks to decide on; say so where there is none."""
+    ids = find_tracks(lib, args, album=False)
     suspects = {row.id for row in library.read_rows(lib, ids) if is_all or _is_suspect(row)}
     if not suspects:
         hint = "; --all walks through them all the same" if args else ""
@@ -225,9 +193,10 @@ class _Review:
 
     def _visit(self) -> None:
         """Show the track whose turn it is, and do what is asked until that is done with it."""
-        item = self._load()
+        item = library.patiently(lambda: self._lib.get_item(self._ids[self._place]))
         if item is None or not (self._is_all or _is_suspect(item)):
-            if self._ids[self._place] not in self._decided():
+            decided = {change.item_id for step in self._steps for change in step.changes}
+            if self._ids[self._place] not in decided:
                 say("a track was removed or decided on meanwhile; it is passed over")
             self._place += 1
             return
@@ -236,12 +205,6 @@ class _Review:
         while (place, n_steps) == (self._place, len(self._steps)):
             if not self._obey(_read(_PROMPT), item):
                 return
-
-    def _decided(self) -> set[int]:
-        return {change.item_id for step in self._steps for change in step.changes}
-
-    def _load(self) -> Item | None:
-        return library.patiently(lambda: self._lib.get_item(self._ids[self._place]))
 
     def _show(self, item: Item) -> None:
         ui.print_()
@@ -293,7 +256,9 @@ class _Review:
         if album is None:
             say("the track belongs to no album")
             return True
-        tracks = [one for one in album.items() if one.id == item.id or _is_undecided(one)]
+        tracks = [
+            one for one in album.items() if one.id == item.id or not library.override(one)
+        ]
         n_tracks = count_of(len(tracks), "track")
         say(f"{n_tracks} without a word of yours on {album_title(album, item)}")
         word = _WORDS.get(key or _read("h all human, a all ai, c cancel?"))
@@ -372,10 +337,6 @@ def _state(item: Item) -> tuple[object, ...]:
     """Return what a decision was made on; where it changes, it has to be made again."""
     names = (Field.SCORE, Field.VERDICT, Field.OVERRIDE, Field.OVERRIDE_NOTE)
     return (item.path, *(library.own(item, name) for name in names))
-
-
-def _is_undecided(item: Item) -> bool:
-    return library.override(item) is None
 
 
 def _album_text(item: Item) -> str:

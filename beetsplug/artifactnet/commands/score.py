@@ -6,19 +6,29 @@ import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from beets import ui
 from beets.exceptions import UserError
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.declarations import DeclarationRun, manifest_line
+from beetsplug.artifactnet.commands.declarations import DeclarationRun, may_tag
 from beetsplug.artifactnet.commands.descriptions import Describer, check_lists, read_list
 from beetsplug.artifactnet.commands.explain import check_options, explain_tracks
 from beetsplug.artifactnet.commands.imports import ignore_query
 from beetsplug.artifactnet.commands.interrupts import interrupts
+from beetsplug.artifactnet.commands.options import (
+    Exclusive,
+    HelpfulParser,
+    add_flags,
+    add_threads,
+    check_exclusive,
+    check_threads,
+    command,
+)
 from beetsplug.artifactnet.commands.output import (
     Tally,
     json_line,
@@ -26,24 +36,20 @@ from beetsplug.artifactnet.commands.output import (
     summary,
     threshold_words,
 )
-from beetsplug.artifactnet.commands.paths import named_paths, score_paths
+from beetsplug.artifactnet.commands.paths import find_tracks, named_paths, score_paths
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
-    Exclusive,
-    HelpfulParser,
     Progress,
-    count_of,
-    guarded,
     none_scored,
     printable,
     title,
     verdict_line,
 )
 from beetsplug.artifactnet.engine import Engine, make_engine
-from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.library import Field, Row, forced
 from beetsplug.artifactnet.results import Outcome, TrackResult, Verdict
 from beetsplug.artifactnet.settings import Settings
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
     from beets.logging import BeetsLogger
@@ -64,11 +70,11 @@ See also: beet aimodel (the models), beet aibench (judge a model, set thresholds
 
 
 _READING = ("--declared-only", "--forget-provenance")
-_EXCLUSIVE = (
-    Exclusive(("--json",), ("--quiet",), "objects alone, or the summary alone"),
-    Exclusive(("--write",), ("--nowrite",), "tags are written, or left alone"),
-    Exclusive(("--lists",), ("--quiet",), "the summary names no artist"),
-    Exclusive(
+_EXCLUSIVE: tuple[Exclusive, ...] = (
+    (("--json",), ("--quiet",), "objects alone, or the summary alone"),
+    (("--write",), ("--nowrite",), "tags are written, or left alone"),
+    (("--lists",), ("--quiet",), "the summary names no artist"),
+    (
         _READING,
         ("--force", "--outdated", "--retry-failed", "--write"),
         "declarations are read without scoring and writing",
@@ -76,44 +82,12 @@ _EXCLUSIVE = (
 )
 
 
-class Options(Protocol):
-    """The command's options, as optparse gives them."""
-
-    album: bool
-    force: bool
-    outdated: bool
-    retry_failed: bool
-    pretend: bool
-    quiet: bool
-    json: bool
-    threads: int | None
-    write: bool
-    nowrite: bool
-    declared_only: bool
-    explain: bool
-    forget_provenance: bool
-    lists: str | None
-    numbers: bool
-
-
 def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.Subcommand:
-    """Return the command.
+    """Return the command; ``settings`` reads the options as they are when it runs."""
+    parser = _parser()
 
-    Args:
-        settings: What reads the plugin's options.
-        log: Where warnings go.
-    """
-    command = ui.Subcommand(
-        "artifactnet",
-        parser=_parser(),
-        help="score how likely tracks are AI-generated",
-        aliases=("ai",),
-    )
-
-    @guarded
-    def run(lib: Library, opts: Options, args: list[str]) -> None:
-        for pair in _EXCLUSIVE:
-            pair.check(command.parser, opts)
+    def run(lib: Library, opts: Values, args: list[str]) -> None:
+        check_exclusive(parser, opts, *_EXCLUSIVE)
         check_options(opts)
         if opts.forget_provenance and not args:
             raise UserError("artifactnet: --forget-provenance needs a query: which tracks?")
@@ -122,8 +96,8 @@ def artifactnet_command(settings: Callable[[], Settings], log: BeetsLogger) -> u
         else:
             ScoreRun(settings(), log, lib, opts).run(args)
 
-    command.func = run
-    return command
+    text = "score how likely tracks are AI-generated"
+    return command("artifactnet", text, parser, run, aliases=("ai",))
 
 
 def _parser() -> HelpfulParser:
@@ -131,33 +105,24 @@ def _parser() -> HelpfulParser:
         usage="%prog [options] [QUERY... | PATH...]", description=_DESCRIPTION, epilog=_EXAMPLES
     )
     parser.add_album_option()
-    flags = (
+    add_flags(
+        parser,
         ("-f", "--force", "score tracks again that have a score, or that failed"),
-        (None, "--outdated", "also tracks that another model scored, or that changed since"),
-        (None, "--retry-failed", "also tracks that could not be scored before"),
+        ("--outdated", "also tracks that another model scored, or that changed since"),
+        ("--retry-failed", "also tracks that could not be scored before"),
         ("-p", "--pretend", "list the tracks that would be scored, and score none"),
         ("-q", "--quiet", "print the summary alone"),
-        (None, "--explain", "say why each track has its verdict, and what speaks against it"),
-        (None, "--numbers", "with --explain: add the numbers"),
-        (None, "--declared-only", "read declarations in files, and decode nothing"),
-        (None, "--forget-provenance", "forget stored declarations, and read them anew"),
-        (None, "--json", "print a JSON object a line for each track, for programs"),
+        ("--explain", "say why each track has its verdict, and what speaks against it"),
+        ("--numbers", "with --explain: add the numbers"),
+        ("--declared-only", "read declarations in files, and decode nothing"),
+        ("--forget-provenance", "forget stored declarations, and read them anew"),
+        ("--json", "print a JSON object a line for each track, for programs"),
     )
-    for short, long, text in flags:
-        names = [name for name in (short, long) if name]
-        parser.add_option(*names, action="store_true", default=False, help=text)
-    parser.add_option(
-        "-t", "--threads", type="int", help="number of workers; 0 is one per core"
-    )
-    parser.add_option(
-        "-w",
-        "--write",
-        action="store_true",
-        default=False,
-        help="export scores to file tags, also of tracks that have one already",
-    )
-    parser.add_option(
-        "-W", "--nowrite", action="store_true", default=False, help="leave file tags alone"
+    add_threads(parser)
+    add_flags(
+        parser,
+        ("-w", "--write", "export scores to file tags, also of tracks that have one already"),
+        ("-W", "--nowrite", "leave file tags alone"),
     )
     parser.add_option(
         "--lists",
@@ -171,11 +136,10 @@ class ScoreRun:
     """One call of the command."""
 
     def __init__(
-        self, settings: Settings, log: BeetsLogger, lib: Library, opts: Options
+        self, settings: Settings, log: BeetsLogger, lib: Library, opts: Values
     ) -> None:
         self.lib, self.opts, self.log, self.settings = lib, opts, log, settings
-        if opts.threads is not None and opts.threads < 0:
-            raise ConfigError(f"--threads is {opts.threads}, it must be 0 or more")
+        check_threads(opts)
         # Said now: a query that is none would be noticed at an import, days later.
         ignore_query(settings)
         self.engine: Engine = make_engine(settings)
@@ -216,20 +180,12 @@ class ScoreRun:
         Raises:
             UserError: It finds none.
         """
-        ids = library.patiently(lambda: library.find_ids(self.lib, args, album=self.opts.album))
-        if not ids and args:
-            raise UserError(
-                f"artifactnet: no {self._noun()} matches {_words(args)}{_hint(args)}"
-            )
-        return ids
+        return find_tracks(self.lib, args, album=self.opts.album, hint=_hint(args))
 
     def print_objects(self, rows: Iterable[Row]) -> None:
         """Print tracks of the library as JSON."""
         for row, beside in self.describer.of_rows(self.lib, rows):
             ui.print_(json_line(row, beside.as_dict()))
-
-    def _noun(self) -> str:
-        return "album" if self.opts.album else "track"
 
     def score_ids(self, ids: Sequence[int], args: Sequence[str]) -> Plan:
         """Score those of these tracks that are due, and bring the others up to date."""
@@ -342,11 +298,8 @@ class ScoreRun:
         A file that its signature would suffer from is left alone.
         """
         path = library.item_path(item)
-        if library.carries_manifest(item, path):
-            keeps = self.settings.keep_signed
-            self.log.warning("{}", manifest_line(path, keeps=keeps))
-            if keeps:
-                return False
+        if not may_tag(item, path, self.log, keeps=self.settings.keep_signed):
+            return False
         if not item.try_write(tags=library.score_tags(item)):
             return False
         library.restamp(item)
@@ -363,7 +316,7 @@ class ScoreRun:
                 progress.show(0)
                 for place, result in results:
                     row = queue.taken[place]
-                    if self._is_taken(row):
+                    if library.was_stored_since(self.lib, row):
                         queue.pass_over()
                     else:
                         self._store(row, result, albums, progress)
@@ -382,10 +335,6 @@ class ScoreRun:
         self._print_end(summary(self.tally, plan))
         if self.tally.n_failed and not self.tally.n_scored:
             raise UserError(f"artifactnet: {none_scored(self.tally.n_failed)}")
-
-    def _is_taken(self, row: Row) -> bool:
-        """Tell whether another run has stored a result in the meantime."""
-        return library.was_stored_since(self.lib, row)
 
     def _finish(self, albums: library.AlbumSummaries, progress: Progress) -> None:
         progress.clear()
@@ -410,7 +359,7 @@ class ScoreRun:
         if self.write and is_scored:
             self._write(item)
         verdict, old = library.own(item, Field.VERDICT), row.get(Field.VERDICT)
-        self.tally.count(str(item.filepath), result, item)
+        self.tally.count(result, item)
         is_changed = is_scored and old is not None and old != verdict
         self.tally.n_changed += is_changed
         if self.quiet or not is_scored:
@@ -427,11 +376,7 @@ class _Queue:
     """Tracks on their way to the workers, without those that another run has stored."""
 
     def __init__(
-        self,
-        lib: Library,
-        due: Sequence[Row],
-        tally: Tally,
-        more: Callable[[], list[Row]],
+        self, lib: Library, due: Sequence[Row], tally: Tally, more: Callable[[], list[Row]]
     ) -> None:
         self._lib, self._tally, self._more = lib, tally, more
         self._waiting = list(reversed(due))
@@ -468,7 +413,3 @@ class _Queue:
 def _hint(args: Sequence[str]) -> str:
     folder = next((arg for arg in args if not arg.endswith("/") and Path(arg).is_dir()), None)
     return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"
-
-
-def _words(args: Sequence[str]) -> str:
-    return printable(" ".join(args))

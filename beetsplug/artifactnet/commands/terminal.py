@@ -7,11 +7,11 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
-from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -24,9 +24,9 @@ from beetsplug.artifactnet.commands.interrupts import interrupts
 from beetsplug.artifactnet.errors import ArtifactNetError
 from beetsplug.artifactnet.library import Field, Reason, own
 from beetsplug.artifactnet.results import TrackResult, Verdict
+from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
-    from optparse import HelpFormatter, OptionParser
     from typing import NoReturn
 
     from beets.logging import BeetsLogger
@@ -102,63 +102,26 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 
 
-class HelpfulParser(ui.CommonOptionsParser):
-    """A parser whose help ends with examples, printed as they are written."""
-
-    def format_epilog(self, formatter: HelpFormatter) -> str:  # noqa: ARG002
-        """Return the examples; optparse would fill them into one paragraph."""
-        return f"\n{self.epilog}" if self.epilog else ""
-
-
-@dataclass(frozen=True)
-class Exclusive:
-    """Options that contradict each other."""
-
-    names: tuple[str, ...]
-    others: tuple[str, ...]
-    """Each of them contradicts each of ``names``."""
-    why: str
-
-    def check(self, parser: OptionParser, opts: object) -> None:
-        """Refuse two of them.
-
-        Raises:
-            UserError: One of either kind is given.
-        """
-        for name, other in product(self.names, self.others):
-            if _is_given(parser, opts, name) and _is_given(parser, opts, other):
-                raise UserError(
-                    f"artifactnet: {name} and {other} exclude each other: {self.why}"
-                )
-
-
-def check_actions(
-    parser: OptionParser, opts: object, belong_to: Mapping[str, Sequence[str]], action: str
-) -> None:
-    """Refuse an option that has no effect on an action.
-
-    Args:
-        parser: The command's.
-        opts: What it found.
-        belong_to: Option -> the actions that it has an effect on.
-        action: The one that is asked for.
-
-    Raises:
-        UserError: There is one.
-    """
-    for name, actions in belong_to.items():
-        if action not in actions and _is_given(parser, opts, name):
-            raise UserError(f"artifactnet: {name} goes with {' and '.join(actions)}")
-
-
-def _is_given(parser: OptionParser, opts: object, name: str) -> bool:
-    option = parser.get_option(name)
-    return option is not None and getattr(opts, str(option.dest)) not in {None, False}
-
-
 def say(text: str) -> None:
     """Print a line for the user, whatever it holds."""
     ui.print_(printable(text))
+
+
+def confirm(question: str, otherwise: str, unchanged: str = "nothing was changed") -> None:
+    """Go on if the user says yes.
+
+    Args:
+        question: To be answered with yes or no.
+        otherwise: What to do where nobody can be asked.
+        unchanged: What is said after a no.
+
+    Raises:
+        UserError: The user says no, or cannot be asked.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UserError(f"artifactnet: there is no terminal to ask on: {otherwise}")
+    if not ui.input_yn(printable(question), require=True):
+        raise UserError(f"artifactnet: {unchanged}")
 
 
 def printable(text: str, limit: int = LINE_LIMIT) -> str:
@@ -181,11 +144,6 @@ def _shortened(text: str, limit: int) -> str:
         return text
     head = (limit - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
-
-
-def count_of(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 track``, ``2 tracks``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def none_scored(n_files: int) -> str:
@@ -212,12 +170,7 @@ def title(item: Item) -> str:
 
 
 def album_title(album: Album, item: Item) -> str:
-    """Return artist and album; one without a name is shown by the folder of its tracks.
-
-    Args:
-        album: The album.
-        item: One of its tracks.
-    """
+    """Return artist and album; one without a name is shown by the folder of its tracks."""
     if not album.album:
         return printable(item.filepath.parent.name)
     return printable(f"{album.albumartist or item.artist} - {album.album}")
@@ -256,12 +209,12 @@ class Failures:
 
     _groups: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, path: str, result: TrackResult) -> None:
+    def add(self, path: Path, result: TrackResult) -> None:
         """Note a file that could not be scored."""
         # The numbers of a reason differ from file to file.
         reason = f"{result.outcome.value}: {re.sub(r'[0-9.]+', '#', result.detail)}"
         group = self._groups.setdefault(reason, [f"{path}: {result.detail}"])
-        group.append(path)
+        group.append(str(path))
 
     def lines(self) -> list[str]:
         """Return a line a reason, the most frequent first: how many, and an example."""

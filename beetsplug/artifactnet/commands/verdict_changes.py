@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from beets.library import Item, Library
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.commands.terminal import count_of
 from beetsplug.artifactnet.library import Field
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
+from beetsplug.artifactnet.words import count_of
 
 _MAX_ALBUMS = 10
 

@@ -41,7 +41,8 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from beetsplug.artifactnet.exporters.exporter import NetworkInput, PublishedDetector
+from beetsplug.artifactnet.exporters.exporter import PublishedDetector
+from beetsplug.artifactnet.models.card import ModelInput
 
 MUSIC_RATE, VOICE_RATE = 24_000, 16_000
 """Hz, of MERT and of wav2vec 2.0."""
@@ -87,11 +88,7 @@ AttentionInterface.register(_ATTENTION, attend_in_blocks)
 
 
 class CrossAggregation(nn.Module):
-    """Two embeddings to one logit; each is first completed by the other.
-
-    Args:
-        width: Of each stream.
-    """
+    """Two embeddings to one logit; each is first completed by the other."""
 
     def __init__(self, width: int = _WIDTH) -> None:
         super().__init__()
@@ -190,8 +187,8 @@ def detector(duration_s: int = DURATION_S, n_layers: int = N_LAYERS) -> Publishe
         },
     }
     inputs = (
-        NetworkInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
-        NetworkInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
+        ModelInput("music", MUSIC_RATE, MUSIC_RATE * duration_s),
+        ModelInput("voice", VOICE_RATE, VOICE_RATE * duration_s),
     )
     return PublishedDetector(
         Clam(n_layers),

@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from beetsplug.artifactnet.errors import ConfigError, ModelError
-from beetsplug.artifactnet.models.card import CARD_FILE
+from beetsplug.artifactnet.models.card import CARD_FILE, ModelInput
 from beetsplug.artifactnet.models.files import sha256_of
 from beetsplug.artifactnet.models.runtime import load_onnxruntime
 
@@ -32,22 +32,12 @@ _N_NAMES = 3
 
 
 @dataclass(frozen=True)
-class NetworkInput:
-    """One waveform that a network takes."""
-
-    name: str
-    sample_rate: int
-    """Hz."""
-    segment_samples: int
-
-
-@dataclass(frozen=True)
 class PublishedDetector:
     """A network, how it is fed, and what its card says beyond that."""
 
     network: nn.Module
     """Takes a float32 (batch, segment_samples) per input; gives logits (batch,)."""
-    inputs: tuple[NetworkInput, ...]
+    inputs: tuple[ModelInput, ...]
     card: Mapping[str, Any]
     published_name: Callable[[str], str] = str
     """Name of a tensor here -> its name in the published state dict."""
@@ -198,14 +188,7 @@ def _export(detector: PublishedDetector, folder: Path) -> Exported:
     detector.prepare(network)
     card = {
         **detector.card,
-        "inputs": [
-            {
-                "name": one.name,
-                "sample_rate": one.sample_rate,
-                "segment_samples": one.segment_samples,
-            }
-            for one in detector.inputs
-        ],
+        "inputs": [asdict(one) for one in detector.inputs],
         "output": {"name": _OUTPUT, "kind": "logit"},
     }
     graph = folder / GRAPH
@@ -273,7 +256,7 @@ def _compare(detector: PublishedDetector, graph: Path) -> tuple[float, float]:
     return float(np.abs(found - expected).max()), seconds
 
 
-def _filled(spec: NetworkInput) -> NDArray[np.float32]:
+def _filled(spec: ModelInput) -> NDArray[np.float32]:
     """Return chords, then the zeros that fill a track which is too short."""
     audio = chords(spec.sample_rate, spec.segment_samples)
     audio[spec.segment_samples * 2 // 3 :] = 0

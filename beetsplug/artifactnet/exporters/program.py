@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,16 +17,10 @@ from beetsplug.artifactnet.exporters.exporter import (
 )
 
 
-def _alpha_120s() -> PublishedDetector:
+def _spectttra(variant: str) -> PublishedDetector:
     from beetsplug.artifactnet.exporters import spectttra
 
-    return spectttra.detector(spectttra.ALPHA_120S)
-
-
-def _beta_5s() -> PublishedDetector:
-    from beetsplug.artifactnet.exporters import spectttra
-
-    return spectttra.detector(spectttra.BETA_5S)
+    return spectttra.detector(spectttra.VARIANTS[variant])
 
 
 def _clam() -> PublishedDetector:
@@ -35,8 +30,8 @@ def _clam() -> PublishedDetector:
 
 
 DETECTORS: Mapping[str, Callable[[], PublishedDetector]] = {
-    "spectttra-alpha-120s": _alpha_120s,
-    "spectttra-beta-5s": _beta_5s,
+    "spectttra-alpha-120s": partial(_spectttra, "spectttra-alpha-120s"),
+    "spectttra-beta-5s": partial(_spectttra, "spectttra-beta-5s"),
     "clam": _clam,
 }
 """Model id -> its network and card, randomly initialised."""

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from beetsplug.artifactnet.exporters.exporter import NetworkInput, PublishedDetector
+from beetsplug.artifactnet.exporters.exporter import PublishedDetector
+from beetsplug.artifactnet.models.card import ModelInput
 
 SAMPLE_RATE = 16_000
 """Hz."""
@@ -67,6 +68,7 @@ class Variant:
 
 ALPHA_120S = Variant("spectttra-alpha-120s", 120, 3744, time_clip=3, mel_clip=1)
 BETA_5S = Variant("spectttra-beta-5s", 5, 128, time_clip=5, mel_clip=3)
+VARIANTS = {variant.model_id: variant for variant in (ALPHA_120S, BETA_5S)}
 
 _ERROR_RATES: dict[str, dict[str, Any]] = {
     ALPHA_120S.model_id: {
@@ -201,11 +203,7 @@ class Block(nn.Module):
 
 
 class SpecTTTra(nn.Module):
-    """Waveform to logit: log-mel spectrogram, two kinds of tokens, transformer, mean.
-
-    Args:
-        variant: Lengths and clips.
-    """
+    """Waveform to logit: log-mel spectrogram, two kinds of tokens, transformer, mean."""
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
@@ -254,5 +252,5 @@ def detector(variant: Variant) -> PublishedDetector:
         "thresholds": {"ai": 0.5, "unsure": 0.5},
         "error_rates": _ERROR_RATES[variant.model_id],
     }
-    waveform = NetworkInput("audio", SAMPLE_RATE, variant.segment_samples)
+    waveform = ModelInput("audio", SAMPLE_RATE, variant.segment_samples)
     return PublishedDetector(SpecTTTra(variant), (waveform,), card, published_name)

@@ -64,11 +64,7 @@ def _tried(case: _Case, folder: Path, detector: Detector) -> str:
 
 
 def _compared(case: _Case, result: TrackResult) -> str:
-    """Return what came of a case in one line.
-
-    Raises:
-        ModelError: It is not the recorded answer.
-    """
+    """Return what came of a case in one line."""
     found = result.outcome if result.score is None else result.score.probability
     line = f"self-test: {case.name} in {case.encoding.name}: {_word(found)}"
     if isinstance(case.expected, Outcome) or isinstance(found, Outcome):

@@ -1,11 +1,15 @@
-"""Between beets' items and the engine's results: what is stored, and what is due."""
+"""Between beets' items and the engine's results: what is stored, and what is due.
+
+Whatever reads or writes the database waits where another program keeps it locked, and raises a
+``LibraryError`` after ten minutes.
+"""
 
 from __future__ import annotations
 
 from beetsplug.artifactnet.library.album_summary import album_verdict
-from beetsplug.artifactnet.library.entries import Decision, Entry
-from beetsplug.artifactnet.library.evidence import Evidence, parse_evidence
-from beetsplug.artifactnet.library.explanation import Explanation, Sentence, explain
+from beetsplug.artifactnet.library.entries import Decision
+from beetsplug.artifactnet.library.evidence import parse_evidence
+from beetsplug.artifactnet.library.explanation import Explanation, explain
 from beetsplug.artifactnet.library.fields import (
     ALBUM_TYPES,
     ITEM_TYPES,
@@ -17,11 +21,10 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
-from beetsplug.artifactnet.library.freshness import State, examine, restamp, state, was_missing
+from beetsplug.artifactnet.library.freshness import State, examine, restamp, state
 from beetsplug.artifactnet.library.history import (
     Cause,
     Change,
-    changes,
     changes_of,
     read_histories,
     summary_lines,
@@ -41,7 +44,6 @@ from beetsplug.artifactnet.library.rows import (
     find_unscored,
     read_names,
     read_releases,
-    read_row,
     read_rows,
     rows_in_order,
     store_row,
@@ -60,7 +62,7 @@ from beetsplug.artifactnet.library.storing import (
 )
 from beetsplug.artifactnet.library.tags import has_score_tags, score_tags
 from beetsplug.artifactnet.library.types import Refusal, sort_unscored_last, stored_value
-from beetsplug.artifactnet.library.verdict_overrides import AlbumOverrides, set_override
+from beetsplug.artifactnet.library.verdict_overrides import AlbumOverrides
 from beetsplug.artifactnet.library.verdicts import (
     Reason,
     add_claims,
@@ -73,77 +75,3 @@ from beetsplug.artifactnet.library.verdicts import (
     redecide,
 )
 from beetsplug.artifactnet.thresholds import Judge
-
-__all__ = [
-    "ALBUM_TYPES",
-    "ITEM_TYPES",
-    "AlbumOverrides",
-    "AlbumSummaries",
-    "Cause",
-    "Change",
-    "Decision",
-    "Entry",
-    "Evidence",
-    "Explanation",
-    "Field",
-    "Judge",
-    "Names",
-    "Reason",
-    "Refusal",
-    "ReviewLog",
-    "Row",
-    "Sentence",
-    "State",
-    "Word",
-    "WordChange",
-    "add_claims",
-    "album_verdict",
-    "apply_result",
-    "carries_manifest",
-    "changes",
-    "changes_of",
-    "claims",
-    "examine",
-    "explain",
-    "find_ids",
-    "find_unscored",
-    "forget_claims",
-    "format_timeline",
-    "has_score_tags",
-    "is_declared",
-    "item_path",
-    "override",
-    "own",
-    "parse_evidence",
-    "parse_timeline",
-    "patiently",
-    "put",
-    "put_word",
-    "read_histories",
-    "read_names",
-    "read_releases",
-    "read_review",
-    "read_row",
-    "read_rows",
-    "redecide",
-    "restamp",
-    "rows_in_order",
-    "score_tags",
-    "set_override",
-    "sort_unscored_last",
-    "state",
-    "store",
-    "store_result",
-    "store_row",
-    "stored_value",
-    "sum_up_large_albums",
-    "summary_lines",
-    "take_back",
-    "take_back_album_values",
-    "update_album",
-    "update_album_of",
-    "was_missing",
-    "was_stored_since",
-    "word_of",
-    "writing",
-]

@@ -28,9 +28,6 @@ def put_summary(album: Album) -> bool:
 def album_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:
     """Return the verdict on an album, None where none of its tracks has one.
 
-    Args:
-        verdicts: Of each of its tracks.
-
     Returns:
         ``ai`` where at least half of the tracks are, ``real`` where all are, and otherwise
         ``unsure``.

@@ -8,8 +8,8 @@ model's branches follow, and the places of segments that were not judged.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from beetsplug.artifactnet.results import Comb, Lack, TrackScore, Unjudged
@@ -42,7 +42,11 @@ def format_evidence(score: TrackScore) -> str:
 
 def _parts(score: TrackScore) -> Iterator[str]:
     if score.combs is not None:
-        yield from map(_comb_part, score.combs) if score.combs else [_NO_COMB]
+        for comb in score.combs:
+            shown = f"{comb.n_segments}/{comb.n_of} {comb.height_db:.1f}"
+            yield f"comb {comb.spacing_hz:.2f} Hz {shown}"
+        if not score.combs:
+            yield _NO_COMB
     for name, value in score.evidence.items():
         # A value that is not finite says nothing.
         if abs(value) <= _LARGEST:
@@ -51,50 +55,29 @@ def _parts(score: TrackScore) -> Iterator[str]:
         yield f"{found.lack.value} at {found.start_s:.1f}"
 
 
-def _comb_part(comb: Comb) -> str:
-    return f"comb {comb.spacing_hz:.2f} Hz {comb.n_segments}/{comb.n_of} {comb.height_db:.1f}"
-
-
 def parse_evidence(text: str) -> Evidence:
     """Return the evidence that :func:`format_evidence` wrote; of another text nothing."""
-    evidence = Evidence()
     if not text or len(text) > _MOST_CHARS:
-        return evidence
+        return Evidence()
+    combs: tuple[Comb, ...] | None = None
+    branches, unjudged = {}, []
     for part in text.split("; "):
-        matches = ((add, shape.fullmatch(part)) for shape, add in _SHAPES)
-        found = next(((add, match) for add, match in matches if match), None)
-        if found is None:
+        if found := _COMB.fullmatch(part):
+            spacing, n_segments, n_of, height = found.groups()
+            comb = Comb(float(spacing), float(height), int(n_segments), int(n_of))
+            combs = (*(combs or ()), comb)
+        elif part == _NO_COMB:
+            combs = ()
+        elif found := _UNJUDGED.fullmatch(part):
+            unjudged.append(Unjudged(float(found[2]), Lack(found[1])))
+        elif found := _BRANCH.fullmatch(part):
+            branches[unquote(found[1])] = float(found[2])
+        else:
             return Evidence()
-        add, match = found
-        evidence = add(evidence, match)
-    return evidence
-
-
-def _add_comb(evidence: Evidence, match: re.Match[str]) -> Evidence:
-    spacing, n_segments, n_of, height = match.groups()
-    comb = Comb(float(spacing), float(height), int(n_segments), int(n_of))
-    return replace(evidence, combs=(*(evidence.combs or ()), comb))
-
-
-def _add_no_comb(evidence: Evidence, _: re.Match[str]) -> Evidence:
-    return replace(evidence, combs=())
-
-
-def _add_unjudged(evidence: Evidence, match: re.Match[str]) -> Evidence:
-    found = Unjudged(float(match[2]), Lack(match[1]))
-    return replace(evidence, unjudged=(*evidence.unjudged, found))
-
-
-def _add_branch(evidence: Evidence, match: re.Match[str]) -> Evidence:
-    branches = {**evidence.branches, unquote(match[1]): float(match[2])}
-    return replace(evidence, branches=branches)
+    return Evidence(combs, branches, tuple(unjudged))
 
 
 _NUMBER = r"[0-9]{1,6}\.[0-9]{1,2}"
-_Adder = Callable[[Evidence, re.Match[str]], Evidence]
-_SHAPES: tuple[tuple[re.Pattern[str], _Adder], ...] = (
-    (re.compile(rf"comb ({_NUMBER}) Hz ([0-9]{{1,5}})/([0-9]{{1,5}}) ({_NUMBER})"), _add_comb),
-    (re.compile(_NO_COMB), _add_no_comb),
-    (re.compile(rf"({'|'.join(map(re.escape, Lack))}) at ({_NUMBER})"), _add_unjudged),
-    (re.compile(rf"([^;\s]{{1,600}}) (-?{_NUMBER})"), _add_branch),
-)
+_COMB = re.compile(rf"comb ({_NUMBER}) Hz ([0-9]{{1,5}})/([0-9]{{1,5}}) ({_NUMBER})")
+_UNJUDGED = re.compile(rf"({'|'.join(map(re.escape, Lack))}) at ({_NUMBER})")
+_BRANCH = re.compile(rf"([^;\s]{{1,600}}) (-?{_NUMBER})")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
-from typing import Literal
 
 from beets.library import Item
 
@@ -23,14 +21,15 @@ from beetsplug.artifactnet.results import (
     Lack,
     ReleaseTags,
     SegmentScore,
+    Sentence,
+    Side,
     Strength,
     Thresholds,
     Verdict,
 )
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.thresholds import Judge
-
-Side = Literal["ai", "human"]
+from beetsplug.artifactnet.words import clock, count_of, day
 
 _PLACES = {
     "url": "a link to its page there",
@@ -51,17 +50,6 @@ _NAMES = {"elevenlabs": "ElevenLabs", "minimax": "MiniMax", "comfyui": "ComfyUI"
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """One reason, or one thing to know."""
-
-    text: str
-    """In plain words, without a full stop. It may hold what a file or a user wrote:
-    escape it for where it is shown."""
-    speaks: Side | None = None
-    """For which verdict; None where it speaks for neither."""
-
-
-@dataclass(frozen=True)
 class Explanation:
     """The sentences that explain one track's verdict, and its history."""
 
@@ -73,7 +61,7 @@ class Explanation:
     @property
     def line(self) -> str:
         """The most telling sentences in one line, for tables and prompts; escape it."""
-        told = [sentence.text for sentence in self.sentences if sentence.speaks]
+        told = [sentence.text for sentence in self.sentences if sentence.speaks_for]
         return "; ".join(told[:_MOST_IN_LINE] or [self.sentences[0].text])
 
 
@@ -119,19 +107,6 @@ def _of_override(item: Item | Row) -> Iterator[Sentence]:
     yield Sentence(f"{said}: {note}" if note else said, name)
 
 
-def day(seconds: float) -> str:
-    """Return a time as its local day: ``2026-11-28``; a question mark for none that can be."""
-    return minute(seconds)[: len("2026-11-28")]
-
-
-def minute(seconds: float) -> str:
-    """Return a local time: ``2026-11-28 18:54``; a question mark for none that can be."""
-    try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
-    except (OSError, OverflowError, ValueError):
-        return "?"
-
-
 def _of_claims(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
     for claim in claims(item):
         where = f"{generator_name(claim)} ({_PLACES.get(claim.source, claim.source)})"
@@ -162,11 +137,7 @@ def _comb_text(comb: Comb) -> str:
     apart = f"a comb of lines {comb.spacing_hz:.1f} Hz apart"
     if not comb.n_segments:
         return f"{apart}, too weak to show in a single segment"
-    return f"{apart} in {comb.n_segments} of {_segments(comb.n_of)}"
-
-
-def _segments(count: int) -> str:
-    return "1 segment" if count == 1 else f"{count} segments"
+    return f"{apart} in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
 
 
 def _of_score(item: Item | Row, judge: Judge) -> Iterator[Sentence]:
@@ -268,12 +239,6 @@ def _of_unjudged(evidence: Evidence) -> Iterator[Sentence]:
 _MOST_PLACES = 5
 
 
-def clock(seconds: float) -> str:
-    """Return a place in a track: ``1:18``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
 def _of_release(release: ReleaseTags) -> Iterator[Sentence]:
     from beetsplug.artifactnet.scoring.provenance import describe_release
 
@@ -315,5 +280,5 @@ def _numbers(item: Item | Row, judge: Judge, evidence: Evidence) -> Iterator[str
     for comb in evidence.combs or ():
         yield (
             f"comb: {comb.spacing_hz:.2f} Hz, lines {comb.height_db:.1f} dB above their "
-            f"neighbours, in {comb.n_segments} of {_segments(comb.n_of)}"
+            f"neighbours, in {comb.n_segments} of {count_of(comb.n_of, 'segment')}"
         )

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
-from pathlib import Path
 
 from beets.library import Library
 
 from beetsplug.artifactnet.library.entries import Decision, Entry, parse_entries
 from beetsplug.artifactnet.library.fields import Field
-from beetsplug.artifactnet.library.rows import find_ids, read_rows
-from beetsplug.artifactnet.library.storing import patiently
+from beetsplug.artifactnet.library.storing import select
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.scoring.version import model_of
+from beetsplug.artifactnet.words import count_of
 
 
 class Cause(StrEnum):
@@ -42,7 +41,6 @@ class Change:
     """One change of a track's score, verdict or override."""
 
     item_id: int
-    path: Path
     before: Decision
     """Empty where nothing is known of the time before."""
     after: Decision
@@ -77,41 +75,18 @@ def _cause_of_score(before: Decision, after: Decision) -> Cause:
     return Cause.THRESHOLDS if is_same else Cause.AGAIN
 
 
-def changes_of(
-    item_id: int, path: Path, entries: Sequence[Entry], since: float = 0.0
-) -> Iterator[Change]:
+def changes_of(item_id: int, entries: Sequence[Entry], since: float = 0.0) -> Iterator[Change]:
     """Yield a track's changes, oldest first.
 
     Args:
         item_id: Its id.
-        path: Of its file.
         entries: Its history.
         since: Of changes before, none is yielded; seconds since 1970.
     """
     states = (Decision(), *(entry.decision for entry in entries))
     for (before, after), entry in zip(pairwise(states), entries, strict=True):
         if entry.date >= since:
-            yield Change(item_id, path, before, after, entry.date)
-
-
-def changes(library: Library, since: float = 0.0, query: Sequence[str] = ()) -> list[Change]:
-    """Return what changed of the tracks that a query finds, track by track, oldest first.
-
-    Args:
-        library: The library.
-        since: Seconds since 1970.
-        query: Words of beets' query language; none find every track.
-
-    Raises:
-        InvalidQueryError: It is no query.
-        LibraryError: Another program keeps the database locked.
-    """
-    histories = read_histories(library, find_ids(library, query), since)
-    return [
-        change
-        for row in read_rows(library, histories)
-        for change in changes_of(row.id, row.filepath, histories[row.id], since)
-    ]
+            yield Change(item_id, before, after, entry.date)
 
 
 def read_histories(
@@ -119,16 +94,10 @@ def read_histories(
 ) -> dict[int, tuple[Entry, ...]]:
     """Return the histories of those of these tracks that have changed since a time, by id."""
     first = datetime.fromtimestamp(since, UTC).isoformat()
-    wanted = json.dumps(list(ids))
-
-    def query() -> list[tuple[int, str]]:
-        with library.transaction() as transaction:
-            rows = transaction.query(_HISTORIES_SQL, (Field.HISTORY, wanted))
-        return [(int(row[0]), str(row[1])) for row in rows]
-
+    rows = select(library, _HISTORIES_SQL, Field.HISTORY, json.dumps(list(ids)))
     return {
-        item_id: parse_entries(text)
-        for item_id, text in patiently(query)
+        int(item_id): parse_entries(text)
+        for item_id, text in rows
         # Dates of this form are in the order of their texts.
         if text.rpartition("; ")[2] >= first[:19]
     }
@@ -142,8 +111,7 @@ def summary_lines(found: Iterable[Change]) -> list[str]:
     tracks = {(_phrase(change), change.item_id) for change in found if change.is_of_verdict}
     counts = Counter(phrase for phrase, _ in tracks)
     return [
-        f"{n} {'track' if n == 1 else 'tracks'} changed verdict {phrase}"
-        for phrase, n in counts.most_common()
+        f"{count_of(n, 'track')} changed verdict {phrase}" for phrase, n in counts.most_common()
     ]
 
 

@@ -43,20 +43,11 @@ def word_of(item: Item) -> Word:
     return Word(*values)
 
 
-_FIELDS = (
-    Field.OVERRIDE,
-    Field.OVERRIDE_NOTE,
-    Field.OVERRIDE_DATE,
-    Field.OVERRIDE_FROM,
-)
+_FIELDS = (Field.OVERRIDE, Field.OVERRIDE_NOTE, Field.OVERRIDE_DATE, Field.OVERRIDE_FROM)
 
 
 def put_word(item: Item, word: Word, judge: Judge) -> None:
-    """Set the user's word on a track and store it, with its date where it has one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Set the user's word on a track and store it, with its date where it has one."""
     values = (word.override, word.note, word.date, word.source)
     for name, value in zip(_FIELDS, values, strict=True):
         put(item, name, value)
@@ -80,9 +71,6 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
     """Give tracks the word that they had before a step; return how many got it.
 
     A track whose word is not the step's any more is left alone, and so is a removed one.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
     """
     n_done = 0
     with writing(lib):
@@ -95,13 +83,7 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
 
 
 class ReviewLog:
-    """The file that one review writes.
-
-    Args:
-        file: Where it lies.
-        library_path: The library that is reviewed.
-        began: When the review began, seconds since 1970.
-    """
+    """The file that one review writes."""
 
     def __init__(self, file: Path, library_path: str, began: float) -> None:
         self._file = file

@@ -15,7 +15,7 @@ from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library, parse_query_parts
 
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, Row, put
-from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, store
+from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, select, store
 from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
@@ -34,8 +34,8 @@ _RELEASES_SQL = (
     ") AS spotify_artist_id FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
 )
 _NAMES_SQL = (
-    "SELECT id, title, artist, album, format, length FROM items"
-    " WHERE id IN (SELECT value FROM json_each(?))"
+    "SELECT id, ifnull(title, ''), ifnull(artist, ''), ifnull(album, ''), ifnull(format, ''),"
+    " ifnull(length, 0.0) FROM items WHERE id IN (SELECT value FROM json_each(?))"
 )
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
@@ -57,15 +57,13 @@ def find_ids(library: Library, query: Sequence[str], *, album: bool = False) -> 
         InvalidQueryError: It is no query.
     """
     if not album:
-        return _matching(library, Item, query)
-    found: list[int] = []
-    with library.transaction() as transaction:
-        for album_id in _matching(library, Album, query):
-            rows = transaction.query(
-                "SELECT id FROM items WHERE album_id = ? ORDER BY disc, track, id", (album_id,)
-            )
-            found.extend(int(row[0]) for row in rows)
-    return found
+        return patiently(partial(_matching, library, Item, query))
+    sql = "SELECT id FROM items WHERE album_id = ? ORDER BY disc, track, id"
+    return [
+        int(row[0])
+        for album_id in _matching(library, Album, query)
+        for row in select(library, sql, album_id)
+    ]
 
 
 def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[int]:
@@ -81,10 +79,9 @@ def _matching(library: Library, model: type[Any], words: Sequence[str]) -> list[
         fetch = library.albums if model is Album else library.items
         return [int(found.id or 0) for found in fetch(list(words))]
     table = model._table  # noqa: SLF001 - beets has no other name for it
-    with library.transaction() as transaction:
-        # The clause is beets' own, its values are bound.
-        sql = f"SELECT id FROM {table} WHERE {where or 1} ORDER BY id"  # noqa: S608
-        return [int(row[0]) for row in transaction.query(sql, values)]
+    # The clause is beets' own, its values are bound.
+    sql = f"SELECT id FROM {table} WHERE {where or 1} ORDER BY id"  # noqa: S608
+    return [int(row[0]) for row in select(library, sql, *values)]
 
 
 def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
@@ -95,7 +92,7 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
     wanted, file_of = sorted(ids), _file_of()
     for start in range(0, len(wanted), _ROWS_AT_ONCE):
         part = json.dumps(wanted[start : start + _ROWS_AT_ONCE])
-        for item_id, path, values in patiently(partial(_query, library, part)):
+        for item_id, path, values in select(library, _ROWS_SQL, *_NAMES, part):
             yield Row(item_id, file_of(path), _read_values(values))
 
 
@@ -108,22 +105,13 @@ def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
     yield from (rows[item_id] for item_id in ids if item_id in rows)
 
 
-def _query(library: Library, ids: str) -> list[Any]:
-    with library.transaction() as transaction:
-        return transaction.query(_ROWS_SQL, (*_NAMES, ids))
-
-
 def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags]:
     """Return what the library knows of the releases of these tracks, by their ids.
 
     Artists' ids are those of MusicBrainz and of beets' ``spotify`` plugin.
     """
-
-    def query() -> list[Any]:
-        with library.transaction() as transaction:
-            return transaction.query(_RELEASES_SQL, (json.dumps(list(ids)),))
-
-    return {int(row["id"]): _release(row) for row in patiently(query)}
+    rows = select(library, _RELEASES_SQL, json.dumps(list(ids)))
+    return {int(row["id"]): _release(row) for row in rows}
 
 
 @dataclass(frozen=True)
@@ -140,22 +128,8 @@ class Names:
 
 def read_names(library: Library, ids: Iterable[int]) -> dict[int, Names]:
     """Return what these tracks are called, by their ids."""
-
-    def query() -> list[Any]:
-        with library.transaction() as transaction:
-            return transaction.query(_NAMES_SQL, (json.dumps(list(ids)),))
-
-    return {int(row[0]): _names(*row[1:]) for row in patiently(query)}
-
-
-def _names(title: Any, artist: Any, album: Any, codec: Any, length: Any) -> Names:
-    return Names(
-        title=str(title or ""),
-        artist=str(artist or ""),
-        album=str(album or ""),
-        codec=str(codec or ""),
-        length_s=float(length or 0.0),
-    )
+    rows = select(library, _NAMES_SQL, json.dumps(list(ids)))
+    return {int(item_id): Names(*values) for item_id, *values in rows}
 
 
 def _release(row: Any) -> ReleaseTags:
@@ -210,8 +184,7 @@ def _file_of() -> Callable[[bytes], str]:
 
 def find_unscored(library: Library) -> set[int]:
     """Return the ids of the tracks that have neither a score nor an error."""
-    with library.transaction() as transaction:
-        rows = transaction.query(_UNSCORED_SQL, (Field.SCORE, Field.ERROR))
+    rows = select(library, _UNSCORED_SQL, Field.SCORE, Field.ERROR)
     return {int(row[0]) for row in rows}
 
 
@@ -221,11 +194,7 @@ def read_row(library: Library, item_id: int) -> Row | None:
 
 
 def store_row(library: Library, row: Row, albums: AlbumSummaries | None = None) -> None:
-    """Store a row that was changed.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store a row that was changed."""
     item = library.get_item(row.id)
     if item is None:
         return

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beets.library import Album, Item, Library
 
@@ -60,11 +60,7 @@ class AlbumSummaries:
         update_album_of(item)
 
     def finish(self) -> None:
-        """Sum up what is left.
-
-        Raises:
-            LibraryError: Another program keeps the database locked.
-        """
+        """Sum up what is left."""
         for album_id in list(self._waiting):
             with writing(self._library):
                 _sum_up(self._library, album_id)
@@ -72,26 +68,19 @@ class AlbumSummaries:
 
     def _size(self, album_id: int) -> int:
         if album_id not in self._sizes:
-            with self._library.transaction() as transaction:
-                rows = transaction.query(
-                    "SELECT count(*) FROM items WHERE album_id = ?", (album_id,)
-                )
-            self._sizes[album_id] = int(rows[0][0])
+            sql = "SELECT count(*) FROM items WHERE album_id = ?"
+            ((self._sizes[album_id],),) = select(self._library, sql, album_id)
         return self._sizes[album_id]
 
 
 def sum_up_large_albums(library: Library) -> None:
-    """Bring the summaries of large albums in line, where a killed run has left them behind.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
-    with library.transaction() as transaction:
-        rows = transaction.query(
-            "SELECT album_id FROM items WHERE album_id IS NOT NULL"
-            " GROUP BY album_id HAVING count(*) > ?",
-            (_SUMMED_UP_OFTEN,),
-        )
+    """Bring the summaries of large albums in line, where a killed run has left them behind."""
+    rows = select(
+        library,
+        "SELECT album_id FROM items WHERE album_id IS NOT NULL"
+        " GROUP BY album_id HAVING count(*) > ?",
+        _SUMMED_UP_OFTEN,
+    )
     for row in rows:
         patiently(partial(_sum_up, library, int(row[0])))
 
@@ -118,13 +107,13 @@ def store_album(album: Album) -> None:
 
 def take_back_album_values(album: Album) -> None:
     """Remove an album's values from its tracks: beets hands them down on a reimport."""
-    with album.db.transaction() as transaction:
-        rows = transaction.query(
-            "SELECT DISTINCT entity_id FROM item_attributes"
-            " JOIN items ON items.id = entity_id"
-            " WHERE album_id = ? AND key LIKE 'ai_album_%'",
-            (album.id,),
-        )
+    rows = select(
+        album.db,
+        "SELECT DISTINCT entity_id FROM item_attributes"
+        " JOIN items ON items.id = entity_id"
+        " WHERE album_id = ? AND key LIKE 'ai_album_%'",
+        album.id,
+    )
     for item in filter(None, (album.db.get_item(row[0]) for row in rows)):
         changed = [put(item, name, None) for name in ALBUM_TYPES]
         if any(changed):
@@ -141,20 +130,13 @@ def store_result(
         result: What became of its file.
         judge: Model and thresholds.
         albums: What sums albums up where many tracks are scored; None: at once.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
     """
     apply_result(item, result, judge)
     store(item, albums)
 
 
 def store(item: Item, albums: AlbumSummaries | None = None) -> None:
-    """Store an item with its history, and its album's summary, all or nothing.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
+    """Store an item with its history, and its album's summary, all or nothing."""
     with writing(item.db):
         note_change(item)
         item.store()
@@ -179,7 +161,6 @@ def writing(library: Library) -> Iterator[None]:
     Where the very commit fails it never gives its lock back.
 
     Raises:
-        LibraryError: Another program keeps the database locked.
         sqlite3.Error: The changes cannot be written; none is.
     """
     with ExitStack() as stack:
@@ -213,6 +194,16 @@ def _begin(library: Library, stack: ExitStack) -> Transaction | None:
             return None
         stack.push(attempt.pop_all())
     return transaction
+
+
+def select(library: Library, sql: str, *values: str | int | None) -> list[Any]:
+    """Return the rows that a query finds."""
+
+    def query() -> list[Any]:
+        with library.transaction() as transaction:
+            return transaction.query(sql, values)
+
+    return patiently(query)
 
 
 def patiently(access: Callable[[], T]) -> T:

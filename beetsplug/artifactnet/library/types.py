@@ -67,7 +67,16 @@ class DateQuery(_IfPresent, query.DateQuery):
     """A date or a range of them."""
 
 
-class _SetByScoring:
+class _Absent:
+    """A type whose value is None where there is none."""
+
+    @property
+    def null(self) -> Any:
+        """No value."""
+        return None
+
+
+class _SetByScoring(_Absent):
     """A type whose values come from scoring alone: nobody types them in.
 
     ``beet edit`` formats every field, and parses those that it has formatted; what comes
@@ -132,11 +141,6 @@ class Date(_SetByScoring, types.DateType):
 
     query = DateQuery
 
-    @property
-    def null(self) -> Any:
-        """No date."""
-        return None
-
     def from_sql(self, sql_value: Any) -> Any:
         """Return what the database has, None where no calendar has that time."""
         value = super().from_sql(sql_value)
@@ -146,19 +150,9 @@ class Date(_SetByScoring, types.DateType):
 class Text(_SetByScoring, types.String):
     """A text."""
 
-    @property
-    def null(self) -> Any:
-        """No text."""
-        return None
-
 
 class Flag(_SetByScoring, types.Boolean):
     """A flag that is there and ``yes``, or absent."""
-
-    @property
-    def null(self) -> Any:
-        """No flag."""
-        return None
 
     def format(self, value: Any) -> str:
         """Return ``yes`` for a flag that is set."""
@@ -167,13 +161,8 @@ class Flag(_SetByScoring, types.Boolean):
         return text
 
 
-class OverrideWord(types.String):
+class OverrideWord(_Absent, types.String):
     """The user's own word: ``human``, stored as ``real``, or ``ai``."""
-
-    @property
-    def null(self) -> Any:
-        """No word."""
-        return None
 
     def parse(self, string: str) -> Any:
         """Return the word as it is stored.
@@ -195,13 +184,8 @@ class OverrideWord(types.String):
         return None if sql_value is None else str(sql_value)
 
 
-class Note(types.String):
+class Note(_Absent, types.String):
     """The user's own words."""
-
-    @property
-    def null(self) -> Any:
-        """No words."""
-        return None
 
 
 class UnscoredLast(SlowFieldSort):

@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from beets.library import Album, Item
 
 from beetsplug.artifactnet.library.fields import Field, own, put
-from beetsplug.artifactnet.library.storing import store, store_album
-from beetsplug.artifactnet.library.verdicts import redecide
-from beetsplug.artifactnet.results import Verdict
-from beetsplug.artifactnet.thresholds import Judge
+from beetsplug.artifactnet.library.storing import select, store_album
 
 
 @dataclass
@@ -77,24 +74,6 @@ class AlbumOverrides:
         return f"{running.n_changed} changed, {running.n_kept} keep their own word"
 
 
-def set_override(item: Item, word: Verdict | None, note: str | None, judge: Judge) -> None:
-    """Set the user's word on a track, with a note, or take both back; and store it.
-
-    Args:
-        item: The track.
-        word: ``ai`` or ``real``; None: no word.
-        note: Why, in the user's words; None or empty: no note.
-        judge: What decides where there is no word.
-
-    Raises:
-        LibraryError: Another program keeps the database locked.
-    """
-    put(item, Field.OVERRIDE, word and word.value)
-    put(item, Field.OVERRIDE_NOTE, note or None)
-    redecide(item, judge)
-    store(item)
-
-
 def _mark(item: Item) -> str | None:
     word = own(item, Field.OVERRIDE)
     return None if word is None else f"album:{word}"
@@ -107,18 +86,15 @@ def _forget_album(item: Item) -> None:
 
 
 def _own_words(album: Album) -> dict[int, tuple[str | None, str | None]]:
-    with album.db.transaction() as transaction:
-        rows = transaction.query(
-            "SELECT items.id, word.value, mark.value, note.value FROM items"
-            " LEFT JOIN item_attributes AS word"
-            " ON word.entity_id = items.id AND word.key = ?"
-            " LEFT JOIN item_attributes AS mark"
-            " ON mark.entity_id = items.id AND mark.key = ?"
-            " LEFT JOIN item_attributes AS note"
-            " ON note.entity_id = items.id AND note.key = ?"
-            " WHERE album_id = ?",
-            (Field.OVERRIDE, Field.OVERRIDE_FROM, Field.OVERRIDE_NOTE, album.id),
-        )
+    rows = select(
+        album.db,
+        "SELECT items.id, word.value, mark.value, note.value FROM items"
+        " LEFT JOIN item_attributes AS word ON word.entity_id = items.id AND word.key = ?"
+        " LEFT JOIN item_attributes AS mark ON mark.entity_id = items.id AND mark.key = ?"
+        " LEFT JOIN item_attributes AS note ON note.entity_id = items.id AND note.key = ?"
+        " WHERE album_id = ?",
+        *(Field.OVERRIDE, Field.OVERRIDE_FROM, Field.OVERRIDE_NOTE, album.id),
+    )
     return {
         item_id: (None if word is None or mark == f"album:{word}" else word, note)
         for item_id, word, mark, note in rows

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from beetsplug.artifactnet.errors import ModelError
 from beetsplug.artifactnet.models.files import MAX_CARD_BYTES, read_file
@@ -30,7 +30,6 @@ Call = Literal["segment", "song"]
 OutputKind = Literal["probability", "logit"]
 Aggregation = Literal["median", "tercile", "mean", "max"]
 
-_T = TypeVar("_T")
 _FIELDS = frozenset(
     {"model_id", "version", "licence", "url", "notice", "architecture", "files"}
     | {"input", "inputs", "crop", "max_segments", "minimum_s", "padding", "call", "output"}
@@ -184,12 +183,11 @@ def parse_card(values: object, origin: str) -> ModelCard:
         evidence_output=expected.text("evidence", ""),
         branches=expected.names("branches"),
         lines_output=expected.text("lines", ""),
-        lines_hz=expected.optional("lines_hz", expected.hertz) or 0.0,
+        lines_hz=expected.lines_hz(),
         thresholds=card.thresholds("thresholds"),
         crop=crop,
-        max_segments=card.optional("max_segments", card.count)
-        or (None if crop == "even" else 1),
-        minimum_s=card.seconds("minimum_s", 1.0),
+        max_segments=card.max_segments(None if crop == "even" else 1),
+        minimum_s=card.number("minimum_s", 86_400, "seconds", 1.0),
         padding=card.choice("padding", Padding, "zero"),
         placement=card.choice("placement", Placement, "published"),
         down_mix=card.choice("down_mix", DownMix, "mean"),
@@ -267,8 +265,8 @@ class _Fields:
     def section(self, key: str) -> _Fields:
         return _Fields(self._get(key), self._origin, f"{self._prefix}{key}.")
 
-    def optional(self, key: str, read: Callable[[str], _T]) -> _T | None:
-        return None if self._values.get(key) is None else read(key)
+    def lacks(self, key: str) -> bool:
+        return self._values.get(key) is None
 
     def mapping(self, key: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
         value = self._get(key, default)
@@ -311,23 +309,20 @@ class _Fields:
             raise self.bad(key, value, f"a whole number from {low} to {high}")
         return value
 
-    def count(self, key: str) -> int:
-        return self.integer(key, 1, _MAX_SEGMENTS)
+    def lines_hz(self) -> float:
+        key = "lines_hz"
+        return 0.0 if self.lacks(key) else self.number(key, _MAX_LINES_HZ, "hertz")
 
-    def seconds(self, key: str, default: float) -> float:
+    def max_segments(self, default: int | None) -> int | None:
+        key = "max_segments"
+        return default if self.lacks(key) else self.integer(key, 1, _MAX_SEGMENTS)
+
+    def number(self, key: str, most: float, unit: str, default: float | None = None) -> float:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.bad(key, value, "a number of seconds")
-        if not 0 < value <= 86_400:
-            raise self.bad(key, value, "above 0 and at most 86400 seconds")
-        return float(value)
-
-    def hertz(self, key: str) -> float:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.bad(key, value, "a number of hertz")
-        if not 0 < value <= _MAX_LINES_HZ:
-            raise self.bad(key, value, f"above 0 and at most {_MAX_LINES_HZ:g} hertz")
+            raise self.bad(key, value, f"a number of {unit}")
+        if not 0 < value <= most:
+            raise self.bad(key, value, f"above 0 and at most {most:g} {unit}")
         return float(value)
 
     def choice(self, key: str, kind: Any, default: str | None = None) -> Any:

@@ -25,16 +25,14 @@ class KnownModel:
     """Whether its licence must be accepted before it is installed."""
 
 
-def _read(path: Path) -> dict[str, KnownModel]:
-    entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {model_id: _model(model_id, **entry) for model_id, entry in entries.items()}
-
-
 def _model(model_id: str, card: dict[str, Any], how: str = "", **rest: Any) -> KnownModel:
     exporter = f"python -m beetsplug.artifactnet.exporters {model_id}"
     how = how or f"from its authors' weights: {exporter} --weights FILE --out DIR"
     return KnownModel({"model_id": model_id, **card}, how, **rest)
 
 
-KNOWN_MODELS: Mapping[str, KnownModel] = _read(Path(__file__).with_name("catalogue.toml"))
+_ENTRIES = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
+KNOWN_MODELS: Mapping[str, KnownModel] = {
+    model_id: _model(model_id, **entry) for model_id, entry in _ENTRIES.items()
+}
 """By id."""

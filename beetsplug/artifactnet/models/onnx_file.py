@@ -3,6 +3,9 @@
 ONNX keeps large tensors in *external data* files, by a path in the graph. Versions of
 onnxruntime before 1.24 follow that path wherever it leads, so it is read here first. The engine
 tract does not keep the names of outputs, so inputs and outputs are read here too.
+
+Not by the package protobuf: its form in pure Python, the only one on some systems, and the
+engines do not agree on every file.
 """
 
 from __future__ import annotations

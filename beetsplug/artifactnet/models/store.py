@@ -29,11 +29,6 @@ class Model:
         return self.folder / next(iter(self.card.files))
 
     @property
-    def is_bundled(self) -> bool:
-        """Whether it came with this package."""
-        return self.folder.parent == BUNDLED_MODELS
-
-    @property
     def n_bytes(self) -> int:
         """Size of all its files together.
 
@@ -125,16 +120,13 @@ def open_model(graph: Path) -> Model:
             f"{graph.with_name(CARD_FILE)} describes {next(iter(card.files))}, not {graph.name}"
         )
     bundled = BUNDLED_MODELS / card.model_id / CARD_FILE
-    if bundled.is_file() and _is_mistakable(card, read_card(bundled)):
+    ours = read_card(bundled) if bundled.is_file() else card
+    if ours.label == card.label and dict(ours.files) != dict(card.files):
         raise ModelError(
             f"{graph.with_name(CARD_FILE)} has the id and version of the bundled model, "
             f"{card.label}, for other files; give it its own, or scores would be mixed"
         )
     return Model(card, graph.parent)
-
-
-def _is_mistakable(card: ModelCard, bundled: ModelCard) -> bool:
-    return card.label == bundled.label and dict(card.files) != dict(bundled.files)
 
 
 def model_ids(folders: Sequence[Path]) -> Iterator[str]:

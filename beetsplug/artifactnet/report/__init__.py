@@ -1,1 +1,4 @@
-"""Results as pages, CSV and JSON. Nothing here knows beets or opens audio."""
+"""Results as pages, CSV and JSON. Nothing here knows beets or opens audio.
+
+Pages need jinja2; where it is not installed, they raise a ``MissingPackageError``.
+"""

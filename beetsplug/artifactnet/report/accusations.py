@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from beetsplug.artifactnet.report.tracks import Track
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.thresholds import FalsePositives, InForce
+from beetsplug.artifactnet.words import count_of
 
 _REACHED_BY = {"ai": {Verdict.AI}, "unsure": {Verdict.AI, Verdict.UNSURE}}
 _WORDS = {"ai": "ai", "unsure": "ai or unsure"}
@@ -31,7 +32,7 @@ def accusation_notes(
         n_flagged = sum(track.verdict in verdicts for track in tracks)
         verb = "is" if n_flagged == 1 else "are"
         yield (
-            f"Of {_n_tracks(len(tracks))} that the score decides, {n_flagged} {verb} "
+            f"Of {count_of(len(tracks), 'track')} that the score decides, {n_flagged} {verb} "
             f"{_WORDS[name]}. {_expected(len(tracks), rates.get(name))}"
         )
 
@@ -52,7 +53,3 @@ def _expected(n_tracks: int, rate: FalsePositives | None) -> str:
 
 def _count(number: float) -> str:
     return f"{number:.1f}" if number < 10 else f"{number:.0f}"
-
-
-def _n_tracks(count: int) -> str:
-    return "1 track" if count == 1 else f"{count} tracks"

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import html
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree
 
 from beetsplug.artifactnet.report.html import printable, render
 
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]#|~$])")
-_HREF = f"{{{_XLINK}}}href"
-_LOCAL_URL = re.compile(r"url\(#")
 
-INK = "#15191e"
-"""The colour of a chart's text and axes; the page puts its own text colour in its place."""
+
+NONE = "\u2013"
+"""Stands in a cell where there is no value."""
+
+
+def number(value: float | None) -> str:
+    """Return a number for a cell, to four digits."""
+    return NONE if value is None else f"{value:.4f}"
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,13 @@ class Chart:
     title: str
     """The content of the chart, in one sentence."""
     svg: bytes
-    """Without a background."""
+    """On white, as the other form: a dark page or viewer must not make it unreadable."""
     png: bytes
-    """On white."""
 
     @property
-    def svg_on_white(self) -> bytes:
-        """The SVG as a file of its own, which a dark viewer must not make unreadable."""
-        ground = b'<rect width="100%" height="100%" fill="#ffffff"/>\n <defs>'
-        return self.svg.replace(b"<defs>", ground, 1)
+    def url(self) -> str:
+        """The SVG as an address that holds all of it."""
+        return f"data:image/svg+xml;base64,{b64encode(self.svg).decode('ascii')}"
 
 
 @dataclass(frozen=True)
@@ -104,51 +104,5 @@ def _md_table(table: Table) -> Iterator[str]:
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """Return a report as one HTML file that asks for nothing else.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
-    """
-    return render(
-        "document.html",
-        title,
-        has_style_attributes=any(section.charts for section in sections),
-        sections=sections,
-        inline=_inline,
-    )
-
-
-def _inline(chart: Chart, path: str) -> str:
-    """Return a chart's SVG for use inside a page beside others.
-
-    Its ids get the chart's path before them, as all ids of a page must differ. Its ink becomes
-    the page's text colour, so that it can be read on dark as on light.
-    """
-    prefix = re.sub(r"[^a-z0-9]+", "-", path.lower())
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _XLINK)
-    # The SVG was drawn by this program a moment ago: it holds no entities.
-    root = ElementTree.fromstring(chart.svg)  # noqa: S314
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag == f"{{{_SVG}}}metadata":
-                parent.remove(child)
-        _rewrite(parent, prefix)
-    width = root.get("width", "").removesuffix("pt")
-    root.attrib.pop("height", None)
-    root.set("width", "100%")
-    root.set("style", f"max-width: {float(width):.0f}pt")
-    root.set("role", "img")
-    root.set("aria-label", printable(chart.title))
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _rewrite(element: ElementTree.Element, prefix: str) -> None:
-    for key, value in element.attrib.items():
-        if key == "id":
-            element.set(key, f"{prefix}-{value}")
-        elif key == _HREF and value.startswith("#"):
-            element.set(key, f"#{prefix}-{value[1:]}")
-        else:
-            local = _LOCAL_URL.sub(f"url(#{prefix}-", value)
-            element.set(key, local.replace(INK, "currentColor"))
+    """Return a report as one HTML file that asks for nothing else."""
+    return render("document.html", title, sections=sections)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from beetsplug.artifactnet.results import SegmentScore, Thresholds
+from beetsplug.artifactnet.words import clock, count_of
 
 HEIGHT = 72
 """Of the plots, pixels."""
@@ -68,7 +69,6 @@ class Timeline:
     @property
     def summary(self) -> str:
         """Return the content of the drawing, in a sentence."""
-        n_segments = "1 segment" if len(self.bars) == 1 else f"{len(self.bars)} segments"
         flagged = sum(bar.verdict == "ai" for bar in self.bars)
         reached = "".join(
             f" {flagged} at or above the ai threshold, {value:g};"
@@ -76,16 +76,13 @@ class Timeline:
             if name == "ai"
         )
         return (
-            f"P(AI) of {n_segments};{reached} the highest is "
+            f"P(AI) of {count_of(len(self.bars), 'segment')};{reached} the highest is "
             f"{self.loudest.probability:.2f} at {self.clock(self.loudest.start_s)}."
         )
 
     def clock(self, seconds: float) -> str:
         """Return a time as ``M:SS``, of a short track to a tenth of a second."""
-        if self.duration_s < _SHORT_S:
-            return f"{seconds:.1f} s"
-        minutes, rest = divmod(int(seconds), 60)
-        return f"{minutes}:{rest:02}"
+        return f"{seconds:.1f} s" if self.duration_s < _SHORT_S else clock(seconds)
 
 
 def draw_timeline(

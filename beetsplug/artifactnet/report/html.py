@@ -29,21 +29,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
-def render(
-    template: str, title: str, *, has_style_attributes: bool = False, **values: Any
-) -> str:
-    """Return a page.
-
-    Args:
-        template: Name of its template.
-        title: Heading and title.
-        has_style_attributes: Whether a drawing on it has ``style`` attributes, which no
-            hash can allow.
-        values: What the template asks for.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
-    """
+def render(template: str, title: str, **values: Any) -> str:
+    """Return a page."""
     style, script = (_inline(name) for name in ("style.css", "page.js"))
     policy = {
         "default-src": "'none'",
@@ -51,7 +38,7 @@ def render(
         "form-action": "'none'",
         "img-src": "data:",
         "media-src": "file: data:",
-        "style-src": "'unsafe-inline'" if has_style_attributes else _hash(style),
+        "style-src": _hash(style),
         "script-src": _hash(script),
     }
     return (

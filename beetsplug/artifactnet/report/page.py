@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beetsplug.artifactnet.report.document import Table
-from beetsplug.artifactnet.report.drawings import (
-    Spectrum,
-    Timeline,
-    draw_timeline,
-)
+from beetsplug.artifactnet.report.drawings import Spectrum, Timeline, draw_timeline
 from beetsplug.artifactnet.report.html import render
 from beetsplug.artifactnet.report.tracks import Track, suspects_first
 from beetsplug.artifactnet.results import Thresholds, Verdict
@@ -101,9 +97,6 @@ def tracks_page(tracks: Sequence[Track], findings: Mapping[int, Findings], facts
         tracks: In any order; the most suspicious are listed first.
         findings: By the ids of those suspects that are shown in detail.
         facts: What holds for all of them.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
     """
     listed = suspects_first(tracks)[:_MOST_LISTED]
     return render(

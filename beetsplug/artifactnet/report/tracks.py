@@ -9,18 +9,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from beetsplug.artifactnet.results import SegmentScore, Verdict
+from beetsplug.artifactnet.results import SegmentScore, Sentence, Verdict
 
 _SUSPICION = {Verdict.AI.value: 0, Verdict.UNSURE.value: 1, "": 2, Verdict.REAL.value: 3}
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One thing to know of a track."""
-
-    text: str
-    speaks_for: str | None = None
-    """``ai``, ``human``, or None."""
 
 
 @dataclass(frozen=True)

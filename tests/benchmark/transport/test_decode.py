@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beetsplug.artifactnet.benchmark.transport import decode
+from beetsplug.artifactnet.benchmark.transport.decode import decode
 from beetsplug.artifactnet.errors import AudioError
 from tests.support.audio_files import encode as write_audio
 from tests.support.audio_files import music

@@ -8,7 +8,8 @@ import pytest
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
 from beetsplug.artifactnet.benchmark.runner import AnswerLog, Setup
-from beetsplug.artifactnet.benchmark.transport import ENCODINGS, transport_tracks
+from beetsplug.artifactnet.benchmark.transport.encodings import ENCODINGS
+from beetsplug.artifactnet.benchmark.transport.run import transport_tracks
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.workers import shared_workers
 from tests.support.audio_files import encode as write_audio

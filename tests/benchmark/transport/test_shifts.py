@@ -5,14 +5,9 @@ from __future__ import annotations
 import pytest
 
 from beetsplug.artifactnet.benchmark.manifest import LabelledTrack
-from beetsplug.artifactnet.benchmark.transport import (
-    ENCODINGS,
-    GATED,
-    REFERENCE,
-    summarise,
-    transport_lines,
-    transport_sections,
-)
+from beetsplug.artifactnet.benchmark.transport.encodings import ENCODINGS, GATED, REFERENCE
+from beetsplug.artifactnet.benchmark.transport.report import transport_lines, transport_sections
+from beetsplug.artifactnet.benchmark.transport.shifts import summarise
 
 NAMES = [encoding.name for encoding in ENCODINGS]
 

@@ -13,6 +13,7 @@ import torch
 import tract
 from numpy.typing import NDArray
 
+from beetsplug.artifactnet.models.store import find_model
 from beetsplug.artifactnet.training.choices import (
     CLIP_DB,
     N_SEGMENTS,
@@ -23,6 +24,7 @@ from beetsplug.artifactnet.training.choices import (
 from beetsplug.artifactnet.training.fit.rows import song_features
 from beetsplug.artifactnet.training.model.bundled_stages import load_stages
 from beetsplug.artifactnet.training.model.export import largest_difference, write_graph
+from beetsplug.artifactnet.training.model.in_turn import take_in_turn
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Features
 from beetsplug.artifactnet.training.model.weights import (
     CountedRegression,
@@ -251,6 +253,20 @@ def test_stages_of_a_graph_are_those_it_was_made_of(
     other.standing.load_state_dict(network.standing.state_dict())
     other.of_cnn.load_state_dict(network.of_cnn.state_dict())
     assert largest_difference(other, graph, [_song(2)]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["exported", "bundled"])
+def test_segments_are_taken_in_turn(name: str, graph: Path) -> None:
+    """One segment's working memory suffices for a song, and each segment stands for itself."""
+    path = graph if name == "exported" else find_model("default").graph
+    model = onnx.load(str(path))
+    assert [node.op_type for node in model.graph.node].count("Scan") == 1
+    assert take_in_turn(model) is model
+    session = onnxruntime.InferenceSession(str(path))
+    song = _song(3)
+    (together,) = session.run(["segment_probabilities"], {"audio": song})
+    alone = [session.run(["segment_probabilities"], {"audio": s[None]})[0] for s in song]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 def test_a_graph_without_the_stages_is_refused(

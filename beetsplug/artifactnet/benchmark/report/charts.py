@@ -10,18 +10,21 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from beetsplug.artifactnet.benchmark.manifest import LABELS
 from beetsplug.artifactnet.benchmark.metrics import Judgement, columns, roc_points
 from beetsplug.artifactnet.errors import MissingPackageError
-from beetsplug.artifactnet.report.document import INK, Chart
+from beetsplug.artifactnet.report.document import Chart
 from beetsplug.artifactnet.report.html import printable
 
+_INK = "#15191e"
 _COLOURS = {"ai": "#d0542b", "real": "#2f7fc1"}
 _STROKES = ("#d0542b", "#2f7fc1", "#4b9a4e", "#9b62b8", "#b08a1e", "#5b8f99")
+_MARKERS = {"own": "o", "calibrated": "s"}
+_LINES = {"own": "--", "calibrated": ":"}
+"""Threshold -> how it is drawn."""
 _N_BINS = 25
 _MAX_SOURCES = 60
 _MAX_NAME = 36
@@ -30,11 +33,11 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9.0,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -48,12 +51,9 @@ def draw_charts(judgement: Judgement) -> tuple[Chart, ...]:
 
     The ROC needs scored tracks of both labels, the histogram a scored track, the rates a named
     source. A chart that has nothing to show is left out.
-
-    Raises:
-        MissingPackageError: matplotlib or scikit-learn is not installed.
     """
     charts = []
-    if judgement.measured.ranking.auroc is not None:
+    if judgement.measured.values["auroc"] is not None:
         charts.append(draw_roc([judgement]))
     if judgement.scored:
         charts.append(_draw_histogram(judgement))
@@ -67,17 +67,16 @@ def draw_roc(judgements: Sequence[Judgement]) -> Chart:
 
     Args:
         judgements: Each with scored tracks of both labels.
-
-    Raises:
-        MissingPackageError: matplotlib or scikit-learn is not installed.
     """
 
     def draw(axes: Any) -> None:
-        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, linestyle=":")
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, linestyle=":")
         for place, judgement in enumerate(judgements):
             fpr, tpr, _ = roc_points(*columns(judgement.tracks))
             colour = _STROKES[place % len(_STROKES)]
-            name = f"{_short(judgement.run.model)}, AUC {judgement.measured.ranking.auroc:.4f}"
+            name = (
+                f"{_short(judgement.run.model)}, AUC {judgement.measured.values['auroc']:.4f}"
+            )
             axes.plot(fpr, tpr, color=colour, linewidth=1.6, label=name)
             _mark_thresholds(axes, judgement, colour, is_alone=len(judgements) == 1)
         axes.set(xlabel="FPR", ylabel="TPR", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -90,19 +89,17 @@ def draw_roc(judgements: Sequence[Judgement]) -> Chart:
 
 
 def _mark_thresholds(axes: Any, judgement: Judgement, colour: str, *, is_alone: bool) -> None:
-    for name, marker in (("own", "o"), ("calibrated", "s")):
-        decisions = judgement.measured.decisions.get(name)
-        if decisions is None:
-            continue
+    values = judgement.measured.values
+    for name, threshold in judgement.thresholds.items():
         axes.plot(
-            [decisions.fpr],
-            [decisions.tpr],
-            marker=marker,
+            [values[f"{name}.fpr"]],
+            [values[f"{name}.tpr"]],
+            marker=_MARKERS[name],
             linestyle="none",
             markersize=6,
             markeredgecolor=colour,
             markerfacecolor="none",
-            label=f"{name} threshold, {decisions.threshold:.4g}" if is_alone else None,
+            label=f"{name} threshold, {threshold:.4g}" if is_alone else None,
         )
 
 
@@ -124,24 +121,19 @@ def _draw_histogram(judgement: Judgement) -> Chart:
                     edgecolor=_COLOURS[label],
                     label=f"{label}, {len(found)} tracks",
                 )
-        _draw_threshold_lines(axes, judgement.thresholds)
+        for name, threshold in judgement.thresholds.items():
+            axes.axvline(
+                threshold,
+                color=_INK,
+                linewidth=1,
+                linestyle=_LINES[name],
+                label=f"{name} threshold",
+            )
         axes.set(xlabel="P(AI)", ylabel="share of the label's tracks", xlim=(0, 1))
         axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.2))
 
     title = f"Scores of {judgement.run.model} by label; vertical lines: thresholds."
     return _render("scores", title, (6.0, 3.4), draw)
-
-
-def _draw_threshold_lines(axes: Any, thresholds: Mapping[str, float]) -> None:
-    for name, style in (("own", "--"), ("calibrated", ":")):
-        if name in thresholds:
-            axes.axvline(
-                thresholds[name],
-                color=INK,
-                linewidth=1,
-                linestyle=style,
-                label=f"{name} threshold",
-            )
 
 
 def _draw_sources(judgement: Judgement) -> Chart:
@@ -179,11 +171,7 @@ def _short(text: str) -> str:
 
 @contextmanager
 def _matplotlib_at_home() -> Iterator[None]:
-    """Let matplotlib be imported without leaving its list of fonts in the user's home.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
+    """Let matplotlib be imported without leaving its list of fonts in the user's home."""
     before = os.environ.get("MPLCONFIGDIR")
     with TemporaryDirectory() as folder:
         os.environ["MPLCONFIGDIR"] = folder
@@ -225,17 +213,12 @@ def _render(
         return Chart(
             name=name,
             title=title,
-            svg=_save(figure, "svg", {"Date": None, "Creator": None}, transparent=True),
+            svg=_save(figure, "svg", {"Date": None, "Creator": None}),
             png=_save(figure, "png", {"Software": None}),
         )
 
 
-def _save(figure: Any, kind: str, metadata: Mapping[str, None], **options: bool) -> bytes:
+def _save(figure: Any, kind: str, metadata: Mapping[str, None]) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format=kind, metadata=metadata, **options)
+    figure.savefig(file, format=kind, metadata=metadata)
     return file.getvalue()
-
-
-def chart_path(folder: str, chart: Chart) -> str:
-    """Return the path of a chart's SVG file from the report's folder."""
-    return str(PurePosixPath(folder, f"{chart.name}.svg"))

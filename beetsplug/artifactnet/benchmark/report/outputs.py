@@ -13,9 +13,8 @@ import hashlib
 import itertools
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,8 @@ from beetsplug.artifactnet.benchmark.report.summary import (
     model_sections,
     overview_section,
 )
-from beetsplug.artifactnet.errors import ConfigError
 from beetsplug.artifactnet.report.document import Chart, Section, markdown, page
-from beetsplug.artifactnet.report.files import unwritable, write_whole
+from beetsplug.artifactnet.writing import unwritable, write_whole
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FOLDER_NAME = 80
@@ -73,23 +71,21 @@ def write_outputs(
     Args:
         folder: The report's; made where it is missing. Files of the same name are
             replaced, each at once and whole.
-        manifest: What was scored; outputs keep its order of tracks.
-        runs: One for each model, each with every track of the manifest, in any order.
+        manifest: What was scored.
+        runs: One for each model of another label, each with the tracks of the manifest.
         sections: Shown at the end of both summaries.
         declared: Ids of the tracks whose files declare themselves generated.
 
     Raises:
-        ConfigError: A model is there twice, or the folder cannot be written to.
-        MissingPackageError: scikit-learn or matplotlib is not installed.
+        ConfigError: The folder cannot be written to.
     """
-    _check_names(runs)
-    models = tuple(_report(_in_order(run, manifest), declared) for run in runs)
+    models = tuple(_report(run, declared) for run in runs)
     comparisons = tuple(
         compare(first.judgement, second.judgement, n_replicates=N_REPLICATES)
         for first, second in itertools.combinations(models, 2)
     )
     report = Report(manifest, models, comparisons, folder / "summary.html")
-    ranked = [m.judgement for m in models if m.judgement.measured.ranking.auroc is not None]
+    ranked = [m.judgement for m in models if m.judgement.measured.values["auroc"] is not None]
     roc = draw_roc(ranked) if len(ranked) > 1 else None
     shown = [*_sections(report, roc), *sections]
     with unwritable(folder):
@@ -143,19 +139,6 @@ def folder_name(model: str) -> str:
     return f"{safe or 'model'}-{digest}"
 
 
-def _check_names(runs: Sequence[ModelRun]) -> None:
-    # In lower case, as some file systems do not tell the cases apart.
-    names = Counter(folder_name(run.model).lower() for run in runs)
-    for run in runs:
-        if names[folder_name(run.model).lower()] > 1:
-            raise ConfigError(f"the model {run.model} is there twice; name each one once")
-
-
-def _in_order(run: ModelRun, manifest: Manifest) -> ModelRun:
-    by_id = {scored.track.track_id: scored for scored in run.tracks}
-    return replace(run, tracks=tuple(by_id[track.track_id] for track in manifest.tracks))
-
-
 def _report(run: ModelRun, declared: Set[str]) -> ModelReport:
     judgement = judge(run)
     return ModelReport(
@@ -171,7 +154,7 @@ def _report(run: ModelRun, declared: Set[str]) -> ModelReport:
 def _write_model(folder: Path, report: ModelReport, manifest: Manifest) -> None:
     run, judgement = report.judgement.run, report.judgement
     _write_json(folder / "track_probs.json", _track_probs(run.tracks))
-    _write_json(folder / "per_source.json", [_group(rates) for rates in judgement.sources])
+    _write_json(folder / "per_source.json", _groups(judgement.sources))
     _write_json(folder / "inference_failures.json", _failures(run.tracks))
     _write_json(folder / "metrics.json", _metrics(report, manifest))
     for chart in report.charts:
@@ -179,7 +162,7 @@ def _write_model(folder: Path, report: ModelReport, manifest: Manifest) -> None:
 
 
 def _write_chart(folder: Path, chart: Chart) -> None:
-    write_whole(folder / f"{chart.name}.svg", chart.svg_on_white)
+    write_whole(folder / f"{chart.name}.svg", chart.svg)
     write_whole(folder / f"{chart.name}.png", chart.png)
 
 
@@ -215,24 +198,38 @@ def _failures(tracks: Iterable[ScoredTrack]) -> list[dict[str, Any]]:
     ]
 
 
-def _rounded(value: float | None) -> float | None:
-    # The last digits differ between versions of the libraries, and mean nothing.
-    return None if value is None else round(value, _N_DECIMALS)
+def _rounded(values: Any) -> Any:
+    """Return JSON values whose numbers are rounded, at any depth.
+
+    The last digits differ between versions of the libraries, and mean nothing.
+    """
+    if isinstance(values, float):
+        return round(values, _N_DECIMALS)
+    if isinstance(values, dict):
+        return {key: _rounded(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_rounded(value) for value in values]
+    return values
 
 
-def _group(rates: GroupRates) -> dict[str, Any]:
-    return {
-        "name": rates.name,
-        "label": rates.label,
-        "n_tracks": rates.n_tracks,
-        "n_scored": rates.n_scored,
-        "mean_prob": _rounded(rates.mean_probability),
-        "median_prob": _rounded(rates.median_probability),
-        "flagged": {
-            threshold: {"n": n, "rate": _rounded(rates.rate(threshold))}
-            for threshold, n in rates.n_flagged.items()
-        },
-    }
+def _groups(groups: Iterable[GroupRates]) -> list[dict[str, Any]]:
+    return _rounded(
+        [
+            {
+                "name": rates.name,
+                "label": rates.label,
+                "n_tracks": rates.n_tracks,
+                "n_scored": rates.n_scored,
+                "mean_prob": rates.mean_probability,
+                "median_prob": rates.median_probability,
+                "flagged": {
+                    threshold: {"n": n, "rate": rates.rate(threshold)}
+                    for threshold, n in rates.n_flagged.items()
+                },
+            }
+            for rates in groups
+        ]
+    )
 
 
 def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
@@ -256,8 +253,8 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
             name: {"coverage": _coverage(coverage), "metrics": _measured(measured)}
             for name, (coverage, measured) in judgement.diagnosed.items()
         },
-        "per_source": [_group(rates) for rates in judgement.sources],
-        "per_generator": [_group(rates) for rates in judgement.generators],
+        "per_source": _groups(judgement.sources),
+        "per_generator": _groups(judgement.generators),
     }
     if manifest.is_artifactbench:
         columns = [asdict(column) for column in PAPER]
@@ -267,50 +264,40 @@ def _metrics(report: ModelReport, manifest: Manifest) -> dict[str, Any]:
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
     share = coverage.n_scored / coverage.n_tracks if coverage.n_tracks else None
-    return {**asdict(coverage), "share": _rounded(share)}
+    return _rounded({**asdict(coverage), "share": share})
 
 
 def _measured(
     measured: Measured, found: Mapping[str, Interval] | None = None
 ) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in measured.values().items():
-        values[name] = {"value": _rounded(value)}
-        if found is not None:
-            values[name]["interval"] = _interval(found.get(name))
-    for name, decisions in measured.decisions.items():
-        values[f"{name}.confusion"] = asdict(decisions.confusion)
-    return values
+    values: dict[str, Any] = {name: {"value": value} for name, value in measured.values.items()}
+    if found is not None:
+        for name, entry in values.items():
+            entry["interval"] = astuple(found[name]) if name in found else None
+    for name, confusion in measured.confusion.items():
+        values[f"{name}.confusion"] = asdict(confusion)
+    return _rounded(values)
 
 
 def _declared(declared: WithDeclarations | None) -> dict[str, Any] | None:
     if declared is None:
         return None
     rates = {
-        f"{threshold}.{name}": _rounded(getattr(decisions, name))
-        for threshold, decisions in declared.decisions.items()
+        f"{threshold}.{name}": declared.measured.values[f"{threshold}.{name}"]
+        for threshold in declared.measured.confusion
         for name in ("tpr", "fpr")
     }
-    return {"n_ai": declared.n_ai, "n_real": declared.n_real, **rates}
-
-
-def _interval(interval: Interval | None) -> list[float | None] | None:
-    return [_rounded(interval.low), _rounded(interval.high)] if interval else None
+    return _rounded({"n_ai": declared.n_ai, "n_real": declared.n_real, **rates})
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "first": comparison.first,
-        "second": comparison.second,
-        "n_tracks": comparison.n_tracks,
-        "n_lineages": comparison.n_lineages,
-        "differences": {
-            d.name: {
-                "first": _rounded(d.first),
-                "second": _rounded(d.second),
-                "difference": _rounded(d.difference),
-                "interval": _interval(d.interval),
-            }
-            for d in comparison.differences
-        },
+    differences = {
+        d.name: {
+            "first": d.first,
+            "second": d.second,
+            "difference": d.difference,
+            "interval": astuple(d.interval),
+        }
+        for d in comparison.differences
     }
+    return _rounded({**asdict(comparison), "differences": differences})

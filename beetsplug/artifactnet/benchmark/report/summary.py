@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from beetsplug.artifactnet.benchmark.comparison import Comparison
@@ -20,8 +20,7 @@ from beetsplug.artifactnet.benchmark.metrics import (
     ScoredTrack,
 )
 from beetsplug.artifactnet.benchmark.published import PAPER, PAPER_TRACKS, PAPER_URL
-from beetsplug.artifactnet.benchmark.report.charts import chart_path
-from beetsplug.artifactnet.report.document import Chart, Section, Table
+from beetsplug.artifactnet.report.document import NONE, Chart, Section, Table, number
 
 NAMES = {
     "auroc": "AUROC",
@@ -37,7 +36,6 @@ NAMES = {
 }
 """Each metric as a reader knows it."""
 
-_NONE = "\u2013"
 _MAX_FAILURES = 20
 _MAX_GROUPS = 200
 _MAX_TRACKS = 5_000
@@ -51,7 +49,7 @@ class ModelReport:
 
     judgement: Judgement
     intervals: Mapping[str, Interval]
-    """By the names of :meth:`Measured.values`; empty where a label has no track."""
+    """By the names of :attr:`Measured.values`; empty where a label has no track."""
     n_replicates: int
     """What the intervals come from."""
     folder: str
@@ -118,7 +116,7 @@ def model_sections(report: ModelReport, *, with_published: bool) -> list[Section
                 f"replicates over lineages, stratified by label, at fixed thresholds.",
             ),
             (_ranking_table(report), _decisions_table(report), _confusion_table(judgement)),
-            tuple((chart_path(report.folder, chart), chart) for chart in report.charts),
+            tuple((f"{report.folder}/{chart.name}.svg", chart) for chart in report.charts),
         )
     ]
     if report.declared is not None:
@@ -145,8 +143,8 @@ def comparison_section(comparison: Comparison) -> Section:
     rows = tuple(
         (
             _metric_name(d.name),
-            _number(d.first),
-            _number(d.second),
+            number(d.first),
+            number(d.second),
             f"{d.difference:+.4f} [{d.interval.low:+.4f}, {d.interval.high:+.4f}]",
         )
         for d in comparison.differences
@@ -183,16 +181,12 @@ def _metric_name(name: str) -> str:
     return f"{NAMES[metric]}, {threshold} threshold" if threshold else NAMES[metric]
 
 
-def _number(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.4f}"
-
-
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else _NONE
+    return f"{100 * part / whole:.1f} %" if whole else NONE
 
 
 def _with_interval(measured: Measured, found: Mapping[str, Interval], name: str) -> str:
-    text = _number(measured.values().get(name))
+    text = number(measured.values.get(name))
     interval = found.get(name)
     return f"{text} [{interval.low:.4f}, {interval.high:.4f}]" if interval else text
 
@@ -233,7 +227,7 @@ def _decisions_table(report: ModelReport) -> Table:
 
 
 def _confusion_table(judgement: Judgement) -> Table:
-    found = [decisions.confusion for decisions in judgement.measured.decisions.values()]
+    found = judgement.measured.confusion.values()
     rows = (
         ("'ai' flagged", *(str(c.true_positives) for c in found)),
         ("'ai' missed", *(str(c.false_negatives) for c in found)),
@@ -244,48 +238,39 @@ def _confusion_table(judgement: Judgement) -> Table:
 
 
 def _declared_section(judgement: Judgement, declared: WithDeclarations) -> Section:
-    rows = tuple(
-        (
-            _metric_name(f"{threshold}.{metric}"),
-            _number(getattr(judgement.measured.decisions[threshold], metric)),
-            _number(getattr(decisions, metric)),
-        )
-        for threshold, decisions in declared.decisions.items()
-        for metric in ("tpr", "fpr")
-    )
+    names = [f"{threshold}.{m}" for threshold in judgement.thresholds for m in ("tpr", "fpr")]
     head = ("metric", "score alone", "with declarations")
-    return Section(
-        "With declarations", (_declared_text(declared),), (Table(head, rows),), level=3
-    )
-
-
-def _declared_text(declared: WithDeclarations) -> str:
-    """Return how many tracks declare themselves, and what counts."""
-    return (
+    table = _compared(head, names, judgement.measured, declared.measured)
+    text = (
         f"{declared.n_ai} 'ai' and {declared.n_real} 'real' tracks declare themselves "
         f"generated; here each of them counts as flagged, as its verdict does."
     )
+    return Section("With declarations", (text,), (table,), level=3)
+
+
+def _compared(head: Sequence[str], names: Iterable[str], *columns: Measured) -> Table:
+    """Return metrics of the same tracks, measured in several ways."""
+    rows = (
+        (_metric_name(name), *(number(column.values[name]) for column in columns))
+        for name in names
+    )
+    return Table(tuple(head), tuple(rows))
 
 
 def _published_section(judgement: Judgement) -> Section:
+    values, thresholds = judgement.measured.values, judgement.thresholds
     rows = tuple(
         (
             NAMES[metric],
-            *(
-                _number(
-                    judgement.measured.ranking.auroc
-                    if metric == "auroc"
-                    else getattr(decisions, metric)
-                )
-                for decisions in judgement.measured.decisions.values()
-            ),
-            *(_number(getattr(column, metric)) for column in PAPER),
+            # The AUROC has no threshold.
+            *(number(values.get(f"{name}.{metric}", values["auroc"])) for name in thresholds),
+            *(number(getattr(column, metric)) for column in PAPER),
         )
         for metric in ("f1", "precision", "recall", "fpr", "auroc")
     )
     head = (
         "metric",
-        *(f"measured, {name}" for name in judgement.measured.decisions),
+        *(f"measured, {name}" for name in thresholds),
         *(f"{column.detector} ({column.weights})" for column in PAPER),
     )
     text = (
@@ -298,11 +283,7 @@ def _published_section(judgement: Judgement) -> Section:
 
 def _failures_section(judgement: Judgement, measured: Measured) -> Section:
     names = (*RANKING, *(f"{t}.{name}" for t in judgement.thresholds for name in DECISIONS))
-    plain, with_failures = judgement.measured.values(), measured.values()
-    rows = tuple(
-        (_metric_name(name), _number(plain[name]), _number(with_failures[name]))
-        for name in names
-    )
+    head = ("metric", "without failures", "failures as errors")
     failed = [track for track in judgement.tracks if track.reason and not track.is_missing]
     listed = tuple((t.track.track_id, t.reason) for t in failed[:_MAX_FAILURES])
     text = f"{len(failed)} files failed. Each counts as a wrong answer in the second column."
@@ -312,7 +293,7 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
         "Failures",
         (text,),
         (
-            _folded(Table(("metric", "without failures", "failures as errors"), rows)),
+            _folded(_compared(head, names, judgement.measured, measured)),
             Table(("track", "failure"), listed),
         ),
         level=3,
@@ -322,10 +303,10 @@ def _failures_section(judgement: Judgement, measured: Measured) -> Section:
 def _splits_section(judgement: Judgement) -> Section:
     rows = []
     for name, (coverage, measured) in judgement.diagnosed.items():
-        values = measured.values()
+        values = measured.values
         shown = ["auroc", *(f"{t}.{m}" for t in judgement.thresholds for m in ("tpr", "fpr"))]
         counts = f"{coverage.n_scored} of {coverage.n_tracks}"
-        rows.append((name or "none", counts, *(_number(values[metric]) for metric in shown)))
+        rows.append((name or "none", counts, *(number(values[metric]) for metric in shown)))
     head = ["split", "scored", "AUROC"]
     for threshold in judgement.thresholds:
         head += [f"TPR, {threshold}", f"FPR, {threshold}"]
@@ -339,8 +320,8 @@ def _groups_section(name: str, groups: Sequence[GroupRates], judgement: Judgemen
             group.name,
             group.label,
             f"{group.n_scored} of {group.n_tracks}",
-            _number(group.mean_probability),
-            _number(group.median_probability),
+            number(group.mean_probability),
+            number(group.median_probability),
             *(_share(group.n_flagged[t], group.n_scored) for t in judgement.thresholds),
         )
         for group in groups[:_MAX_GROUPS]
@@ -364,7 +345,7 @@ def _tracks_section(judgement: Judgement) -> Section:
             scored.track.track_id,
             scored.track.source,
             scored.track.label,
-            _number(scored.probability) if scored.probability is not None else "",
+            number(scored.probability) if scored.probability is not None else "",
             result,
         )
         for result, scored in found[:_MAX_TRACKS]

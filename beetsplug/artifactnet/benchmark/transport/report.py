@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from beetsplug.artifactnet.benchmark.transport.shifts import Gate, Transported
-from beetsplug.artifactnet.report.document import Section, Table
-
-TRANSPORT_FILE = "transport.json"
-
-
-def transport_values(results: Sequence[Transported]) -> list[dict[str, Any]]:
-    """Return what ``transport.json`` holds."""
-    return [asdict(result) for result in results]
+from beetsplug.artifactnet.report.document import Section, Table, number
 
 
 def transport_sections(results: Sequence[Transported]) -> tuple[Section, ...]:
@@ -38,22 +29,22 @@ def _section(result: Transported) -> Section:
         (
             found.encoding,
             str(found.n_tracks),
-            _number(found.mean_shift),
-            _number(found.max_shift),
+            number(found.mean_shift),
+            number(found.max_shift),
             str(found.n_flips),
             str(found.n_failed),
         )
         for found in (*result.by_encoding, result.total)
     )
     gates = tuple(
-        (gate.name, _number(gate.found), gate.bound, passed(gate)) for gate in result.gates
+        (gate.name, number(gate.found), gate.bound, passed(gate)) for gate in result.gates
     )
     return Section(
         f"Transport of {result.model}",
         (
             f"{result.n_tracks} tracks; flags at {result.threshold:g}. From its lowest to its "
-            f"highest score a track moves by {_number(result.mean_range)} on average and by "
-            f"{_number(result.max_range)} at most; {result.n_flipped_tracks} flip in at least "
+            f"highest score a track moves by {number(result.mean_range)} on average and by "
+            f"{number(result.max_range)} at most; {result.n_flipped_tracks} flip in at least "
             f"one encoding.",
         ),
         (
@@ -71,21 +62,17 @@ def passed(gate: Gate) -> str:
     return "not measured" if gate.passed is None else ("pass" if gate.passed else "fail")
 
 
-def _number(value: float | None) -> str:
-    return "\u2013" if value is None else f"{value:.4f}"
-
-
 def transport_lines(result: Transported) -> list[str]:
     """Return the same for a terminal."""
     return [
         f"{result.model}: transport of {result.n_tracks} tracks",
         *(
-            f"    {found.encoding:<14} mean shift {_number(found.mean_shift)}, "
-            f"maximum {_number(found.max_shift)}, {found.n_flips} of {found.n_tracks} flip"
+            f"    {found.encoding:<14} mean shift {number(found.mean_shift)}, "
+            f"maximum {number(found.max_shift)}, {found.n_flips} of {found.n_tracks} flip"
             for found in (*result.by_encoding, result.total)
         ),
         *(
-            f"    {passed(gate)}: {gate.name} {_number(gate.found)}, must be {gate.bound}"
+            f"    {passed(gate)}: {gate.name} {number(gate.found)}, must be {gate.bound}"
             for gate in result.gates
         ),
     ]

@@ -120,9 +120,7 @@ def _shifts(
 
 
 def _gates(
-    shifts: Shifts,
-    rows: Sequence[tuple[LabelledTrack, Mapping[str, float]]],
-    threshold: float,
+    shifts: Shifts, rows: Sequence[tuple[LabelledTrack, Mapping[str, float]]], threshold: float
 ) -> tuple[Gate, ...]:
     """Return the gates, rates being those of the worst encoding."""
     flags: dict[tuple[str, str, str], list[bool]] = {}

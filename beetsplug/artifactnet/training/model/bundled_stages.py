@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from beetsplug.artifactnet.training.model.in_turn import graphs_of
 from beetsplug.artifactnet.training.model.layers import MaskUNet, ResidualCNN
 
 if TYPE_CHECKING:
@@ -32,14 +33,16 @@ def load_stages(mask: MaskUNet, cnn: ResidualCNN, graph: Path) -> None:
     """
     import onnx
 
-    nodes = onnx.load(str(graph))
+    graphs = list(graphs_of(onnx.load(str(graph)).graph))
     tensors = {
         found.name: torch.tensor(onnx.numpy_helper.to_array(found))
-        for found in nodes.graph.initializer
+        for each in graphs
+        for found in each.initializer
     }
     layers = [
         [tensors[name] for name in node.input if name in tensors]
-        for node in nodes.graph.node
+        for each in graphs
+        for node in each.node
         if _is_layer(node)
     ]
     modules = [*_layers(mask), *_layers(cnn)]

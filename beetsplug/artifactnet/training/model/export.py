@@ -20,6 +20,7 @@ from beetsplug.artifactnet.training.choices import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
 )
+from beetsplug.artifactnet.training.model.in_turn import take_in_turn
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork, Output
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _GRAPH, _CARD = "model.onnx", "card.json"
 MAX_DIFFERENCE = 1e-5
 """Of a probability, between the ONNX graph and the network."""
 MAX_SEGMENTS = 32
-"""Of a song: some 250 MB of working memory."""
+"""Of a song."""
 
 
 def export_model(
@@ -102,7 +103,7 @@ def write_graph(network: ArtifactNetwork, path: Path) -> None:
             last.Clear()
             last.dim_value = sizes[output.name]
     _store_as_bytes(graph.graph, "standing.moved")
-    onnx.save(graph, str(path))
+    onnx.save(take_in_turn(graph), str(path))
 
 
 def _store_as_bytes(graph: onnx.GraphProto, name: str) -> None:

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from beetsplug.artifactnet.benchmark.calibration import exact_interval
+from scipy.stats import binomtest
+
 from beetsplug.artifactnet.models.card import Aggregation
 from beetsplug.artifactnet.models.store import Model, find_model
 from beetsplug.artifactnet.results import Thresholds
@@ -107,10 +108,9 @@ def table(scores: Scores, thresholds: Thresholds, genres: Mapping[str, str]) -> 
 
 
 def _rate(n_flagged: int, n_tracks: int) -> str:
-    interval = exact_interval(n_flagged, n_tracks)
-    return (
-        f"{n_flagged} ({n_flagged / n_tracks:.1%}, {interval.low:.1%} to {interval.high:.1%})"
-    )
+    # Clopper and Pearson's.
+    low, high = binomtest(n_flagged, n_tracks).proportion_ci(0.95, method="exact")
+    return f"{n_flagged} ({n_flagged / n_tracks:.1%}, {low:.1%} to {high:.1%})"
 
 
 def highest(scores: Scores) -> str:

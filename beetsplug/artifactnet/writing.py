@@ -1,4 +1,4 @@
-"""Writing a report's files: the old one or the new one, never half of it."""
+"""Writing files: the old one or the new one, never half of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def unwritable(path: Path) -> Iterator[None]:
-    """Name the file where a report cannot be written.
+    """Name the file where one cannot be written.
 
     Raises:
         ConfigError: In place of an :class:`OSError`.
