@@ -171,7 +171,7 @@ class TestPartOfAnAlbum(ActionHelper):
         self.write_album("Another", *["ai"] * 7)
         seen = self.beet_import(answers="SS")
         assert "Flagged as AI-generated: 7 of 7 tracks of Tag Artist - Tag Another" in seen
-        assert seen.count("the score 0.80 reaches the threshold 0.5") == 5 + 1
+        assert seen.count("the song's score 0.80 reaches the threshold 0.5") == 5 + 1
         assert "  and 2 more tracks\n" in seen
 
     def test_human_is_said_of_every_suspect(self) -> None:
@@ -469,7 +469,7 @@ class TestOnATerminal(ActionHelper):
             assert terminal.end() == 0
         seen = terminal.seen
         assert "Flagged as AI-generated: 1 of 2 tracks of Tag Artist - Tag Bad" in seen
-        assert "for ai: the score 0.80 reaches the threshold 0.5" in seen
+        assert "for ai: the song's score 0.80 reaches the threshold 0.5" in seen
         assert "marked as human: 1 track" in seen
         assert "\\x1b[2J" in seen
         assert not {"\x1b", "\u202e"} & set(seen)

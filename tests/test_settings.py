@@ -43,7 +43,7 @@ def test_defaults() -> None:
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
-        review_file=Path("/config/artifactnet/review.jsonl"),
+        reviews_folder=Path("/config/artifactnet/reviews"),
     )
 
 
@@ -91,7 +91,7 @@ def test_every_option_is_read() -> None:
         thresholds_file=Path("/config/artifactnet/thresholds.json"),
         cache_folder=Path("/config/artifactnet/cache"),
         forced_run_file=Path("/config/artifactnet/forced.json"),
-        review_file=Path("/config/artifactnet/review.jsonl"),
+        reviews_folder=Path("/config/artifactnet/reviews"),
     )
     assert isinstance(settings.ai_threshold, float)
 

@@ -41,6 +41,7 @@ class Engine:
         paths: Iterable[Path],
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
+        known: Path | None = None,
     ) -> Generator[tuple[int, TrackResult]]:
         """Yield results as :func:`~beetsplug.artifactnet.scoring.files.score_files` does."""
         from beetsplug.artifactnet.scoring.files import score_files
@@ -53,6 +54,7 @@ class Engine:
             time_limit_s=self.settings.time_limit_s,
             music_folder=self.settings.music_folder,
             is_cancelled=is_cancelled,
+            known=known,
         )
 
     def prepare(self, n_files: int, threads: int | None = None) -> None:

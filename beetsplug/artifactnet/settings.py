@@ -83,8 +83,8 @@ class Settings:
     """Where onnxruntime's optimised forms of models are kept."""
     forced_run_file: Path
     """Where a run that scores everything again is noted while it lasts."""
-    review_file: Path
-    """Where the last review is noted, so that it can be taken back."""
+    reviews_folder: Path
+    """Where the last reviews are noted, so that they can be taken back."""
     music_folder: Path | None = None
     """Where the library's files lie, beets' option ``directory``."""
 
@@ -131,7 +131,7 @@ def read_settings(
         model_folders=(folder / "models",),
         thresholds_file=folder / "thresholds.json",
         cache_folder=folder / "cache",
-        review_file=folder / "review.jsonl",
+        reviews_folder=folder / "reviews",
         forced_run_file=folder / "forced.json",
         music_folder=music_folder,
     )

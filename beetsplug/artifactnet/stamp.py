@@ -56,14 +56,25 @@ def change_since(path: StrPath, stamp: str) -> Change:
     the checksum decides between tags and audio.
     """
     try:
-        quick = _quick_stamp(path)
-        if stamp.startswith(quick) and stamp[len(quick) :][:1] in {"", "-"}:
+        if _is_of(_quick_stamp(path), stamp):
             return Change.NONE
         checksum = (*stamp.split("-"), "", "", "")[2]
         is_same = bool(checksum) and _audio_checksum(path) == checksum
     except (OSError, ValueError):
         return Change.GONE
     return Change.TAGS if is_same else Change.AUDIO
+
+
+def is_untouched(path: StrPath, stamp: str) -> bool:
+    """Tell whether a file has the size and time that are in its stamp; nothing is opened."""
+    try:
+        return _is_of(_quick_stamp(path), stamp)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_of(quick: str, stamp: str) -> bool:
+    return stamp.startswith(quick) and stamp[len(quick) :][:1] in {"", "-"}
 
 
 def _quick_stamp(path: StrPath) -> str:

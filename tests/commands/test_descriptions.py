@@ -307,6 +307,15 @@ class TestLists(DescriptionHelper):
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"error: artifactnet: {artists}")
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of Unix")
+    def test_a_pipe(self) -> None:
+        """Nobody writes to it, and nobody waits for it."""
+        pipe = self.folder / "artists.json"
+        os.mkfifo(pipe)
+        path = write_track(self.outside / "a.flac")
+        with pytest.raises(UserError, match=r"artists\.json is no file"):
+            self.run_command("ai", "--lists", str(pipe), str(path))
+
 
 class TestSummaries(DescriptionHelper):
     def test_declared_tracks_are_counted(self) -> None:

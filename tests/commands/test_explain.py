@@ -38,7 +38,7 @@ class TestTracks(ArtifactNetHelper):
         before = self.rows(self.get("One"))
         first, score, year, history = self.explain("title:One")
         assert first == "ai     0.7999  Artist - Album - One"
-        assert score.startswith("for ai: the score 0.80 reaches the threshold 0.5")
+        assert score.startswith("for ai: the song's score 0.80 reaches the threshold 0.5")
         assert year == "for a human: first released 1994, before 2023"
         assert history.startswith(f"{TODAY} ")
         assert history.endswith(f"  ai 0.7999 by {LABEL} (scored)")
@@ -85,8 +85,12 @@ class TestTracks(ArtifactNetHelper):
         self.add_track("Two", "real")
         self.run_command("artifactnet", "-q")
         one, two = self.explain("-q")
-        assert one.startswith("ai     0.7999  Artist - Album - One: the score 0.80 reaches")
-        assert two.startswith("real   0.1001  Artist - Album - Two: the score 0.10 is below")
+        assert one.startswith(
+            "ai     0.7999  Artist - Album - One: the song's score 0.80 reaches"
+        )
+        assert two.startswith(
+            "real   0.1001  Artist - Album - Two: the song's score 0.10 is below"
+        )
 
     def test_json(self) -> None:
         """The explanation beside the fields; numbers where they are asked for."""
@@ -148,7 +152,7 @@ class TestPaths(ArtifactNetHelper):
         lines = [line.strip() for line in self.run_lines("ai", "--explain", str(path))]
         assert lines[0] == f"ai     0.7999  {path}"
         assert lines[1] == "for ai: the file declares: Suno (its comment)"
-        assert lines[2].startswith("for ai: the score 0.80 reaches the threshold 0.5")
+        assert lines[2].startswith("for ai: the song's score 0.80 reaches the threshold 0.5")
         assert lines[3] == "for a human: first released 2001, before 2023"
         assert lines[4].startswith("1 scored, none stored")
         assert len(self.lib.items()) == 0
@@ -173,7 +177,7 @@ class TestPaths(ArtifactNetHelper):
         """It has its line, with the option `quiet` as well."""
         path = write_track(self.folder / "x.flac")
         line, _ = self.run_lines("ai", "--explain", "-q", str(path))
-        assert line.startswith(f"ai     0.7999  {path}: the score 0.80 reaches")
+        assert line.startswith(f"ai     0.7999  {path}: the song's score 0.80 reaches")
         self.configure(quiet=True)
         assert len(self.run_lines("ai", "--explain", str(path))) == 3
 

@@ -151,16 +151,25 @@ class TestPaths(ArtifactNetHelper):
         with pytest.raises(UserError, match="do not mix: artist:x is no file or folder"):
             self.run_command("ai", str(path), "artist:x")
 
-    @pytest.mark.parametrize("args", [["/no/such/file.flac"], ["title:misspelt"]])
-    def test_nothing_is_no_success(self, args: list[str]) -> None:
+    @pytest.mark.parametrize(
+        ("arg", "hint"),
+        [
+            ("/no/such/file", "; there is no file /no/such/file"),
+            ("misspelt.flac", "; there is no file misspelt.flac"),
+            (f"{'x' * 300}.mp3", f"; there is no file {'x' * 300}.mp3"),
+            ("title:misspelt.flac", ""),
+            ("misspelt", ""),
+        ],
+    )
+    def test_nothing_is_no_success(self, arg: str, hint: str) -> None:
         """What is neither a path nor found by a query ends with status 1 and says so."""
         self.add_track("One")
         self.write_config()
 
-        done = self.beet("ai", *args)
+        done = self.beet("ai", arg)
 
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"error: artifactnet: no track matches {args[0]}\n"
+        assert done.stderr == f"error: artifactnet: no track matches {arg}{hint}\n"
 
     def test_a_folder_without_audio(self) -> None:
         """That is said, too."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import io
 import json
 import os
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +81,7 @@ class TestTracks(ReportHelper):
             assert f'<li class="{verdict}"><b>1</b> {verdict}</li>' in page
         assert re.findall(r">(Track \d)<", page) == ["Track 2", "Track 3", "Track 1"]
         ai, unsure = details(page)
-        assert "the score 0.80 reaches the threshold 0.5" in ai
+        assert "the song's score 0.80 reaches the threshold 0.5" in html.unescape(ai)
         assert self.get("Track 2").filepath.as_uri() in ai
         assert self.get("Track 3").filepath.as_uri() in unsure
 
@@ -99,6 +102,27 @@ class TestTracks(ReportHelper):
         timeline = {"csv": "0.0:0.", "json": [[0.0, pytest.approx(0.8, abs=0.001)]]}
         assert ai["timeline"][: len(timeline[kind])] == timeline[kind]
         assert "reaches the threshold" in str(ai["explanation"])
+
+    @pytest.mark.parametrize(
+        "name", ["title", "spotify_artist_id", "ai_evidence", "ai_history"]
+    )
+    def test_values_that_are_no_text(self, name: str) -> None:
+        """What another program wrote in another encoding stops nothing, and is replaced."""
+        self.add_scored("ai")
+        with closing(sqlite3.connect(os.fsdecode(self.lib.path))) as database, database:
+            if name == "title":
+                database.execute("UPDATE items SET title = CAST(x'41ff42' AS TEXT)")
+            else:
+                database.execute(
+                    "INSERT INTO item_attributes (entity_id, key, value)"
+                    " VALUES (1, ?, CAST(x'41ff42' AS TEXT))",
+                    (name,),
+                )
+        (row,) = self.rows_of("csv")
+        assert row["title"] == ("A\ufffdB" if name == "title" else "Track 1")
+        assert row["verdict"] == "ai"
+        assert "<b>1</b> ai</li>" in self.report("--since", "2020")
+        assert '"verdict": "ai"' in self.run_with_output("ai", "--json")
 
     def test_a_query(self) -> None:
         """It chooses the tracks, for albums too; one that finds nothing is an error."""

@@ -17,7 +17,7 @@ from beets.exceptions import UserError
 from beets.library import Album, Item
 
 from beetsplug.artifactnet import library
-from beetsplug.artifactnet.library import Judge, Word
+from beetsplug.artifactnet.library import Judge, ReviewLog, Word, WordChange
 from beetsplug.artifactnet.results import (
     Claim,
     Outcome,
@@ -106,7 +106,7 @@ class TestAReview(ReviewHelper):
         assert "[1/10] ai     0.9000  Artist - Album - Song 1" in seen
         assert "[3/10] unsure 0.4000  Artist - Album - Song 3" in seen
         assert "file: /nonexistent/song.flac  (no such file)" in seen
-        assert "the score 0.90 reaches the threshold 0.5" in seen
+        assert "the song's score 0.90 reaches the threshold 0.5" in seen
         assert "Type a letter and Enter." in seen
         assert seen.splitlines()[-1] == (
             "reviewed: 3 ai, 5 human, 1 skipped, 1 not looked at; "
@@ -377,13 +377,57 @@ class TestNothingToAsk(ReviewHelper):
         with pytest.raises(UserError, match="there is no review to take back"):
             self.run_command("aireview", "--undo")
 
+    def test_undo_without_a_model(self) -> None:
+        """The words are taken back; the verdicts follow when there is a model again."""
+        self.add_scored("Song", 0.9)
+        self.review("h")
+        assert self.words() == {"Song": "real"}
+        self.configure(model=str(self.folder / "none.onnx"))
+        assert self.run_lines("aireview", "--undo")[-1].startswith("taken back: 1 decision")
+        assert self.words() == {}
+        self.configure(model=str(self.model_folder / "model.onnx"))
+        self.run_command("ai")
+        assert self.listed("ai_verdict:=ai") == ["Song"]
+
+    def test_two_at_once(self) -> None:
+        """Each is taken back by itself, the one that began last first."""
+        for number in (1, 2, 3):
+            self.add_scored(f"Song {number}", 0.9)
+        with (
+            beet_in_terminal("aireview", "title:Song 1") as first,
+            beet_in_terminal("aireview", "title:Song 2", ",", "title:Song 3") as second,
+        ):
+            first.wait_for(PROMPT)
+            second.answer(PROMPT, "h")
+            first.send("a\n")
+            assert first.end() == 0
+            second.answer(PROMPT, "a")
+            assert second.end() == 0
+        assert self.words() == {"Song 1": "ai", "Song 2": "real", "Song 3": "ai"}
+        self.run_command("aireview", "--undo")
+        left = self.words()
+        assert left in ({"Song 1": "ai"}, {"Song 2": "real", "Song 3": "ai"})
+        self.run_command("aireview", "--undo")
+        assert self.words() == {}
+        with pytest.raises(UserError, match="there is no review to take back"):
+            self.run_command("aireview", "--undo")
+
+    def test_the_last_ten_are_kept(self) -> None:
+        folder, change = self.folder / "reviews", WordChange(1, Word(), Word("ai"))
+        for began in range(12):
+            ReviewLog(folder, "x.db", float(began)).add([change])
+        names = sorted(path.name for path in folder.iterdir())
+        assert len(names) == 10
+        assert names[0] == "1970-01-01T000002.000000.jsonl"
+
     def test_undo_takes_no_query(self) -> None:
         with pytest.raises(UserError, match="without a query"):
             self.run_command("aireview", "--undo", "title:Song")
 
     def test_a_folder_that_cannot_be_written(self) -> None:
         """A review that cannot be noted goes on, and says so once."""
-        (self.folder / "artifactnet" / "review.jsonl").mkdir(parents=True)
+        (self.folder / "artifactnet").mkdir()
+        (self.folder / "artifactnet" / "reviews").touch()
         self.add_scored("Song 1", 0.9)
         self.add_scored("Song 2", 0.9)
         seen = self.review("h", "h")
@@ -413,8 +457,8 @@ class TestNothingToAsk(ReviewHelper):
             self.run_command("aireview", "--undo")
 
     def write_review(self, text: str) -> Path:
-        file = self.folder / "artifactnet" / "review.jsonl"
-        file.parent.mkdir(exist_ok=True)
+        file = self.folder / "artifactnet" / "reviews" / "2026-11-28T220000.000000.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         return file
 

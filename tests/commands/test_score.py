@@ -76,7 +76,7 @@ class TestOutput(ArtifactNetHelper):
 
     def test_an_empty_query_result(self) -> None:
         """A query that finds nothing is an error; an empty library is none."""
-        assert self.run_lines("ai") == ["nothing to score: 0 tracks have a score"]
+        assert self.run_lines("ai") == ["nothing to score: the library has no tracks"]
         with pytest.raises(UserError, match="artifactnet: no track matches title:none"):
             self.run_command("ai", "title:none")
         with pytest.raises(UserError, match="artifactnet: no album matches x"):
@@ -819,7 +819,7 @@ class TestProcess(ArtifactNetHelper):
         assert bars[0].startswith("\rscoring   0%|")
         assert max(map(len, bars)) <= (columns or 80) + 1
         if columns > 80:
-            assert re.search(r" [1-6]/6 \[.* left, .* tracks/s, \d ai\]", text)
+            assert re.search(r" [1-6]/6 \[.* left, .* (tracks/s|s/track), \d ai\]", text)
         # The last one is blanked out before the summary.
         assert SUMMARY.search(text.splitlines()[-1].rpartition("\r")[2])
         lines = [line.rpartition("\r")[2] for line in text.splitlines()]

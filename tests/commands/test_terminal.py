@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beetsplug.artifactnet import commands
-from beetsplug.artifactnet.commands.terminal import LINE_LIMIT, guarded, printable
+from beetsplug.artifactnet.commands.terminal import LINE_LIMIT, guarded, printable, speed
 from beetsplug.artifactnet.errors import ModelError
 from tests.support.beets_library import ArtifactNetHelper, write_track
 from tests.support.terminal import beet_in_terminal
@@ -64,6 +64,20 @@ def test_commands_print_through_it(name: str) -> None:
     """A command has no other way to print than the one that escapes and bounds."""
     source = (Path(commands.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
     assert re.findall(r"ui\.print_|\bprint\(|sys\.std(?:out|err)\.write|\blog\.", source) == []
+
+
+@pytest.mark.parametrize(
+    ("tracks_per_s", "text"),
+    [
+        (12.34, "12.3 tracks/s"),
+        (1.0, "1.0 tracks/s"),
+        (0.25, "4.0 s/track"),
+        (0.0, "? tracks/s"),
+    ],
+)
+def test_the_speed(tracks_per_s: float, text: str) -> None:
+    """Below one a second it is seconds a track."""
+    assert speed(tracks_per_s) == text
 
 
 class TestColours(ArtifactNetHelper):

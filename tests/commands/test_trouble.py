@@ -113,6 +113,23 @@ class TestTrouble(ArtifactNetHelper):
         assert "ai_error" not in self.stored()["Track 3"]
 
     @needs_faults
+    def test_the_one_file_that_is_due_cannot_be_read(self) -> None:
+        """Where others were scored before, one of them tells that it is this file alone."""
+        item = self.get("Track 3")
+        item["ai_error"] = "silent: x"
+        item.store()
+        assert self.run_beet("ai").returncode == 0
+        del item["ai_error"]
+        item.store()
+        before = self.stored()
+        done = self.run_beet("ai", env=failing(self.folder, "Track 3", errno.EIO))
+        assert done.stderr.splitlines()[-1] == (
+            "error: artifactnet: the file could not be scored"
+        )
+        error = ("text", f"unavailable: {os.strerror(errno.EIO)}")
+        assert self.stored() == {**before, "Track 3": {"ai_error": error}}
+
+    @needs_faults
     def test_too_few_handles_for_one_file(self) -> None:
         """It is left as it was, still due, and one line says what there is too little of."""
         done = self.run_beet("ai", env=failing(self.folder, "Track 3", errno.EMFILE))

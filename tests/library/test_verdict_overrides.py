@@ -78,6 +78,39 @@ class TestAlbums(ArtifactNetHelper):
         self.modify("-a", "album:Album", "ai_override=human", "ai_override_note=a friend's")
         assert self.get("Track 1").ai_override_note == "I was there"
 
+    def notes(self) -> list[str | None]:
+        items = [self.get(f"Track {number}") for number in (1, 2, 3)]
+        return [item.get("ai_override_note", None, with_album=False) for item in items]
+
+    def test_an_albums_note_alone(self, caplog: pytest.LogCaptureFixture) -> None:
+        """It goes to the tracks that have the album's word and note, and to no other."""
+        self.modify("title:Track 1", "ai_override=ai", "ai_override_note=sure of it")
+        self.modify("-a", "ai_override=human", "ai_override_note=a friend's")
+        self.modify("title:Track 2", "ai_override_note=I was there")
+        caplog.clear()
+
+        self.modify("-a", "ai_override_note=a cousin's")
+        assert self.notes() == ["sure of it", "I was there", "a cousin's"]
+        assert said(caplog) == [
+            "info: ai_override of Artist - Album: tracks: 1 changed, 2 keep their own note"
+        ]
+        self.modify("-a", "ai_override_note=an aunt's")
+        assert self.notes() == ["sure of it", "I was there", "an aunt's"]
+        assert self.words() == ["ai", "real", "real"]
+        self.modify("-a", "ai_override_note!")
+        assert self.notes() == ["sure of it", "I was there", None]
+        self.modify("-a", "ai_override!")
+        assert self.notes() == ["sure of it", None, None]
+        assert self.words() == ["ai", None, None]
+
+    def test_an_albums_note_without_a_word(self) -> None:
+        """Tracks without a note of their own take it, and the next one."""
+        self.modify("title:Track 1", "ai_override_note=hm")
+        for note in ("ask the band", "asked the band"):
+            self.modify("-a", f"ai_override_note={note}")
+            assert self.notes() == ["hm", note, note]
+        assert self.words() == [None, None, None]
+
     def test_a_note_before_its_word(self) -> None:
         """It stays; a word of another colour keeps it, and taking the word back removes it."""
         self.modify("title:Track 1", "ai_override_note=hm")

@@ -56,7 +56,7 @@ from beetsplug.artifactnet.results import TrackResult
 from beetsplug.artifactnet.scoring import pipeline
 from beetsplug.artifactnet.scoring.detector import Detector
 from beetsplug.artifactnet.scoring.segments import SegmentBatch, segment_starts
-from tests.support.audio_files import encode, music
+from tests.support.audio_files import Samples, encode, music
 
 KINDS = [
     (suffix, rate)
@@ -100,14 +100,30 @@ def write_long(folder: Path, suffix: str, duration_s: int) -> Path:
     if path.exists():
         return path
     minute = encode(folder / f"minute.{suffix}", music(60, seed=1), 44_100)
-    if suffix in {"mp3", "m4a"}:
+    if suffix == "mp3":
         repeat_packets(minute, path, duration_s // 60)
+        return path
+    if suffix == "m4a":
+        # The priming and the short last packet of a minute would be those of no other file.
+        encode_in_turn(music(60, n_channels=1, seed=1), path, duration_s // 60)
         return path
     samples, _ = soundfile.read(minute, dtype="float32")
     with soundfile.SoundFile(path, "w", 44_100, 2) as file:
         for _ in range(duration_s // 60):
             file.write(samples)
     return path
+
+
+def encode_in_turn(samples: Samples, path: Path, n_times: int) -> None:
+    """Encode samples over and over as one track of AAC."""
+    samples = samples.reshape(1, -1)
+    with av.open(path, "w") as file:
+        stream = file.add_stream("aac", rate=44_100, layout="mono")
+        for turn in range(n_times):
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44_100, turn * samples.shape[1]
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
 
 
 def repeat_packets(source: Path, path: Path, n_times: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,62 @@ def test_a_few_that_are_all(n_items: int, workers: LocalWorkers) -> None:
     """Where nothing else could be done, nobody can say that the items are to blame."""
     with pytest.raises(MachineError):
         results([-errno.EIO] * n_items, workers)
+
+
+def ask_too_much(number: int) -> int:
+    if number < 0:
+        raise ExcessiveMemoryError
+    return number
+
+
+def test_a_few_items_that_are_all_at_fault(workers: LocalWorkers) -> None:
+    """Seven alone may be as bad as they look."""
+    found = list(run_each(ask_too_much, [-1] * 7, workers))
+    assert sorted(place for place, _, _ in found) == list(range(7))
+    assert all(isinstance(result, Lost) for _, _, result in found)
+
+
+def test_all_items_at_fault(workers: LocalWorkers) -> None:
+    """Of more, not one of which can be done, the machine is to blame, and none is lost."""
+    found, why = until_stopped(ask_too_much, [-1] * 20, workers)
+    assert found == {}
+    assert why.startswith("stopped: none of 8 files could be scored (asks for more memory")
+
+
+def test_one_item_that_can_be_done(workers: LocalWorkers) -> None:
+    """It shows, wherever it stands, that the others are to blame."""
+    found = list(run_each(ask_too_much, [*[-1] * 9, 1], workers))
+    assert sum(isinstance(result, Lost) for _, _, result in found) == 9
+
+
+@pytest.mark.parametrize("n_items", [1, 9])
+def test_an_item_that_could_be_done_before(n_items: int, workers: LocalWorkers) -> None:
+    """It is done once more where no other can be, and tells who is to blame; nobody sees it."""
+    found = list(run_each(ask_too_much, [-1] * n_items, workers, known=7))
+    assert [item for _, item, _ in found] == [-1] * n_items
+    assert all(isinstance(result, Lost) for _, _, result in found)
+    with pytest.raises(MachineError, match="could be scored"):
+        list(run_each(ask_too_much, [-1] * n_items, workers, known=-7))
+
+
+def test_a_bad_sector_beside_an_item_that_could_be_done_before(workers: LocalWorkers) -> None:
+    """The one item that is due cannot be read; as another one can, the run does not stop."""
+    items = [-errno.EIO, -errno.EIO]
+    found = list(run_each(fail_on_negative, items, workers, known=7))
+    assert [str(result) for _, _, result in found] == [os.strerror(errno.EIO)] * 2
+    with pytest.raises(MachineError, match=os.strerror(errno.ESTALE)):
+        list(run_each(fail_on_negative, items, workers, known=-errno.ESTALE))
+
+
+def read_nothing(path: Path) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO), path.name)
+
+
+def test_the_item_is_named(tmp_path: Path, workers: LocalWorkers) -> None:
+    """A file that stops a run by itself is named in its line."""
+    path = tmp_path / "song.flac"
+    with pytest.raises(MachineError, match=re.escape(f"({path}: {os.strerror(errno.EIO)})")):
+        list(run_each(read_nothing, [path], workers))
 
 
 def test_a_folder_without_permission(workers: LocalWorkers) -> None:

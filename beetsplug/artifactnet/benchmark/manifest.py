@@ -310,6 +310,9 @@ class _Rows:
 
 
 def _read_text(path: Path) -> str:
+    # A pipe without a writer would block for ever.
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no file")
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

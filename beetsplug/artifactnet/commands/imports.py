@@ -175,7 +175,9 @@ class ImportScoring:
             library.store_result(item, result, engine.judge, albums)
             self.early.pop(item.path, None)
             self._count(item, result, settings, counts)
-        if items and task.is_album and not _is_quiet(settings):
+        is_told = task.is_album and not _is_quiet(settings)
+        # Of an import that was aborted there may be none.
+        if is_told and counts.n_scored + counts.n_failed:
             name = album_title(task.album, items[0])
             self.log.warning("{}: {} scored, {}", name, counts.n_scored, counts)
 

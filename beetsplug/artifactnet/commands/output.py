@@ -129,6 +129,8 @@ def summary(tally: Tally, plan: Plan) -> str:
 
 def nothing_to_do(tally: Tally, plan: Plan) -> str:
     """Return the last line of a run that had nothing to score."""
+    if not plan.n_skipped:
+        return "nothing to score: the library has no tracks"
     verb = "has" if plan.n_scored == 1 else "have"
     found = f"{count_of(plan.n_scored, 'track')} {verb} a score"
     return f"nothing to score: {found}{hints(tally, plan)}"

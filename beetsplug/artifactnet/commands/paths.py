@@ -79,6 +79,23 @@ def find_tracks(lib: Library, args: Sequence[str], *, album: bool, hint: str = "
     return ids
 
 
+def hint(args: Iterable[str]) -> str:
+    """Return what may have been meant by arguments that find nothing, empty for nothing."""
+    # Not by Path: it raises for what is too long to be a name.
+    for arg in args:
+        if not arg.endswith("/") and os.path.isdir(arg):  # noqa: PTH112
+            return f"; for the folder write {printable(f'{arg}{os.sep}')}"
+        if _is_meant_as_path(arg) and not os.path.lexists(arg):
+            return f"; there is no file {printable(arg)}"
+    return ""
+
+
+def _is_meant_as_path(arg: str) -> bool:
+    """Tell whether an argument reads like a path: ``./demo``, ``song.mp3``."""
+    is_field = ":" in arg.partition("/")[0]
+    return not is_field and ("/" in arg or os.path.splitext(arg)[1].lower() in AUDIO_SUFFIXES)  # noqa: PTH122
+
+
 def score_paths(run: ScoreRun, paths: Sequence[Path]) -> None:
     """Score what the paths name and print it; store what is of the library's tracks.
 

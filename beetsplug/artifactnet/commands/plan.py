@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from beets.library import Library
@@ -80,6 +80,12 @@ class Plan:
             self._update(row, judge, is_changed=is_changed)
         self.due.extend(due)
         return due
+
+    def add_finished(self, ids: Collection[int], wanted: Wanted) -> None:
+        """Count tracks of :func:`~.library.find_finished`, none of which is due."""
+        self.n_scored += len(ids)
+        if wanted.write:
+            self.to_write.extend(sorted(ids))
 
     def _update(self, row: Row, judge: Judge, *, is_changed: bool) -> None:
         before = row.get(Field.VERDICT)

@@ -24,7 +24,7 @@ from beetsplug.artifactnet.commands.player import Player
 from beetsplug.artifactnet.commands.terminal import album_title, printable, say, verdict_line
 from beetsplug.artifactnet.engine import Engine, make_engine
 from beetsplug.artifactnet.errors import ArtifactNetError
-from beetsplug.artifactnet.library import Field, Row, Word, WordChange
+from beetsplug.artifactnet.library import Field, Judge, Row, Word, WordChange
 from beetsplug.artifactnet.library.explanation import timeline
 from beetsplug.artifactnet.results import Verdict
 from beetsplug.artifactnet.settings import Settings
@@ -70,10 +70,10 @@ def aireview_command(settings: Callable[[], Settings], log: BeetsLogger) -> ui.S
     )
 
     def run(lib: Library, opts: Values, args: list[str]) -> None:
-        engine = make_engine(settings())
         if opts.undo:
-            _take_back_last(lib, engine, args)
+            _take_back_last(lib, settings(), log, args)
             return
+        engine = make_engine(settings())
         ids = _to_review(lib, args, is_all=opts.all)
         if ids:
             _check_terminal(ids)
@@ -106,11 +106,12 @@ def _is_suspect(item: Item | Row) -> bool:
     return library.own(item, Field.VERDICT) in _SUSPICIOUS and library.override(item) is None
 
 
-def _take_back_last(lib: Library, engine: Engine, args: Sequence[str]) -> None:
+def _take_back_last(
+    lib: Library, settings: Settings, log: BeetsLogger, args: Sequence[str]
+) -> None:
     if args:
         raise UserError("artifactnet: --undo takes the last review back whole, without a query")
-    file = engine.settings.review_file
-    past = library.read_review(file)
+    past = library.last_review(settings.reviews_folder, displayable_path(lib.path))
     if past is None:
         raise UserError("artifactnet: there is no review to take back")
     if past.library_path != displayable_path(lib.path):
@@ -118,10 +119,23 @@ def _take_back_last(lib: Library, engine: Engine, args: Sequence[str]) -> None:
             f"artifactnet: the last review was of the library {printable(past.library_path)}"
         )
     n_all = sum(map(len, past.steps))
-    n_done = sum(library.take_back(lib, step, engine.judge) for step in reversed(past.steps))
-    file.unlink(missing_ok=True)
+    judge = _judge(settings, log)
+    n_done = sum(library.take_back(lib, step, judge) for step in reversed(past.steps))
+    past.file.unlink(missing_ok=True)
     rest = f", {n_all - n_done} changed since and left as they are" if n_done < n_all else ""
     say(f"taken back: {_decisions(n_done)} of the review of {minute(past.began)}{rest}")
+
+
+def _judge(settings: Settings, log: BeetsLogger) -> Judge | None:
+    """Return what decides where there is no word, None where there is no model."""
+    try:
+        return make_engine(settings).judge
+    except ArtifactNetError as error:
+        log.warning(
+            "{}",
+            printable(f"verdicts stay as they are until `beet ai` can decide them: {error}"),
+        )
+        return None
 
 
 def _decisions(count: int) -> str:
@@ -162,7 +176,7 @@ class _Review:
         self._note: str | None = None
         """For the decision on the track that is shown."""
         path = displayable_path(lib.path)
-        self._notes = library.ReviewLog(engine.settings.review_file, path, time.time())
+        self._notes = library.ReviewLog(engine.settings.reviews_folder, path, time.time())
         self._is_noted = True
 
     def run(self) -> None:

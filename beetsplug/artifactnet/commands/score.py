@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -36,7 +35,12 @@ from beetsplug.artifactnet.commands.output import (
     summary,
     threshold_words,
 )
-from beetsplug.artifactnet.commands.paths import find_tracks, named_paths, score_paths
+from beetsplug.artifactnet.commands.paths import (
+    find_tracks,
+    hint,
+    named_paths,
+    score_paths,
+)
 from beetsplug.artifactnet.commands.plan import Plan, Wanted, store_changes
 from beetsplug.artifactnet.commands.terminal import (
     Progress,
@@ -180,7 +184,7 @@ class ScoreRun:
         Raises:
             UserError: It finds none.
         """
-        return find_tracks(self.lib, args, album=self.opts.album, hint=_hint(args))
+        return find_tracks(self.lib, args, album=self.opts.album, hint=hint(args))
 
     def print_objects(self, rows: Iterable[Row]) -> None:
         """Print tracks of the library as JSON."""
@@ -203,7 +207,12 @@ class ScoreRun:
             return sorted(due, key=lambda row: place[row.id])
 
         def add_rest() -> list[Row]:
-            due = add(place.keys() - unscored)
+            rest = place.keys() - unscored
+            if not self.force:
+                finished = library.find_finished(self.lib, rest, self.engine.judge)
+                plan.add_finished(finished, wanted)
+                rest -= finished
+            due = add(rest)
             if not self.opts.pretend:
                 self._store_changes(plan)
                 library.sum_up_large_albums(self.lib)
@@ -310,7 +319,10 @@ class ScoreRun:
         albums = library.AlbumSummaries(self.lib)
         self.progress = progress = Progress(len(due), quiet=self.quiet, log=self.log)
         queue = _Queue(self.lib, due, self.tally, more)
-        results = self.engine.score(queue.paths(), self.opts.threads, interrupts.is_pending)
+        known = library.find_scored_file(self.lib, self.engine.judge)
+        results = self.engine.score(
+            queue.paths(), self.opts.threads, interrupts.is_pending, known
+        )
         try:
             with interrupts.deferred(), closing(results):
                 progress.show(0)
@@ -408,8 +420,3 @@ class _Queue:
         if not self._is_shuffled:
             random.shuffle(self._waiting)
             self._is_shuffled = True
-
-
-def _hint(args: Sequence[str]) -> str:
-    folder = next((arg for arg in args if not arg.endswith("/") and Path(arg).is_dir()), None)
-    return "" if folder is None else f"; for the folder write {printable(f'{folder}{os.sep}')}"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from beets import ui
 from beets.dbcore.db import DBAccessError
@@ -27,8 +27,6 @@ from beetsplug.artifactnet.results import TrackResult, Verdict
 from beetsplug.artifactnet.words import count_of
 
 if TYPE_CHECKING:
-    from typing import NoReturn
-
     from beets.logging import BeetsLogger
     from tqdm import tqdm
 
@@ -288,20 +286,34 @@ class Progress:
 def _bar(n_total: int, verb: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
+    class Bar(tqdm):  # type: ignore[misc]
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            values: dict[str, Any] = super().format_dict
+            n_done, elapsed_s = values["n"], values["elapsed"]
+            return {**values, "speed": speed(values["rate"] or n_done / (elapsed_s or 1.0))}
+
     # A terminal that does not know its width is taken for one of 80 columns.
     has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     # Its thread would wake up a bar that stands still. None is needed, and none must be
     # left when Python exits.
-    tqdm.monitor_interval = 0
-    return tqdm(
+    Bar.monitor_interval = 0
+    return Bar(
         total=n_total,
         desc=verb,
-        unit=" tracks",
         file=sys.stderr,
         dynamic_ncols=has_width,
         ncols=None if has_width else 80,
         leave=False,
         smoothing=0.05,
         bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "
-        "[{remaining} left, {rate_fmt}{postfix}]",
+        "[{remaining} left, {speed}{postfix}]",
     )
+
+
+def speed(tracks_per_s: float) -> str:
+    """Return a speed as it reads best: ``2.5 tracks/s``, or ``4.0 s/track`` below one."""
+    if tracks_per_s <= 0:
+        return "? tracks/s"
+    is_slow = tracks_per_s < 1
+    return f"{1 / tracks_per_s:.1f} s/track" if is_slow else f"{tracks_per_s:.1f} tracks/s"

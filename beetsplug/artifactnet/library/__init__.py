@@ -21,6 +21,7 @@ from beetsplug.artifactnet.library.fields import (
     parse_timeline,
     put,
 )
+from beetsplug.artifactnet.library.finished import find_finished, find_scored_file
 from beetsplug.artifactnet.library.freshness import State, examine, restamp, state
 from beetsplug.artifactnet.library.history import (
     Cause,
@@ -33,8 +34,8 @@ from beetsplug.artifactnet.library.reviews import (
     ReviewLog,
     Word,
     WordChange,
+    last_review,
     put_word,
-    read_review,
     take_back,
     word_of,
 )

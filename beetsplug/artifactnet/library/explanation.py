@@ -5,7 +5,6 @@ Made from stored fields alone; no file is opened.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -204,26 +203,26 @@ def _score_sentence(
         relation = f"is between {thresholds.unsure:g} and"
     else:
         side, relation = "human", "is below"
-    told = f"the score {score:.2f} {relation} the threshold {thresholds.ai:g}"
+    told = f"the song's score {score:.2f} {relation} the threshold {thresholds.ai:g}"
     return Sentence(f"{told}{_segments_text(segments, thresholds)}", side)
 
 
 def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> str:
-    values = sorted((segment.probability for segment in segments), reverse=True)
-    if len(values) < _LEAST_FOR_SHARE:
+    """Return how many segments reach the threshold: the song's score is not made of them."""
+    if len(segments) < _LEAST_FOR_SHARE:
         return ""
-    reached = values[math.ceil(len(values) * 2 / 3) - 1]
     runs = _runs_above(segments, thresholds)
     n_above = sum(map(len, runs))
-    if not 0 < n_above < len(values):
-        return f"; two thirds of the segments reach {reached:.2f}"
-    text = f"; two thirds of the segments reach {reached:.2f}, the threshold "
-    if len(runs) > _MOST_PLACES:
-        return f"{text}{n_above} of {len(values)}"
-    return f"{text}those at {', '.join(map(_run_text, runs))} ({n_above} of {len(values)})"
+    if not n_above:
+        return "; no segment reaches it"
+    if n_above == len(segments):
+        return "; all segments reach it"
+    text = f"; {n_above} of {len(segments)} segments reach it by themselves"
+    is_short = len(runs) <= _MOST_PLACES
+    return f"{text}: {', '.join(map(_run_text, runs))}" if is_short else text
 
 
-_LEAST_FOR_SHARE = 3
+_LEAST_FOR_SHARE = 2
 
 
 def _of_unjudged(evidence: Evidence) -> Iterator[Sentence]:

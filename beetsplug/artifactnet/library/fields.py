@@ -51,6 +51,7 @@ class Field:
     ALBUM_SCORED = "ai_album_scored"
     ALBUM_VERDICT = "ai_album_verdict"
     ALBUM_OVERRIDE = "ai_album_override"
+    ALBUM_NOTE = "ai_album_override_note"
 
     OF_A_SCORE: ClassVar = (
         *(SCORE, VERDICT, SHARE, SEGMENTS, TIMELINE, MODEL, SCORED, FILE),
@@ -86,6 +87,7 @@ ALBUM_TYPES: dict[str, types.Type] = {
     Field.ALBUM_SCORED: Count(),
     Field.ALBUM_VERDICT: Text(),
     Field.ALBUM_OVERRIDE: Text(),
+    Field.ALBUM_NOTE: Text(),
 }
 
 

@@ -14,7 +14,7 @@ from beets.library import Library
 
 from beetsplug.artifactnet.library.entries import Decision, Entry, parse_entries
 from beetsplug.artifactnet.library.fields import Field
-from beetsplug.artifactnet.library.storing import select
+from beetsplug.artifactnet.library.storing import select, text_of
 from beetsplug.artifactnet.library.verdicts import Reason
 from beetsplug.artifactnet.scoring.version import model_of
 from beetsplug.artifactnet.words import count_of
@@ -97,7 +97,7 @@ def read_histories(
     rows = select(library, _HISTORIES_SQL, Field.HISTORY, json.dumps(list(ids)))
     return {
         int(item_id): parse_entries(text)
-        for item_id, text in rows
+        for item_id, text in ((item_id, text_of(value)) for item_id, value in rows)
         # Dates of this form are in the order of their texts.
         if text.rpartition("; ")[2] >= first[:19]
     }
@@ -127,6 +127,6 @@ def _phrase(change: Change) -> str:
 
 
 _HISTORIES_SQL = (
-    "SELECT entity_id, value FROM item_attributes"
+    "SELECT entity_id, CAST(value AS BLOB) FROM item_attributes"
     " WHERE key = ? AND entity_id IN (SELECT value FROM json_each(?)) ORDER BY entity_id"
 )

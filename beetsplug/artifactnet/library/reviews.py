@@ -1,15 +1,17 @@
-"""The last review, noted while it goes on, so that all of it can be taken back.
+"""The last reviews, noted while they go on, so that all of one can be taken back.
 
-A JSON-lines file: a line for each step, with the user's word on its tracks before and after.
-Neither the fields nor their history tell what a word and its note were before. A new review
-takes the place of the one before with its first decision.
+A JSON-lines file for each, named by when it began: a line for each step, with the user's word
+on its tracks before and after. Neither the fields nor their history tell what a word and its
+note were before. Reviews at the same time do not share a file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,16 @@ def word_of(item: Item) -> Word:
 _FIELDS = (Field.OVERRIDE, Field.OVERRIDE_NOTE, Field.OVERRIDE_DATE, Field.OVERRIDE_FROM)
 
 
-def put_word(item: Item, word: Word, judge: Judge) -> None:
-    """Set the user's word on a track and store it, with its date where it has one."""
+def put_word(item: Item, word: Word, judge: Judge | None) -> None:
+    """Set the user's word on a track and store it, with its date where it has one.
+
+    Without a judge the verdict stays as it is until there is one.
+    """
     values = (word.override, word.note, word.date, word.source)
     for name, value in zip(_FIELDS, values, strict=True):
         put(item, name, value)
-    redecide(item, judge)
+    if judge is not None:
+        redecide(item, judge)
     if word.date is not None:
         # The date of an older word that comes back, and not today's.
         put(item, Field.OVERRIDE_DATE, word.date)
@@ -67,7 +73,7 @@ class WordChange:
     after: Word
 
 
-def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
+def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge | None) -> int:
     """Give tracks the word that they had before a step; return how many got it.
 
     A track whose word is not the step's any more is left alone, and so is a removed one.
@@ -83,12 +89,12 @@ def take_back(lib: Library, changes: Sequence[WordChange], judge: Judge) -> int:
 
 
 class ReviewLog:
-    """The file that one review writes."""
+    """The file that one review writes, in a folder that keeps the last :data:`N_KEPT`."""
 
-    def __init__(self, file: Path, library_path: str, began: float) -> None:
-        self._file = file
+    def __init__(self, folder: Path, library_path: str, began: float) -> None:
+        name = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H%M%S.%f")
+        self._file = folder / f"{name}.jsonl"
         self._head = {"library": library_path, "began": began}
-        self._is_begun = False
 
     def add(self, changes: Iterable[WordChange]) -> None:
         """Note a step, before it is done.
@@ -107,25 +113,51 @@ class ReviewLog:
         self._write({"dropped": 1})
 
     def _write(self, line: dict[str, Any]) -> None:
-        lines = [line] if self._is_begun else [self._head, line]
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a" if self._is_begun else "w", encoding="utf-8") as file:
+        # It is gone, too, where another program has taken this review back meanwhile.
+        is_new = not self._file.exists()
+        if is_new:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            lines = [self._head, line] if is_new else [line]
             file.writelines(f"{json.dumps(one)}\n" for one in lines)
-        self._is_begun = True
+        for old in _files(self._file.parent)[N_KEPT:]:
+            with suppress(OSError):
+                old.unlink()
+
+
+N_KEPT = 10
+"""Number of reviews that can be taken back, the last one first."""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"), reverse=True)
 
 
 @dataclass(frozen=True)
 class PastReview:
     """A review as its file tells of it."""
 
+    file: Path
     library_path: str
     began: float
     steps: tuple[tuple[WordChange, ...], ...]
     """In order, without those that were taken back at once."""
 
 
-def read_review(file: Path) -> PastReview | None:
-    """Return the last review, None where there is none or its file is broken.
+def last_review(folder: Path, library_path: str) -> PastReview | None:
+    """Return the last review of a library, of another one where it has none.
+
+    None where there is no review, or the last one's file is broken.
+    """
+    reviews = list(map(_read_review, _files(folder)))
+    if not reviews or reviews[0] is None:
+        return None
+    of_it = (one for one in reviews if one is not None and one.library_path == library_path)
+    return next(of_it, reviews[0])
+
+
+def _read_review(file: Path) -> PastReview | None:
+    """Return a review, None where its file is broken.
 
     A last line that was cut short is of a step that was not done.
     """
@@ -138,7 +170,7 @@ def read_review(file: Path) -> PastReview | None:
             else:
                 steps.append(tuple(map(_change, line["changes"])))
         start = json.loads(head)
-        return PastReview(str(start["library"]), float(start["began"]), tuple(steps))
+        return PastReview(file, str(start["library"]), float(start["began"]), tuple(steps))
     except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError):
         return None
 

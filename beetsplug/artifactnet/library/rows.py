@@ -15,28 +15,36 @@ from beets.dbcore.sort import NullSort
 from beets.library import Album, Item, Library, parse_query_parts
 
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, Row, put
-from beetsplug.artifactnet.library.storing import AlbumSummaries, patiently, select, store
+from beetsplug.artifactnet.library.storing import (
+    AlbumSummaries,
+    patiently,
+    select,
+    store,
+    text_of,
+)
 from beetsplug.artifactnet.results import ReleaseTags
 
 _ROWS_AT_ONCE = 2_000
 _NAMES = tuple(sorted(ITEM_TYPES.keys() - {Field.HISTORY}))
 """The history grows where a track is stored, and nothing here reads it."""
 _ROWS_SQL = (
-    "SELECT items.id, items.path, ("
+    "SELECT items.id, items.path, CAST(("
     "  SELECT json_group_object(key, CAST(value AS TEXT)) FROM item_attributes"
     "  WHERE entity_id = items.id AND key IN (NAMES)"
-    ") FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
+    ") AS BLOB) FROM items WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id"
 ).replace("NAMES", ", ".join("?" * len(_NAMES)))
 _RELEASES_SQL = (
-    "SELECT items.*, ("
+    "SELECT items.id, original_year, year, CAST(mb_artistid AS BLOB), CAST(SEVERAL AS BLOB),"
+    " CAST(("
     "  SELECT value FROM item_attributes"
     "  WHERE entity_id = items.id AND key = 'spotify_artist_id'"
-    ") AS spotify_artist_id FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
-)
+    ") AS BLOB) FROM items WHERE items.id IN (SELECT value FROM json_each(?))"
+).replace("SEVERAL", "mb_artistids" if "mb_artistids" in Item._fields else "NULL")
 _NAMES_SQL = (
-    "SELECT id, ifnull(title, ''), ifnull(artist, ''), ifnull(album, ''), ifnull(format, ''),"
-    " ifnull(length, 0.0) FROM items WHERE id IN (SELECT value FROM json_each(?))"
+    "SELECT id, CAST(title AS BLOB), CAST(artist AS BLOB), CAST(album AS BLOB),"
+    " CAST(format AS BLOB), length FROM items WHERE id IN (SELECT value FROM json_each(?))"
 )
+"""Texts are read as bytes: what another program wrote may be no UTF-8, and would stop all."""
 _UNSCORED_SQL = (
     "SELECT id FROM items WHERE NOT EXISTS ("
     " SELECT 1 FROM item_attributes WHERE entity_id = items.id AND key IN (?, ?))"
@@ -89,11 +97,17 @@ def read_rows(library: Library, ids: Iterable[int]) -> Iterator[Row]:
 
     A few thousand at a time: a library may have millions.
     """
-    wanted, file_of = sorted(ids), _file_of()
-    for start in range(0, len(wanted), _ROWS_AT_ONCE):
-        part = json.dumps(wanted[start : start + _ROWS_AT_ONCE])
+    file_of = file_reader()
+    for part in in_parts(ids):
         for item_id, path, values in select(library, _ROWS_SQL, *_NAMES, part):
             yield Row(item_id, file_of(path), _read_values(values))
+
+
+def in_parts(ids: Iterable[int]) -> Iterator[str]:
+    """Yield ids in order, a few thousand at a time, as JSON that SQLite can read."""
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _ROWS_AT_ONCE):
+        yield json.dumps(wanted[start : start + _ROWS_AT_ONCE])
 
 
 def rows_in_order(library: Library, ids: Sequence[int]) -> Iterator[Row]:
@@ -111,7 +125,7 @@ def read_releases(library: Library, ids: Iterable[int]) -> dict[int, ReleaseTags
     Artists' ids are those of MusicBrainz and of beets' ``spotify`` plugin.
     """
     rows = select(library, _RELEASES_SQL, json.dumps(list(ids)))
-    return {int(row["id"]): _release(row) for row in rows}
+    return {int(item_id): _release(*values) for item_id, *values in rows}
 
 
 @dataclass(frozen=True)
@@ -129,20 +143,32 @@ class Names:
 def read_names(library: Library, ids: Iterable[int]) -> dict[int, Names]:
     """Return what these tracks are called, by their ids."""
     rows = select(library, _NAMES_SQL, json.dumps(list(ids)))
-    return {int(item_id): Names(*values) for item_id, *values in rows}
+    return {int(row[0]): _names(*row[1:]) for row in rows}
 
 
-def _release(row: Any) -> ReleaseTags:
-    several = _several_ids(row["mb_artistids"]) if "mb_artistids" in row.keys() else ()  # noqa: SIM118
-    found = (row["mb_artistid"], *several, row["spotify_artist_id"])
-    return ReleaseTags(
-        original_year=int(row["original_year"] or 0),
-        year=int(row["year"] or 0),
-        artist_ids=tuple(dict.fromkeys(str(one) for one in found if one)),
+def _names(
+    title: bytes, artist: bytes, album: bytes, codec: bytes, length: float | None
+) -> Names:
+    return Names(
+        title=text_of(title),
+        artist=text_of(artist),
+        album=text_of(album),
+        codec=text_of(codec),
+        length_s=float(length or 0.0),
     )
 
 
-def _several_ids(value: Any) -> Iterable[str]:
+def _release(original_year: int | None, year: int | None, *ids: bytes | None) -> ReleaseTags:
+    artist_id, several, spotify_id = map(text_of, ids)
+    found = (artist_id, *_several_ids(several), spotify_id)
+    return ReleaseTags(
+        original_year=int(original_year or 0),
+        year=int(year or 0),
+        artist_ids=tuple(dict.fromkeys(filter(None, found))),
+    )
+
+
+def _several_ids(value: str) -> Iterable[str]:
     ids = Item._type("mb_artistids").from_sql(value)  # noqa: SLF001 - how beets reads them
     return ids if isinstance(ids, list) else ()
 
@@ -155,8 +181,8 @@ _READ = {
 """Name -> what reads the value; texts are as the database has them."""
 
 
-def _read_values(text: str) -> dict[str, object]:
-    values: dict[str, Any] = json.loads(text)
+def _read_values(data: bytes) -> dict[str, object]:
+    values: dict[str, Any] = json.loads(text_of(data))
     for name in _READ.keys() & values.keys():
         values[name] = _READ[name](values[name])
         if values[name] is None:
@@ -167,7 +193,7 @@ def _read_values(text: str) -> dict[str, object]:
 _from_sql = Item._type("path").from_sql  # noqa: SLF001 - how beets reads a path itself
 
 
-def _file_of() -> Callable[[bytes], str]:
+def file_reader() -> Callable[[bytes], str]:
     """Return what makes an absolute path of one in the database, as beets would.
 
     beets takes five times as long for each; but for odd ones its folder in front is all.

@@ -196,7 +196,7 @@ def _begin(library: Library, stack: ExitStack) -> Transaction | None:
     return transaction
 
 
-def select(library: Library, sql: str, *values: str | int | None) -> list[Any]:
+def select(library: Library, sql: str, *values: str | float | None) -> list[Any]:
     """Return the rows that a query finds."""
 
     def query() -> list[Any]:
@@ -204,6 +204,11 @@ def select(library: Library, sql: str, *values: str | int | None) -> list[Any]:
             return transaction.query(sql, values)
 
     return patiently(query)
+
+
+def text_of(value: bytes | None) -> str:
+    """Return a text of the database, empty for none; what is no UTF-8 in it is replaced."""
+    return (value or b"").decode("utf-8", "replace")
 
 
 def patiently(access: Callable[[], T]) -> T:

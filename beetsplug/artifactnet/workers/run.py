@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -27,6 +28,8 @@ _IN_A_ROW = 8
 """Items in a row that cannot be read, before one that could be is tried again."""
 _FROM_THE_START = 25
 """Items that cannot be read before any could be, before a run stops."""
+_MOST_HELD = 8
+"""Items that crash or take too long before any could be done, before a run stops."""
 
 
 class Cancelled(Exception):
@@ -77,7 +80,7 @@ class Workers(Protocol):
         """Work on one task fewer at a time; tell whether that leaves any."""
 
 
-def run_each(
+def run_each(  # noqa: PLR0913 - options with defaults
     function: Callable[[Item], T],
     items: Iterable[Item],
     workers: Workers,
@@ -85,14 +88,17 @@ def run_each(
     prepare: Callable[[], object] | None = None,
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
+    known: Item | None = None,
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
     An item whose worker crashes, or that asks for an absurd amount of memory, is tried a second
     time at the end. Then it runs alone, in a new process, and while memory is left. It is
     :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
-    Where it cannot be read at the end either, and others could be, it is lost. Closing the
-    generator ends what runs and drops what waits; no more than two items a worker do either.
+    Where it cannot be read at the end either, and others could be, it is lost. Where nothing
+    could be done yet, it may be the machine: eight items that crash or take too long stop the
+    run, and fewer are lost at its end. Closing the generator ends what runs and drops what
+    waits; no more than two items a worker do either.
 
     Args:
         function: What is done.
@@ -102,6 +108,8 @@ def run_each(
             what goes wrong there, nor does its time count as theirs.
         time_limit_s: For an item, of running time.
         is_cancelled: See below.
+        known: An item that could be done at an earlier time. It is done again where no other
+            can be, to tell an item's fault from the machine's.
 
     Raises:
         Cancelled: ``is_cancelled`` said so, asked several times a second.
@@ -110,7 +118,7 @@ def run_each(
             as they were.
         Exception: What the function raised.
     """
-    run = _Run(function, items, workers, prepare, time_limit_s)
+    run = _Run(function, items, workers, prepare, time_limit_s, known)
     with closing(run):
         yield from run.results(is_cancelled)
 
@@ -138,6 +146,7 @@ class _Run(Generic[Item, T]):
         workers: Workers,
         prepare: Callable[[], object] | None,
         time_limit_s: float | None,
+        known: Item | None,
     ) -> None:
         self._function, self._workers = function, workers
         self._prepare, self._time_limit_s = prepare, time_limit_s
@@ -146,6 +155,10 @@ class _Run(Generic[Item, T]):
         self._put_off: deque[_Task[Item]] = deque()
         self._waiting: dict[Future[T | Lost], _Task[Item]] = {}
         self._done_before: _Task[Item] | None = None
+        self._known = None if known is None else _Task(-1, known, is_probe=True)
+        self._is_known_tried = False
+        self._held: list[tuple[_Task[Item], Lost]] = []
+        """Items that are lost unless it was the machine."""
         self._in_a_row = 0
         """Troubles since something was done."""
         self._n_scarcities = 0
@@ -164,8 +177,16 @@ class _Run(Generic[Item, T]):
                 result = future.result()
                 if self._is_final(task, result) and not task.is_probe:
                     yield task.place, task.item, result
+            if self._done_before is not None:
+                yield from self._let_go()
+        yield from self._let_go()
         if self._left is not None:
             raise MachineError(_advice(self._left))
+
+    def _let_go(self) -> Iterator[tuple[int, Item, Lost]]:
+        held, self._held = self._held, []
+        for task, lost in held:
+            yield task.place, task.item, lost
 
     def close(self) -> None:
         """End what runs and drop what waits."""
@@ -211,9 +232,32 @@ class _Run(Generic[Item, T]):
         if result.kind.is_trouble:
             return self._is_lost_for_good(task, result)
         if result.kind in (Loss.CRASH, Loss.EXCESS) and not task.is_suspect:
-            self._put_off.append(replace(task, is_suspect=True))
+            put_off = self._put_off.appendleft if task.is_probe else self._put_off.append
+            put_off(replace(task, is_suspect=True))
             return False
-        return True
+        return self._is_its_own_fault(task, result)
+
+    def _is_its_own_fault(self, task: _Task[Item], lost: Lost) -> bool:
+        """Tell whether an item that crashed or took too long is to blame; else hold it back.
+
+        Raises:
+            MachineError: Nothing could be done, and this is no longer chance.
+        """
+        if task.is_probe:
+            raise MachineError(_advice_on_all(len(self._held), lost, task.item))
+        if self._done_before is not None:
+            return True
+        self._held.append((task, lost))
+        if not self._tries_known() and len(self._held) >= _MOST_HELD:
+            raise MachineError(_advice_on_all(len(self._held), lost, task.item))
+        return False
+
+    def _tries_known(self) -> bool:
+        """Do an item again that could be done at an earlier time; tell whether there is one."""
+        if self._known is not None and not self._is_known_tried:
+            self._again.append(self._known)
+            self._is_known_tried = True
+        return self._known is not None
 
     def _is_lost_for_good(self, task: _Task[Item], lost: Lost) -> bool:
         """Put off an item in trouble; tell whether it was already, and alone is concerned.
@@ -223,12 +267,16 @@ class _Run(Generic[Item, T]):
         """
         self._in_a_row += 1
         if task.is_probe or self._is_hopeless(lost):
-            raise MachineError(_advice(lost))
+            raise MachineError(_advice(lost, task.item))
         if not task.is_last_try:
             self._put_off.append(task)
         self._probe()
-        if task.is_last_try and self._done_before is None and not self._put_off:
-            raise MachineError(_advice(lost))
+        if task.is_last_try and self._done_before is None:
+            if self._tries_known():
+                self._put_off.append(task)
+                return False
+            if not self._put_off:
+                raise MachineError(_advice(lost, task.item))
         if task.is_last_try and lost.kind is Loss.SCARCITY:
             # One worker may be ended by mistake; a second one is a sign.
             if task.was_short:
@@ -252,7 +300,7 @@ class _Run(Generic[Item, T]):
             self._again.append(self._done_before)
 
 
-def _advice(lost: Lost) -> str:
+def _advice(lost: Lost, item: object = None) -> str:
     """Return one line that names the cause of a stop and what to do."""
     if lost.kind is Loss.SCARCITY:
         return (
@@ -260,6 +308,18 @@ def _advice(lost: Lost) -> str:
             f"file handles, or set `threads: 1`, and run again"
         )
     return (
-        f"stopped: files cannot be read ({lost.reason}); nothing about them was changed: "
-        f"see to the disk, its connection and permissions, and run again"
+        f"stopped: files cannot be read ({_named(item)}{lost.reason}); nothing about them was "
+        f"changed: see to the disk, its connection and permissions, and run again"
     )
+
+
+def _advice_on_all(n_items: int, lost: Lost, item: object) -> str:
+    return (
+        f"stopped: none of {n_items} files could be scored ({_named(item)}{lost.reason}); "
+        f"nothing about them was changed: `beet aimodel check` tries the model; see also the "
+        f"option time_limit"
+    )
+
+
+def _named(item: object) -> str:
+    return f"{item}: " if isinstance(item, os.PathLike) else ""

@@ -75,6 +75,9 @@ def read_artists(path: Path) -> ArtistList:
 
 def _entries(path: Path) -> list[Any]:
     try:
+        # A pipe without a writer would block for ever.
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is no file")
         if path.stat().st_size > _LARGEST_BYTES:
             raise ConfigError(f"{path} is too large for a list of artists")
         values = json.loads(path.read_text(encoding="utf-8"))
