@@ -1,8 +1,7 @@
 """How the bundled model is made. Needs the repository: it is not part of the wheel.
 
-``python -m beetsplug.artifactnet.training.recipe`` makes it, with the UNet and the CNN of
-the one before; ``python -m beetsplug.artifactnet.training`` trains these. Each step is kept in
-the work folder and not repeated.
+``python -m beetsplug.artifactnet.training`` makes it, with the UNet and the CNN of the one
+before. What was reduced of each file is kept in the work folder.
 """
 
 from __future__ import annotations

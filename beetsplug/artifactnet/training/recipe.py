@@ -1,6 +1,6 @@
 """Make the bundled model: every step, from the audio to the model folder.
 
-UNet and CNN are those of the model that is bundled already; the CNN's last layer and the head
+UNet and CNN are those of the model that is bundled already. The CNN's last layer and the head
 on what stands out are fitted here. What was reduced of each file is kept in the work folder.
 """
 
@@ -28,6 +28,7 @@ from beetsplug.artifactnet.training.fit.heads import (
     is_song,
     judge_family_out,
     judge_sources_out,
+    set_thresholds,
 )
 from beetsplug.artifactnet.training.fit.rows import (
     Rows,
@@ -41,10 +42,12 @@ from beetsplug.artifactnet.training.fit.rows import (
 from beetsplug.artifactnet.training.model.bundled_stages import load_stages
 from beetsplug.artifactnet.training.model.export import export_model
 from beetsplug.artifactnet.training.model.network import ArtifactNetwork
-from beetsplug.artifactnet.training.report.tables import ranking, results
+from beetsplug.artifactnet.training.report.tables import results
 
 log = logging.getLogger(__name__)
 VERSION = "3.0"
+N_DEALS = 3
+"""Ways of dealing the sources into folds, that their chance shows."""
 
 
 def main() -> None:
@@ -65,7 +68,7 @@ def main() -> None:
     weights, at = fit_weights(rows, judged)
     found = results(rows, judged, at) | {
         "families left out": families_out(rows, at),
-        "other deals": other_deals(rows),
+        "deals": [deal(rows, seed) for seed in range(N_DEALS)],
     }
     (arguments.work / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     network.set(weights)
@@ -119,13 +122,15 @@ def families_out(rows: Rows, at: Thresholds) -> dict[str, Any]:
     return found
 
 
-def other_deals(rows: Rows, n: int = 2) -> list[dict[str, Any]]:
-    """Return how songs are ranked where the sources are dealt into folds in other ways."""
-    found = []
-    for seed in range(1, n + 1):
-        judged = judge_sources_out(rows, seed)
-        found.append(ranking(rows, judged.total(), songs=True))
-    return found
+def deal(rows: Rows, seed: int) -> dict[str, Any]:
+    """Return how songs are told where the sources are dealt into folds in some way."""
+    judged = judge_sources_out(rows, seed)
+    found = results(rows, judged, set_thresholds(rows, judged.total()))["songs"]
+    return found["platforms"] | {
+        "ai": found["found"]["platforms"]["ai"],
+        "human ai": found["human"]["ai"]["rows"],
+        "modules ai": found["modules"]["ai"]["rows"],
+    }
 
 
 def unsure_score(at: Thresholds, slope: float) -> float:

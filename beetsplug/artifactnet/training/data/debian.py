@@ -102,7 +102,7 @@ def render_modules(packages: Path, folder: Path) -> None:
     """Render the tracker modules of every listed package to FLAC, each beside its own.
 
     44.1 kHz, stereo, without dither, with one of four interpolations, picked by the module's
-    content. What is there is not rendered again; a file that is no module is passed over, and
+    content. What is there is not rendered again. A file that is no module is passed over. So is
     one that plays at random, as instruments may: a training on it could not be repeated.
 
     Raises:
@@ -170,8 +170,8 @@ def training_clips(corpus_folder: Path, folder: Path) -> list[Clip]:
 def training_tracks(folder: Path) -> list[Clip]:
     """Return the music of the three training lists, each list's after the one before.
 
-    An added track of the same title as a listed one is left out: it may be the same piece,
-    and that one may be held out.
+    An added track of the same title as a listed one is left out. It may be the same piece, and
+    that one may be held out.
     """
     added, modules = read_genres(ADDED_LIST), read_genres(ADDED_MODULES_LIST)
     tracks = list_tracks(folder)

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 44_100
 """Hz, of all signals."""
 STEP = 1 / 32_768
 """One step of 16-bit audio."""
+_MOST_SPEED = 2 ** (4 / 12)
 
 Samples = NDArray[np.float32]
 _Float = NDArray[np.float64]
@@ -46,13 +48,30 @@ def hard_negatives(
     Args:
         music: Human-made music, mono at 44.1 kHz, for hum to be laid over.
         duration_s: Length of a signal that is not made of music.
-        seed: Of everything random.
+        seed: Of everything random. Of any but 0 each signal is played at a speed of its own,
+            so that none of its frequencies and periods is that of another seed.
     """
     n_samples = round(duration_s * SAMPLE_RATE)
-    signals = [signal for kind in _KINDS for signal in kind(n_samples, seed)]
+    n_made = round(n_samples * _MOST_SPEED) if seed else n_samples
+    signals = [signal for kind in _KINDS for signal in kind(n_made, seed)]
+    if seed:
+        signals = [_at_own_speed(signal, n_samples, seed) for signal in signals]
     for place, samples in enumerate(music):
         signals += _hum_on(samples, place)
     return signals
+
+
+def _at_own_speed(signal: HardNegative, n_samples: int, seed: int) -> HardNegative:
+    """Return a signal at up to four semitones more or less, cut to ``n_samples``."""
+    rng = np.random.default_rng([seed, *signal.name.encode()])
+    speed = _MOST_SPEED ** rng.uniform(-1, 1)
+
+    def make() -> Samples:
+        return quantised(
+            soxr.resample(signal.make(), SAMPLE_RATE, SAMPLE_RATE / speed)[:n_samples]
+        )
+
+    return replace(signal, make=make)
 
 
 # Building blocks.

@@ -212,7 +212,7 @@ def judge_sources_out(rows: Rows, seed: int = 0) -> Judged:
 def with_means_of_sources(rows: Rows, cnn: Logits) -> Logits:
     """Return logits of the CNN (n,), filled where only a song's spectrum is known.
 
-    With the mean over the single segments of the same source and family, if it has any: the
+    With the mean over the single segments of the same source and family, if it has any. The
     corpus holds excerpts of most songs that there are spectra of.
     """
     filled, known = cnn.copy(), np.isfinite(cnn)

@@ -1,7 +1,7 @@
 """What the heads learn from: one row for each song, track, clip or signal.
 
-Rows come from the spectra of whole songs, of which the corpus holds excerpts alone, from the
-corpus's clips and the packages' tracks, and from hard negatives. Clips and tracks are cut,
+Rows come from the spectra of whole songs, of which the corpus holds excerpts alone. Others come
+from the corpus's clips, the packages' tracks and hard negatives. Clips and tracks are cut,
 recoded and reduced once; each file's share is kept in the work folder.
 """
 
@@ -77,8 +77,6 @@ class Row:
     """``spectra``, ``clip``, ``track``, ``module`` or ``hard``."""
     variant: int = 0
     """0 as it is, 1 through a library codec chain."""
-    seconds: float = 0.0
-    """Length of a song of which spectra are known; 0 of all others."""
 
     @property
     def is_hard(self) -> bool:
@@ -293,9 +291,7 @@ def _spectra_row(place: int, song: Mapping[str, str]) -> Row:
     family = RELATED_FAMILIES.get(song["family"], song["family"]) if is_ai else ""
     # A source without a slash is a package.
     source = song["source"] if "/" in song["source"] else DEBIAN_PREFIX + song["source"]
-    seconds = float(song["seconds"])
-    track = f"spectra:{place}"
-    return Row(int(is_ai), family, source, track, N_SEGMENTS, "spectra", seconds=seconds)
+    return Row(int(is_ai), family, source, f"spectra:{place}", N_SEGMENTS, "spectra")
 
 
 def hard_rows(network: ArtifactNetwork) -> Rows:

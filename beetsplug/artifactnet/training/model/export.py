@@ -147,8 +147,8 @@ def _contract() -> dict[str, Any]:
 def odd_segments() -> NDArray[np.float32]:
     """Return noise, a tone, clicks and silence (4, 176400).
 
-    The tone lies over hiss at -40 dB: around one in digital silence there is nothing
-    but float32's own rounding, and no two orders of adding up agree on that.
+    The tone lies over hiss at -40 dB. Around one in digital silence there is nothing but
+    float32's own rounding, and no two orders of adding up agree on that.
     """
     rng = np.random.default_rng(0)
     time_s = np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE

@@ -68,11 +68,11 @@ def seven_channels(
 ) -> Tensor:
     """Return the CNN's input (batch, 7, n_frames, n_bins).
 
-    Log powers of residual, harmonic and percussive part under one 80-dB clamp, each
-    minus its mean over its block of ``whitening_bins`` bins; the residual's first and
-    second difference in time, harmonic minus percussive, and the size of the first
-    difference; in units of 10 dB. Whitened, a channel shows the fine shape of a
-    spectrum, not the kind of music.
+    First the log powers of residual, harmonic and percussive part under one 80-dB clamp, each
+    minus its mean over its block of ``whitening_bins`` bins. Then the residual's first and
+    second difference in time, harmonic minus percussive, and the size of the first difference.
+    All are in units of 10 dB. Whitened, a channel shows the fine shape of a spectrum, not the
+    kind of music.
     """
     powers = torch.stack([residual, harmonic, percussive], 1).square()
     levels = 10 * torch.log10(powers + CHANNEL_FLOOR)

@@ -81,18 +81,21 @@ def _branches(found: Mapping[str, Any]) -> str:
     return _table("| branch | AUC | TPR at FPR 5 % | TPR at FPR 1 % |", rows)
 
 
-def _detectors(found: Mapping[str, Any]) -> str:
+def _side_by_side(found: Mapping[str, Any]) -> str:
+    compared = dict(found["side by side"])
+    for number, of in enumerate(found["deals"], 1):
+        compared[f"songs, finecomb 3.0, deal {number}"] = of
     rows = [
-        [name, *(f"{v:.{d}f}" for v, d in zip(values, (3, 2, 2), strict=True))]
-        for name, values in found["measured elsewhere"].items()
+        [name, *_three(of), _percent(of["ai"]), of["human ai"], of.get("modules ai", "-")]
+        for name, of in sorted(compared.items())
     ]
-    for name, key in (("*standing* alone", "standing"), ("finecomb 3.0", "both")):
-        rows.append([name, *_three(found["long songs"][key])])
-    return _table("| detector | AUC | TPR at FPR 5 % | TPR at FPR 1 % |", rows)
+    head = "| detector | AUC | TPR at FPR 5 % | TPR at FPR 1 % | `ai` | accused | modules |"
+    return _table(head, rows)
 
 
 def _platforms(found: Mapping[str, Any]) -> str:
     of, without = found["songs"]["found"], found["families left out"]
+    regression = found["families left out, regression"]
     known = [name for name in PLATFORMS if of.get(name, {"n": 0})["n"] >= _LEAST_SONGS]
     names = sorted(known, key=lambda name: -of[name]["n"])
     rows = [
@@ -102,13 +105,14 @@ def _platforms(found: Mapping[str, Any]) -> str:
             _percent(of[name]["ai"]),
             _percent(of[name]["unsure or ai"]),
             without.get(name, {}).get("songs", "-"),
+            regression.get(name, "-"),
         ]
         for name in names
     ]
     total = of["platforms"]
     shares = [_percent(total[key]) for key in ("ai", "unsure or ai")]
-    rows.append(["all", total["n"], *shares, ""])
-    head = "| platform | songs | `ai` | `ai` or `unsure` | `ai`, family left out |"
+    rows.append(["all", total["n"], *shares, "", ""])
+    head = "| platform | songs | `ai` | `ai` or `unsure` | `ai`, family left out | regression |"
     return _table(head, rows)
 
 
@@ -147,7 +151,7 @@ def _hard(found: Mapping[str, Any]) -> str:
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "ranking": _ranking,
     "branches": _branches,
-    "detectors": _detectors,
+    "side by side": _side_by_side,
     "platforms": _platforms,
     "accusations": _accusations,
     "hard negatives": _hard,

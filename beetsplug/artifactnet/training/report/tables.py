@@ -18,8 +18,6 @@ from beetsplug.artifactnet.training.fit.heads import (
 )
 from beetsplug.artifactnet.training.fit.rows import Row, Rows
 
-LONG_S = 28.0
-"""Songs that hold seven segments side by side."""
 _REPLICATES = 1_000
 _LEVELS = (0.025, 0.975)
 
@@ -49,16 +47,6 @@ def results(rows: Rows, judged: Judged, at: Thresholds) -> dict[str, Any]:
         "hard negatives": hard_negatives(rows, totals, at),
         "neither class": neither(rows, totals, at),
         "highest human": highest_human(rows, totals),
-        "long songs": long_songs(rows, judged, totals),
-    }
-
-
-def long_songs(rows: Rows, judged: Judged, totals: Logits) -> dict[str, Any]:
-    """Return how songs of 28 s and longer are ranked, of which spectra are known."""
-    is_long = np.array([row.seconds >= LONG_S for row in rows.rows])
-    return {
-        name: ranking(rows, np.where(is_long, values, np.nan), songs=True)
-        for name, values in (("standing", judged.standing), ("both", totals))
     }
 
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 class TwoStepDFT(nn.Module):
     """The discrete Fourier transform of real rows, as two steps of matrix products.
 
-    Sample ``n_second * i + j`` goes to bin ``k + n_first * m``: a transform over i, a
-    twiddle, a transform over j (Cooley and Tukey, 1965). Half of the products are spared
-    three times: in either step the sums of both halves of the samples give the even
-    outputs and the differences the odd ones; rows are real, so bins ``n_first - k`` come
-    from the same products as bins ``k``. Several times faster than ONNX's own ``STFT``
-    and ``DFT`` operators, and exact to 5e-6. The weights are some 4 x ``n`` numbers instead
-    of ``n`` x ``n``.
+    Sample ``n_second * i + j`` goes to bin ``k + n_first * m``, after Cooley and Tukey (1965).
+    It takes a transform over i, a twiddle, and a transform over j. Half of the products are
+    spared three times. In either step the sums of both halves of the samples give the even
+    outputs, and the differences the odd ones. And rows are real, so bins ``n_first - k`` come
+    from the same products as bins ``k``. Several times faster than ONNX's own ``STFT`` and
+    ``DFT`` operators, and exact to 5e-6. The weights are some 4 x ``n`` numbers instead of
+    ``n`` x ``n``.
 
     Args:
         n: Points, a power of two from 16 up.
@@ -229,8 +229,8 @@ def _batcher(n: int) -> Iterator[tuple[int, int]]:
 def sliding_median(values: Tensor, taps: int, dim: int) -> Tensor:
     """Return the centred median over ``taps`` neighbours along ``dim``, edges reflected.
 
-    Two neighbouring medians share all values but one each: the two middle ones of those
-    that they share are found once, and a median is its own value held between them.
+    Two neighbouring medians share all values but one each. The two middle ones of the shared
+    values are found once, and a median is its own value held between them.
 
     Args:
         values: (batch, n_frames, n_bins).
