@@ -34,7 +34,7 @@ def test_a_wrong_answer_is_told(tmp_path: Path) -> None:
     folder = write_model(
         tmp_path,
         model_id="finecomb",
-        version="3.0",
+        version="3.1",
         sample_rate=44_100,
         segment_samples=176_400,
     )

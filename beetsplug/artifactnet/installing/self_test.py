@@ -118,7 +118,7 @@ _MP3 = Encoding("MP3", ".mp3", "libmp3lame", "fltp", 128_000)
 _AAC = Encoding("m4a (AAC)", ".m4a", "aac", "fltp", 128_000)
 
 _CASES: dict[str, tuple[_Case, ...]] = {
-    "finecomb-3.0": (
+    "finecomb-3.1": (
         _Case("comb", _comb, _WAV, 0.2881),
         _Case("comb", _comb, _FLAC, 0.2881),
         _Case("comb", _comb, _OPUS, 0.3095, _LOSSY),

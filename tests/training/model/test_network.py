@@ -119,9 +119,11 @@ def test_tract_gives_what_torch_gives(
 
 def test_a_file_holds_the_weights_at_other_speeds_in_a_byte_each(graph: Path) -> None:
     tensors = {tensor.name: tensor for tensor in onnx.load(str(graph)).graph.initializer}
-    moved = tensors["standing.moved.bytes"]
-    assert moved.data_type == onnx.TensorProto.INT8
-    assert len(moved.raw_data) == moved.dims[0] * moved.dims[1]
+    moved = [tensors[f"standing.moved.{part}.bytes"] for part in range(10)]
+    assert {tensor.data_type for tensor in moved} == {onnx.TensorProto.INT8}
+    n_bins, n_speeds = moved[0].dims[0], sum(tensor.dims[1] for tensor in moved)
+    assert n_speeds == 150
+    assert sum(len(tensor.raw_data) for tensor in moved) == n_bins * n_speeds
 
 
 @pytest.mark.parametrize("percent", [0, -1, -0.47, 0.5, 1.25])

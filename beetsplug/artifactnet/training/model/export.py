@@ -102,19 +102,24 @@ def write_graph(network: ArtifactNetwork, path: Path) -> None:
         if output.name in sizes:
             last.Clear()
             last.dim_value = sizes[output.name]
-    _store_as_bytes(graph.graph, "standing.moved")
+    _store_as_bytes(graph.graph, "standing.moved.")
     onnx.save(take_in_turn(graph), str(path))
 
 
-def _store_as_bytes(graph: onnx.GraphProto, name: str) -> None:
-    """Store a tensor of whole numbers as int8; a first node turns it into float32."""
-    from onnx import TensorProto, helper, numpy_helper
+def _store_as_bytes(graph: onnx.GraphProto, prefix: str) -> None:
+    """Store tensors of whole numbers as int8, turned into float32 at each call.
 
-    (tensor,) = (found for found in graph.initializer if found.name == name)
-    values = numpy_helper.to_array(tensor).astype(np.int8)
-    tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.bytes"))
-    node = helper.make_node("Cast", [f"{name}.bytes"], [name], name, to=TensorProto.FLOAT)
-    graph.node.insert(0, node)
+    A Cast would be done at loading: then they take four times the memory for good.
+    """
+    from onnx import helper, numpy_helper
+
+    scale = numpy_helper.from_array(np.ones((), np.float32), f"{prefix}scale")
+    for tensor in [found for found in graph.initializer if found.name.startswith(prefix)]:
+        name, values = tensor.name, numpy_helper.to_array(tensor).astype(np.int8)
+        tensor.CopyFrom(numpy_helper.from_array(values, f"{name}.bytes"))
+        taken = [tensor.name, scale.name]
+        graph.node.insert(0, helper.make_node("DequantizeLinear", taken, [name], name))
+    graph.initializer.append(scale)
 
 
 def _contract() -> dict[str, Any]:

@@ -71,6 +71,10 @@ class Features(NamedTuple):
     """(1 + n_segments,), share of bins, 0 to 1, that hold no more than the power floor."""
 
 
+_SPEEDS_AT_ONCE = 15
+"""The weights for so many speeds are in memory as float32 at the same time."""
+
+
 class LineHead(nn.Module):
     """One weight a bin, and a bias that depends on how much was averaged.
 
@@ -80,7 +84,6 @@ class LineHead(nn.Module):
     """
 
     weight: Tensor
-    moved: Tensor
     unit: Tensor
     bias: Tensor
     of_count: Tensor
@@ -91,7 +94,10 @@ class LineHead(nn.Module):
         weight = torch.zeros(bins.stop - bins.start, 1)
         moved, unit = at_speeds(weight[:, 0], self.first_bin)
         self.register_buffer("weight", weight)
-        self.register_buffer("moved", moved)
+        self.moved = nn.ParameterList(
+            nn.Parameter(part.clone(), requires_grad=False)
+            for part in moved.split(_SPEEDS_AT_ONCE, dim=1)
+        )
         self.register_buffer("unit", unit)
         self.register_buffer("bias", torch.zeros(1))
         self.register_buffer("of_count", torch.zeros(2))
@@ -100,7 +106,8 @@ class LineHead(nn.Module):
         """Take over a regression."""
         self.weight.copy_(torch.from_numpy(fitted.weights)[:, None])
         moved, unit = at_speeds(self.weight[:, 0], self.first_bin)
-        self.moved.copy_(moved)
+        for part, values in zip(self.moved, moved.split(_SPEEDS_AT_ONCE, dim=1), strict=True):
+            part.copy_(values)
         self.unit.copy_(unit)
         self.bias.fill_(fitted.bias)
         self.of_count.copy_(torch.from_numpy(fitted.of_count))
@@ -114,7 +121,7 @@ class LineHead(nn.Module):
         """
         bias = self.bias + self.of_count[0] * torch.sqrt(share) + self.of_count[1] * share
         own = (lines @ self.weight)[:, 0]
-        others = (lines @ self.moved).amax(1) * self.unit
+        others = torch.stack([(lines @ part).amax(1) for part in self.moved]).amax(0) * self.unit
         return torch.maximum(own, others - speed_margin(share)) + bias
 
 
