@@ -121,8 +121,8 @@ class LineHead(nn.Module):
         """
         bias = self.bias + self.of_count[0] * torch.sqrt(share) + self.of_count[1] * share
         own = (lines @ self.weight)[:, 0]
-        others = torch.stack([(lines @ part).amax(1) for part in self.moved]).amax(0) * self.unit
-        return torch.maximum(own, others - speed_margin(share)) + bias
+        others = torch.stack([(lines @ part).amax(1) for part in self.moved]).amax(0)
+        return torch.maximum(own, others * self.unit - speed_margin(share)) + bias
 
 
 class ArtifactNetwork(nn.Module):
