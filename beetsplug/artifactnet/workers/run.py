@@ -96,8 +96,8 @@ def run_each(  # noqa: PLR0913 - options with defaults
     time at the end. Then it runs alone, in a new process, and while memory is left. It is
     :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
     Where it cannot be read at the end either, and others could be, it is lost. Where nothing
-    could be done yet, it may be the machine: eight items that crash or take too long stop the
-    run, and fewer are lost at its end. Closing the generator ends what runs and drops what
+    could be done yet, it may be the machine. Then eight items that crash or take too long stop
+    the run, and fewer are lost at its end. Closing the generator ends what runs and drops what
     waits; no more than two items a worker do either.
 
     Args:
