@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,12 +95,12 @@ def test_a_lone_item_in_trouble(code: int, workers: LocalWorkers) -> None:
 
 
 def until_stopped(
-    function: Callable[[int], int], numbers: list[int], workers: LocalWorkers
+    function: Callable[[int], int], numbers: list[int], workers: LocalWorkers, **options: Any
 ) -> tuple[dict[int, int | Lost], str]:
     """Return what could be done before a run stopped, and why it did."""
     found = {}
     try:
-        for _, item, result in run_each(function, numbers, workers):
+        for _, item, result in run_each(function, numbers, workers, **options):
             found[item] = result  # noqa: PERF403 - it stops on the way
     except MachineError as stop:
         return found, str(stop)
@@ -171,6 +173,68 @@ def test_a_bad_sector_beside_an_item_that_could_be_done_before(workers: LocalWor
     assert [str(result) for _, _, result in found] == [os.strerror(errno.EIO)] * 2
     with pytest.raises(MachineError, match=os.strerror(errno.ESTALE)):
         list(run_each(fail_on_negative, items, workers, known=-errno.ESTALE))
+
+
+def is_no_zero(number: object) -> bool:
+    return number != 0
+
+
+def test_a_result_that_proves_nothing(workers: LocalWorkers) -> None:
+    """A file that is missing, say: the others may all be good, and are not lost."""
+    found, why = until_stopped(ask_too_much, [0, *[-1] * 9, 0], workers, is_proof=is_no_zero)
+    assert found == {0: 0}
+    assert why.startswith("stopped: none of 8 files")
+    with pytest.raises(MachineError, match="none of 8 files"):
+        list(run_each(ask_too_much, [-1] * 9, workers, known=0, is_proof=is_no_zero))
+
+
+def is_going_out(item: tuple[Path, int]) -> int:
+    """Fail on everything once an item has taken the marker away."""
+    marker, number = item
+    if number < 0:
+        marker.unlink(missing_ok=True)
+    return ask_too_much(number if marker.exists() else -1)
+
+
+def test_from_an_item_on_nothing_can_be_done(tmp_path: Path, workers: LocalWorkers) -> None:
+    """As where a graphics card fails on the way: one that could be done tells, none is lost."""
+    marker = tmp_path / "marker"
+    marker.touch()
+    items = [(marker, number) for number in (1, 2, 3, -1, *range(4, 40))]
+    found: dict[int, int | Lost] = {}
+    with pytest.raises(MachineError, match="none of 8 files could be scored"):
+        found.update(
+            (n, result) for _, (_, n), result in run_each(is_going_out, items, workers)
+        )
+    assert not any(isinstance(result, Lost) for result in found.values())
+
+
+def test_where_all_crash_few_are_tried(tmp_path: Path, workers: LocalWorkers) -> None:
+    """A model that crashes with each of a large library is told of after some of it."""
+    notes = tmp_path / "notes"
+    with pytest.raises(MachineError, match="none of 8 files could be scored"):
+        list(run_each(ask_for_too_much, [(notes, -1)] * 500, workers))
+    assert len(notes.read_text().splitlines()) < 50
+
+
+def fail_at_first(item: tuple[Path, str]) -> str:
+    """Fail as without a disk: ``sometimes`` until its second try, ``never`` always."""
+    folder, name = item
+    note = folder / name
+    note.write_text(note.read_text() + "x" if note.exists() else "x")
+    if name == "never" or len(note.read_text()) < 2:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return name
+
+
+def test_none_is_dropped_without_a_word(tmp_path: Path) -> None:
+    """The first to be tried again fails, the second one can be done: the first has a result."""
+    items = [(tmp_path, "never"), (tmp_path, "sometimes")]
+    with closing(LocalWorkers(1)) as worker:
+        run = run_each(fail_at_first, items, worker)
+        found = {name: result for _, (_, name), result in run}
+    assert found.pop("sometimes") == "sometimes"
+    assert str(found.pop("never")) == os.strerror(errno.EIO)
 
 
 def read_nothing(path: Path) -> None:

@@ -125,6 +125,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
         known=known,
+        # A file that is missing, broken or silent never came to the model.
+        is_proof=lambda result: result.outcome is Outcome.SCORED,
     )
     with closing(results):
         for place, path, result in results:

@@ -29,7 +29,7 @@ _IN_A_ROW = 8
 _FROM_THE_START = 25
 """Items that cannot be read before any could be, before a run stops."""
 _MOST_HELD = 8
-"""Items that crash or take too long before any could be done, before a run stops."""
+"""Items in a row that crash or take too long, before one that could be done is tried again."""
 
 
 class Cancelled(Exception):
@@ -89,16 +89,18 @@ def run_each(  # noqa: PLR0913 - options with defaults
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
     known: Item | None = None,
+    is_proof: Callable[[T], bool] = lambda _: True,
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
 
     An item whose worker crashes, or that asks for an absurd amount of memory, is tried a second
     time at the end. Then it runs alone, in a new process, and while memory is left. It is
     :class:`Lost` if that happens again. One that meets trouble of the machine is put off, too.
-    Where it cannot be read at the end either, and others could be, it is lost. Where nothing
-    could be done yet, it may be the machine. Then eight items that crash or take too long stop
-    the run, and fewer are lost at its end. Closing the generator ends what runs and drops what
-    waits; no more than two items a worker do either.
+    Where it cannot be read at the end either, and others could be, it is lost. Items that
+    crash or take too long may do so because of the machine. After eight in a row one that could
+    be done is done again. Where none could be, they stop the run, and fewer are lost at its
+    end. Closing the generator ends what runs and drops what waits; no more than two items a
+    worker do either.
 
     Args:
         function: What is done.
@@ -110,6 +112,8 @@ def run_each(  # noqa: PLR0913 - options with defaults
         is_cancelled: See below.
         known: An item that could be done at an earlier time. It is done again where no other
             can be, to tell an item's fault from the machine's.
+        is_proof: Whether a result shows that the machine is in order: that of a file which is
+            missing does not.
 
     Raises:
         Cancelled: ``is_cancelled`` said so, asked several times a second.
@@ -118,7 +122,7 @@ def run_each(  # noqa: PLR0913 - options with defaults
             as they were.
         Exception: What the function raised.
     """
-    run = _Run(function, items, workers, prepare, time_limit_s, known)
+    run = _Run(function, items, workers, prepare, time_limit_s, known, is_proof=is_proof)
     with closing(run):
         yield from run.results(is_cancelled)
 
@@ -139,7 +143,7 @@ class _Task(Generic[Item]):
 class _Run(Generic[Item, T]):
     """One call of :func:`run_each`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as above
         self,
         function: Callable[[Item], T],
         items: Iterable[Item],
@@ -147,6 +151,8 @@ class _Run(Generic[Item, T]):
         prepare: Callable[[], object] | None,
         time_limit_s: float | None,
         known: Item | None,
+        *,
+        is_proof: Callable[[T], bool],
     ) -> None:
         self._function, self._workers = function, workers
         self._prepare, self._time_limit_s = prepare, time_limit_s
@@ -157,6 +163,7 @@ class _Run(Generic[Item, T]):
         self._done_before: _Task[Item] | None = None
         self._known = None if known is None else _Task(-1, known, is_probe=True)
         self._is_known_tried = False
+        self._is_proof = is_proof
         self._held: list[tuple[_Task[Item], Lost]] = []
         """Items that are lost unless it was the machine."""
         self._in_a_row = 0
@@ -177,8 +184,10 @@ class _Run(Generic[Item, T]):
                 result = future.result()
                 if self._is_final(task, result) and not task.is_probe:
                     yield task.place, task.item, result
-            if self._done_before is not None:
-                yield from self._let_go()
+                if not isinstance(result, Lost) and self._is_proof(result):
+                    yield from self._let_go()
+        if self._done_before is None:
+            self._refuse_trouble()
         yield from self._let_go()
         if self._left is not None:
             raise MachineError(_advice(self._left))
@@ -187,6 +196,11 @@ class _Run(Generic[Item, T]):
         held, self._held = self._held, []
         for task, lost in held:
             yield task.place, task.item, lost
+
+    def _refuse_trouble(self) -> None:
+        for task, lost in self._held:
+            if lost.kind.is_trouble:
+                raise MachineError(_advice(lost, task.item))
 
     def close(self) -> None:
         """End what runs and drop what waits."""
@@ -218,7 +232,9 @@ class _Run(Generic[Item, T]):
     def _next(self) -> _Task[Item] | None:
         if self._again:
             return self._again.popleft()
-        task = next(self._new, None)
+        # Where all crash, the whole library is not gone through before any is tried again.
+        is_enough = self._done_before is None and len(self._put_off) >= _FROM_THE_START
+        task = None if is_enough else next(self._new, None)
         if task is None and self._put_off and not self._waiting:
             # One at a time: what was short before is short no longer.
             return replace(self._put_off.popleft(), is_last_try=True)
@@ -227,7 +243,8 @@ class _Run(Generic[Item, T]):
     def _is_final(self, task: _Task[Item], result: T | Lost) -> bool:
         """Take note of a result; tell whether it is the item's last."""
         if not isinstance(result, Lost):
-            self._in_a_row, self._done_before = 0, replace(task, is_probe=True)
+            self._in_a_row = 0
+            self._note_proof(task, is_proof=self._is_proof(result))
             return True
         if result.kind.is_trouble:
             return self._is_lost_for_good(task, result)
@@ -237,19 +254,34 @@ class _Run(Generic[Item, T]):
             return False
         return self._is_its_own_fault(task, result)
 
+    def _note_proof(self, task: _Task[Item], *, is_proof: bool) -> None:
+        if is_proof:
+            self._done_before = replace(task, is_probe=True)
+        elif task.is_probe:
+            # Its file is gone meanwhile, say: it tells nothing any more.
+            self._done_before = self._known = None
+            self._refuse_many()
+
+    def _refuse_many(self) -> None:
+        """Raise where many items are held back, and no other can tell why."""
+        if len(self._held) >= _MOST_HELD:
+            task, lost = self._held[-1]
+            raise MachineError(_advice_on_all(len(self._held), lost, task.item))
+
     def _is_its_own_fault(self, task: _Task[Item], lost: Lost) -> bool:
-        """Tell whether an item that crashed or took too long is to blame; else hold it back.
+        """Hold back an item that crashed or took too long, until another one can be done.
 
         Raises:
             MachineError: Nothing could be done, and this is no longer chance.
         """
         if task.is_probe:
             raise MachineError(_advice_on_all(len(self._held), lost, task.item))
-        if self._done_before is not None:
-            return True
         self._held.append((task, lost))
-        if not self._tries_known() and len(self._held) >= _MOST_HELD:
-            raise MachineError(_advice_on_all(len(self._held), lost, task.item))
+        if self._done_before is not None:
+            if len(self._held) % _MOST_HELD == 0:
+                self._again.append(self._done_before)
+        elif not self._tries_known():
+            self._refuse_many()
         return False
 
     def _tries_known(self) -> bool:
@@ -277,6 +309,8 @@ class _Run(Generic[Item, T]):
                 return False
             if not self._put_off:
                 raise MachineError(_advice(lost, task.item))
+            if lost.kind is not Loss.SCARCITY:
+                self._held.append((task, lost))
         if task.is_last_try and lost.kind is Loss.SCARCITY:
             # One worker may be ended by mistake; a second one is a sign.
             if task.was_short:
