@@ -365,17 +365,50 @@ class TestNothingToAsk(ReviewHelper):
     def test_undo_of_another_library(self) -> None:
         """It is named, and the file stays."""
         self.add_scored("Song", 0.9)
-        file = self.write_review('{"library": "/other.db", "began": 1.0}\n')
+        change = {"item_id": 1, "before": {}, "after": {"override": "ai"}}
+        head = {"library": "/other.db", "began": 1.0}
+        file = self.write_review(f"{json.dumps(head)}\n{json.dumps({'changes': [change]})}\n")
         with pytest.raises(UserError, match=r"the last review was of the library /other\.db"):
             self.run_command("aireview", "--undo")
         assert file.exists()
 
     @pytest.mark.parametrize("text", ["", "{", "[]\n", '{"library": 1}\n{"dropped": 1}\n'])
     def test_a_broken_file(self, text: str) -> None:
-        """A file that is none is no review."""
-        self.write_review(text)
-        with pytest.raises(UserError, match="there is no review to take back"):
+        """It is named; without it the review before can be taken back."""
+        self.add_scored("Song", 0.9)
+        self.review("h")
+        file = self.write_review(text, "2999-01-01")
+        with pytest.raises(UserError, match=f"the last review is damaged: {file}; without it"):
             self.run_command("aireview", "--undo")
+        file.unlink()
+        self.run_command("aireview", "--undo")
+        assert self.words() == {}
+
+    def test_a_review_that_was_taken_back_at_once(self) -> None:
+        """Nothing is left of it: the one before is the last."""
+        for number in (1, 2, 3):
+            self.add_scored(f"Song {number}", 0.9)
+        self.review("h", "q")
+        self.review("h", "u", "q")
+        (line,) = self.run_lines("aireview", "--undo")
+        assert line.startswith("taken back: 1 decision of the review of 20")
+        assert self.words() == {}
+
+    def test_taken_back_by_another_program_meanwhile(self) -> None:
+        """Its own undo has nothing to do then, and leaves no file that stands for a review."""
+        for number in (1, 2, 3):
+            self.add_scored(f"Song {number}", 0.9)
+        self.review("h", "q")
+        with beet_in_terminal("aireview") as terminal:
+            terminal.answer(PROMPT, "a")
+            terminal.wait_for("[2/2]")
+            self.run_command("aireview", "--undo")
+            terminal.answer(PROMPT, "u")
+            terminal.answer(PROMPT, "q")
+            assert terminal.end() == 0
+        assert self.words() == {"Song 1": "real"}
+        self.run_command("aireview", "--undo")
+        assert self.words() == {}
 
     def test_undo_without_a_model(self) -> None:
         """The words are taken back; the verdicts follow when there is a model again."""
@@ -453,11 +486,11 @@ class TestNothingToAsk(ReviewHelper):
         head = {"library": str(self.lib_path / "x"), "began": 0.0}
         whole = {"item_id": 1, "before": {}, "after": {}, **change}
         self.write_review(f"{json.dumps(head)}\n{json.dumps({'changes': [whole]})}\n")
-        with pytest.raises(UserError, match="there is no review to take back"):
+        with pytest.raises(UserError, match="the last review is damaged"):
             self.run_command("aireview", "--undo")
 
-    def write_review(self, text: str) -> Path:
-        file = self.folder / "artifactnet" / "reviews" / "2026-11-28T220000.000000.jsonl"
+    def write_review(self, text: str, day: str = "2026-11-28") -> Path:
+        file = self.folder / "artifactnet" / "reviews" / f"{day}T220000.000000.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         return file

@@ -17,6 +17,7 @@ from typing import Any
 
 from beets.library import Item, Library
 
+from beetsplug.artifactnet.errors import LibraryError
 from beetsplug.artifactnet.library.fields import ITEM_TYPES, Field, own, put
 from beetsplug.artifactnet.library.storing import store, writing
 from beetsplug.artifactnet.library.verdicts import redecide
@@ -110,7 +111,9 @@ class ReviewLog:
         Raises:
             OSError: It cannot be written.
         """
-        self._write({"dropped": 1})
+        # Where another program has taken this review back, nothing is left to drop.
+        if self._file.exists():
+            self._write({"dropped": 1})
 
     def _write(self, line: dict[str, Any]) -> None:
         # It is gone, too, where another program has taken this review back meanwhile.
@@ -147,13 +150,21 @@ class PastReview:
 def last_review(folder: Path, library_path: str) -> PastReview | None:
     """Return the last review of a library, of another one where it has none.
 
-    None where there is no review, or the last one's file is broken.
+    A review whose steps were all taken back at once is passed over. None where there is none.
+
+    Raises:
+        LibraryError: The last one's file is damaged.
     """
-    reviews = list(map(_read_review, _files(folder)))
-    if not reviews or reviews[0] is None:
-        return None
-    of_it = (one for one in reviews if one is not None and one.library_path == library_path)
-    return next(of_it, reviews[0])
+    files = _files(folder)
+    reviews = list(map(_read_review, files))
+    if reviews and reviews[0] is None:
+        raise LibraryError(
+            f"the file of the last review is damaged: {files[0]}; "
+            f"without it, the review before can be taken back"
+        )
+    found = [one for one in reviews if one is not None and one.steps]
+    of_it = (one for one in found if one.library_path == library_path)
+    return next(of_it, next(iter(found), None))
 
 
 def _read_review(file: Path) -> PastReview | None:
@@ -166,7 +177,7 @@ def _read_review(file: Path) -> PastReview | None:
         steps: list[tuple[WordChange, ...]] = []
         for line in map(json.loads, lines):
             if "dropped" in line:
-                steps.pop()
+                del steps[-1:]
             else:
                 steps.append(tuple(map(_change, line["changes"])))
         start = json.loads(head)
