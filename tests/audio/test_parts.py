@@ -135,6 +135,16 @@ def test_joined_samples(major: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(wholes), found)
 
 
+@pytest.mark.parametrize("major", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF"])
+def test_joined_samples_of_odd_bytes(major: str, tmp_path: Path) -> None:
+    """Odd numbers of bytes are padded by some programs, and the size leaves the padding out."""
+    samples = np.float32(0.5) * music(2.0)[:, :1][: 2 * 44_100 - 1]
+    one = write_with_sndfile(tmp_path / "one", samples, 44_100, major, "PCM_24")
+    whole = read_waveform(one, 44_100).samples
+    found = read_waveform(join(tmp_path / "joined", [one] * 3), 44_100).samples
+    np.testing.assert_array_equal(np.tile(whole, 3), found)
+
+
 @pytest.mark.parametrize("container", ["wma", "m4a", "mka"])
 def test_joined_containers(container: str, tmp_path: Path) -> None:
     """Containers of one header a part are decoded with all parts, each at its place."""

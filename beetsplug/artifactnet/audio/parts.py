@@ -106,6 +106,7 @@ _CHUNK_BYTES: dict[bytes, _Size] = {
 """Of those that are a row of chunks, what reads the size of the next chunk."""
 _PADDED = (b"RIFF", b"FORM")
 """Whose sizes are even, whatever they say."""
+_MOST_PADDING = 7
 _HEAD_BYTES = 48
 _MOST_CHUNKS = 100_000
 
@@ -143,6 +144,10 @@ def _sized_parts(
     for _ in range(_MOST_CHUNKS):
         file.seek(start)
         head = file.read(_HEAD_BYTES)
+        n_zeros = len(head) - len(head.lstrip(b"\0"))
+        if n_zeros <= _MOST_PADDING and expression.match(head[n_zeros:]):
+            # Some programs pad odd numbers of bytes, and tell the size without.
+            start, head = start + n_zeros, head[n_zeros:]
         if expression.match(head):
             yield start
             chunk = next((c for name, c in _CHUNK_BYTES.items() if name in head[:8]), None)
