@@ -189,6 +189,15 @@ def test_one_part(container: str, tmp_path: Path) -> None:
     assert n_parts == len(parts_of(path)) == 1
 
 
+@pytest.mark.parametrize("container", ["ogg", "flac", "mp3"])
+def test_a_tag_in_front(container: str, tmp_path: Path) -> None:
+    """Some taggers write ID3v2 whatever the file is: it is no part, and changes no sample."""
+    path = part(tmp_path, container, 1.0, 44_100, 2)
+    whole = read_waveform(path, 44_100).samples
+    path.write_bytes(b"ID3\4\0\0\0\0\1\0" + bytes(128) + path.read_bytes())
+    np.testing.assert_allclose(read_waveform(path, 44_100).samples, whole, atol=2e-4)
+
+
 @pytest.mark.parametrize("form", LOSSLESS)
 def test_a_joined_file_that_lost_its_end(form: str, tmp_path: Path) -> None:
     """Half of the last part is missing: the file is refused."""

@@ -125,7 +125,7 @@ def parts_of(path: Path) -> list[Window]:
         n_bytes = file.seek(0, io.SEEK_END)
         sized = next((kind for kind in _SIZED if kind[0].match(head)), None)
         if head.startswith(_PAGE):
-            starts = _ogg_links(file, n_bytes)
+            starts = _ogg_links(file, start, n_bytes)
         elif sized is not None:
             starts = list(_sized_parts(file, start, n_bytes, *sized))
         elif head[:4] not in _STARTS or (head[:4] == b"fLaC" and _is_one_flac(file, start)):
@@ -183,13 +183,13 @@ def _find(file: BinaryIO, expression: re.Pattern[bytes]) -> Iterator[int]:
         buffer[:n_kept] = buffer[n_filled - n_kept : n_filled]
 
 
-def _ogg_links(file: BinaryIO, n_bytes: int) -> list[int]:
+def _ogg_links(file: BinaryIO, first: int, n_bytes: int) -> list[int]:
     """Return where each link of a chained Ogg file starts.
 
     A link begins with the first page of each of its streams (RFC 3533, section 4).
     """
     _refuse_cut_page(file, n_bytes)
-    starts, group_end = [0], 0
+    starts, group_end = [first], first
     for start in _find(file, _FIRST_PAGE):
         if start > group_end:
             starts.append(start)
