@@ -83,22 +83,26 @@ DECIDING = (
         ("import -A suspects",),
     ),
 )
-REVIEWING = (
-    (
-        "Reviewing",
-        "The same albums in a new library, imported without a question; see\n"
-        "[its page](review.md#reviewing). The player here is one that plays nothing.",
-        ("import -qA suspects", "aireview", "aireview --undo"),
-    ),
+EXPLAINING = (
     (
         "Explaining",
-        "See [its page](explain.md).",
+        "The same albums in a new library, imported without a question. See\n"
+        "[its page](explain.md).",
         (
+            "import -qA suspects",
             "modify -y ai_override=human ai_override_note='my own tape loops' title:=Pause",
             "ai --explain title:=Pause",
             "ai --explain --numbers title:'then human'",
             "ai --explain -q album:Mixtures",
         ),
+    ),
+)
+REVIEWING = (
+    (
+        "Reviewing",
+        "The same in a third library. See [its page](review.md#reviewing). The player here is\n"
+        "one that plays nothing.",
+        ("import -qA suspects", "aireview", "aireview --undo"),
     ),
 )
 QUESTION, KEYS = "aBort?", "quit?"
@@ -228,6 +232,7 @@ def main() -> None:
     for make, parts in (
         (make_library, PARTS),
         (make_suspects, DECIDING),
+        (make_suspects, EXPLAINING),
         (make_suspects, REVIEWING),
     ):
         with tempfile.TemporaryDirectory() as name:
