@@ -82,7 +82,7 @@ class TestSentences:
             (0.3, (0.9, 0.1) * 6, "None: the song's score 0.30 is between 0.3 and the "
              "threshold 0.5; 6 of 12 segments reach it by themselves"),
             (0.7, (0.9, 0.2), "ai: the song's score 0.70 reaches the threshold 0.5; "
-             "1 of 2 segments reach it by themselves: 0:00"),
+             "1 of 2 segments reaches it by itself: 0:00"),
         ],
     )  # fmt: skip
     def test_the_score(

@@ -2,8 +2,8 @@
 
     python -m tests.programs.session > docs/session.md
 
-Each command runs for real in a terminal of 100 columns, with the bundled model. Its library is
-made for it from the demo clips.
+Each command runs for real in a terminal of 100 columns, with the bundled model. Its libraries
+are made for it from the demo clips.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import soundfile
 from mediafile import MediaFile
 
 import beetsplug.artifactnet
-from tests.support.audio_files import encode
-from tests.support.terminal import run_in_terminal
+from tests.support.audio_files import Samples, encode
+from tests.support.terminal import beet_in_terminal
 
 DEMO = Path(__file__).parents[2] / "docs" / "demo"
-ANSWER = "n\n"
-"""What is typed where a command asks."""
+RATE = 44_100
 N_EXCERPTS, PER_ALBUM, EXCERPT_S = 64, 8, 6.0
 INTRODUCTION = """\
 # A session
 
 What `beet` prints on a terminal, recorded with `python -m tests.programs.session`. The two
 clips of the [quick start](../README.md#quick-start) are imported. 64 overlapping excerpts of
-the human-made one and a damaged file are scored. The numbers show the form alone: excerpts of
-one song say nothing about others.
+the human-made one and a damaged file are scored. From [deciding](#deciding-at-import) on
+other libraries hold parts and mixtures of the two clips. The numbers show the form alone:
+excerpts of one song say nothing about others.
 """
 PARTS = (
     (
@@ -74,6 +75,47 @@ PARTS = (
         ),
     ),
 )
+DECIDING = (
+    (
+        "Deciding at import",
+        "With `import_action: ask`, see [its page](review.md#at-import). The albums hold parts "
+        "of the\ntwo clips, one after the other, and mixtures.",
+        ("import -A suspects",),
+    ),
+)
+EXPLAINING = (
+    (
+        "Explaining",
+        "The same albums in a new library, imported without a question. See\n"
+        "[its page](explain.md).",
+        (
+            "import -qA suspects",
+            "modify -y ai_override=human ai_override_note='my own tape loops' title:=Pause",
+            "ai --explain title:=Pause",
+            "ai --explain --numbers title:'then human'",
+            "ai --explain -q album:Mixtures",
+        ),
+    ),
+)
+REVIEWING = (
+    (
+        "Reviewing",
+        "The same in a third library. See [its page](review.md#reviewing). The player here is\n"
+        "one that plays nothing.",
+        ("import -qA suspects", "aireview", "aireview --undo"),
+    ),
+)
+QUESTION, KEYS = "aBort?", "quit?"
+ANSWERS = {
+    "aicalibrate --fpr 0.05 --real 'year:1..2019 ^title:Damaged' --save": (("(y/n)", "n"),),
+    "import -A suspects": ((QUESTION, "h"), (QUESTION, "f"), (QUESTION, "s")),
+    "aireview": (
+        *((KEYS, "p"), (KEYS, "a"), (KEYS, "h"), (KEYS, "u"), (KEYS, "a")),
+        *((KEYS, "s"), (KEYS, "n"), ("Note", "I turned the knobs"), (KEYS, "h")),
+        *((KEYS, "h"), (KEYS, "A"), ("cancel?", "a")),
+    ),
+}
+"""Command -> what it asks, and what is typed then."""
 
 
 def make_library(folder: Path) -> None:
@@ -106,37 +148,78 @@ def make_library(folder: Path) -> None:
     _tag(damaged, title="Damaged", track=9)
 
 
+def make_suspects(folder: Path) -> None:
+    """Write the configuration and the albums that are decided on."""
+    config = {
+        "directory": str(folder / "music"),
+        "library": str(folder / "library.db"),
+        "plugins": ["artifactnet"],
+        "create_backup_before_migrations": False,
+        "artifactnet": {"threads": 1, "import_action": "ask"},
+        # There is no loudspeaker.
+        "play": {"command": "true"},
+    }
+    (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
+    for album, tracks in _suspects().items():
+        for track, (title, samples) in enumerate(tracks.items(), 1):
+            path = folder / "suspects" / album / f"{track}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            encode(path, samples, RATE)
+            _tag(path, artist="Sectoid", album=album, title=title, track=track, year=2007)
+
+
+def _suspects() -> dict[str, dict[str, Samples]]:
+    """Return albums: of each its titles and their samples."""
+    human, made = (
+        soundfile.read(DEMO / f"{name}.ogg", dtype="float32", always_2d=True)[0][: 24 * RATE]
+        for name in ("human", "resynthesised")
+    )
+    at = [second * RATE for second in range(25)]
+    pause = np.concatenate([made[: at[12]], np.zeros_like(made[: at[4]]), human[at[16] :]])
+    return {
+        "Loops": {"Whole": made, "Start": made[: at[16]]},
+        "Parts": {
+            "Human": human,
+            "Pause": pause,
+            "Re-synthesised, then human": np.concatenate([made[: at[8]], human[at[8] :]]),
+        },
+        "Mixtures": {
+            f"{tenths} tenths": (tenths / 10 * made + (1 - tenths / 10) * human).astype("f4")
+            for tenths in (7, 5, 3)
+        },
+    }
+
+
 def _tag(path: Path, **tags: object) -> None:
     file = MediaFile(path)
     file.update(tags)
     file.save()
 
 
-def record(folder: Path) -> Iterator[str]:
-    """Yield the page, part by part."""
-    yield INTRODUCTION
-    for heading, text, commands in PARTS:
+def record(folder: Path, parts: Sequence[tuple[str, str, Sequence[str]]]) -> Iterator[str]:
+    """Yield sections of the page."""
+    for heading, text, commands in parts:
         yield f"## {heading}\n"
         if text:
             yield f"{text}\n"
         for command in commands:
-            yield "\n".join(f"    {line}" for line in _seen(folder, command)) + "\n"
+            yield "\n".join(f"    {line}".rstrip() for line in _seen(folder, command)) + "\n"
 
 
 def _seen(folder: Path, command: str) -> Iterator[str]:
-    answer = ANSWER if command.endswith("--save") else ""
-    _, seen = run_in_terminal(answer, *shlex.split(command), columns=100)
     yield f"$ beet {command}"
-    if answer:
-        # It was typed ahead, and echoed at once.
-        seen = seen.removeprefix(answer).replace("(y/n) ", f"(y/n) {answer}")
-    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen).replace(str(folder), "~")
+    with beet_in_terminal(*shlex.split(command), columns=100) as terminal:
+        for prompt, keys in ANSWERS.get(command, ()):
+            terminal.answer(prompt, keys)
+        terminal.end()
+        seen = terminal.seen
+    plain = seen.replace(str(folder), "~")
     plain = plain.replace(str(Path(beetsplug.artifactnet.__file__).parent), "...")
     bars = re.findall(r"\r(scoring [^\r\n]*)", plain)
-    for line in plain.split("\n"):
+    for line in plain.removesuffix("\n").split("\n"):
         # What was on the line before, a bar or its blanks, is overwritten.
         last = line.rpartition("\r")[2].rstrip()
-        if last:
+        if last or not line:
             yield last
     if len(bars) > 10:
         yield ""
@@ -145,14 +228,21 @@ def _seen(folder: Path, command: str) -> Iterator[str]:
 
 def main() -> None:
     """Record everything."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).resolve()
-        os.environ["BEETSDIR"] = str(folder)
-        os.environ["HOME"] = str(folder)
-        os.chdir(folder)
-        make_library(folder)
-        for part in record(folder):
-            print(part)  # noqa: T201
+    print(INTRODUCTION)  # noqa: T201
+    for make, parts in (
+        (make_library, PARTS),
+        (make_suspects, DECIDING),
+        (make_suspects, EXPLAINING),
+        (make_suspects, REVIEWING),
+    ):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name).resolve()
+            os.environ["BEETSDIR"] = str(folder)
+            os.environ["HOME"] = str(folder)
+            os.chdir(folder)
+            make(folder)
+            for part in record(folder, parts):
+                print(part)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -46,6 +46,14 @@ def test_signals_are_none(kind: str) -> None:
     assert len(judged) <= len(signals) // 8, judged
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_bells_of_a_synthesiser_are_none(seed: int) -> None:
+    """Lines in digital silence hold nothing to judge, however many they are."""
+    signals = [s for s in hard_negatives(duration_s=4.0, seed=seed) if ": bell" in s.name]
+    assert len(signals) >= 12
+    assert [s.name for s in signals if has_evidence(quantised(s.make()), RATE)] == []
+
+
 def test_music_is_above_suspicion(music: Samples) -> None:
     """The cheap test passes music, and stops at quiet and at steady signals."""
     time_s = np.arange(LENGTH) / RATE

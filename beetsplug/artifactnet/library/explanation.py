@@ -217,7 +217,8 @@ def _segments_text(segments: Sequence[SegmentScore], thresholds: Thresholds) -> 
         return "; no segment reaches it"
     if n_above == len(segments):
         return "; all segments reach it"
-    text = f"; {n_above} of {len(segments)} segments reach it by themselves"
+    words = "reaches it by itself" if n_above == 1 else "reach it by themselves"
+    text = f"; {n_above} of {len(segments)} segments {words}"
     is_short = len(runs) <= _MOST_PLACES
     return f"{text}: {', '.join(map(_run_text, runs))}" if is_short else text
 
