@@ -44,8 +44,6 @@ _EXPECTED_SHARE, _EXPECTED_POWER = 0.35, 14.0
 """Both where another segment of the song has hum."""
 _HINT = 3.0
 """Median power of the high harmonics over that of chance, which is 2.8 in music at most."""
-_MOST_LEFT = 1.005
-"""Power of what is left over that of the segment; of faint hum it is a little above one."""
 _EVEN_OVER = 9
 _UNEVENNESS = 0.5
 """Share of a harmonic by which it may differ from its neighbours' median and follow it."""
@@ -197,9 +195,6 @@ def without_hum(samples: Samples, sample_rate: int, mains_hz: int) -> Samples:
         return samples
     blocks, hum = max(found, key=lambda one: one[1].strength)
     clean = samples - _waveform(blocks.refined(hum), len(samples), sample_rate)
-    if np.square(clean).sum() > _MOST_LEFT * np.square(samples, dtype=np.float64).sum():
-        # Notes that repeat look like it; without them there would be more than before.
-        return samples
     return np.clip(clean, -1.0, 1.0).astype(np.float32)
 
 
