@@ -447,6 +447,7 @@ class TestAsBeetsUsersKnowIt(ActionHelper):
         assert self.imported() == ({"Bad 1"} if answers == "ICU" else set())
 
 
+@pytest.mark.slow
 class TestOnATerminal(ActionHelper):
     """``beet import`` as it is used, with the keys that are typed."""
 

@@ -117,6 +117,7 @@ def test_cut_while_it_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("multiple", [2, 4, 8])
+@pytest.mark.slow
 def test_dsd_of_any_rate(multiple: int, tmp_path: Path) -> None:
     """DSD128, 256 and 512 are decoded to the music that was modulated."""
     rate = 44_100 * multiple

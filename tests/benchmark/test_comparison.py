@@ -67,6 +67,7 @@ def test_same_model() -> None:
     )
 
 
+@pytest.mark.slow
 def test_mirrored() -> None:
     first, second = judged(noisy(1, 0.2), "a-1"), judged(noisy(2, 0.3), "b-1")
     value, low, high = difference(compared(first, second), "own.f1")
@@ -76,6 +77,7 @@ def test_mirrored() -> None:
     assert mirrored[0] == -value
 
 
+@pytest.mark.slow
 def test_only_what_both_scored() -> None:
     """A track that one of them failed on counts for neither."""
     first, second = noisy(1, 0.2), noisy(2, 0.2)

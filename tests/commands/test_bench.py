@@ -220,6 +220,7 @@ class TestBadInput(BenchHelper):
         assert not self.out.exists()
 
 
+@pytest.mark.slow
 class TestResuming(BenchHelper):
     def test_an_interrupted_run_goes_on(self) -> None:
         """After Ctrl-C and after a crash it does the rest, and the report is the same."""

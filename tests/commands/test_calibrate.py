@@ -250,6 +250,7 @@ class TestSaving(CalibrateHelper):
         assert read_json(self.thresholds)[LABEL]["ai"] > 0.5
 
     @pytest.mark.parametrize(("answer", "is_saved"), [("y\n", True), ("n\n", False)])
+    @pytest.mark.slow
     def test_asked_on_a_terminal(self, answer: str, is_saved: bool) -> None:
         """The question names both thresholds; no is no."""
         self.add_humans()

@@ -60,6 +60,7 @@ JUDGING_OPTIONS = {
 }
 
 
+@pytest.mark.slow
 class TestScoring(ArtifactNetHelper):
     """A library with a track in each state, and a file outside of it."""
 

@@ -777,6 +777,7 @@ class TestProcess(ArtifactNetHelper):
         assert len(done.stdout.splitlines()) == self.N_TRACKS + 1
         assert "\r" not in done.stdout
 
+    @pytest.mark.slow
     def test_all_failed_and_bad_option_exit_with_1(self) -> None:
         """What went wrong altogether is seen by the calling script."""
         self.add_file(write_broken(self.lib_path / "broken.flac"))
@@ -793,6 +794,7 @@ class TestProcess(ArtifactNetHelper):
         assert refused.stderr == ("error: artifactnet: --threads is -1, it must be 0 or more\n")
 
     @pytest.mark.parametrize("columns", [0, 30, 120])
+    @pytest.mark.slow
     def test_a_terminal_gets_progress(self, columns: int) -> None:
         """A bar shows what is done and flagged and how long the rest takes, and goes."""
         pty = pytest.importorskip("pty")
@@ -825,6 +827,7 @@ class TestProcess(ArtifactNetHelper):
         lines = [line.rpartition("\r")[2] for line in text.splitlines()]
         assert sum("Artist - Album - Track" in line for line in lines) == self.N_TRACKS
 
+    @pytest.mark.slow
     def test_ctrl_c_keeps_what_is_done(self) -> None:
         """The run ends with 130 within seconds; a second one scores the rest."""
         quick = str(self.model_folder / "model.onnx")
@@ -853,6 +856,7 @@ class TestProcess(ArtifactNetHelper):
         rest = self.run_lines("artifactnet")
         assert summary(rest[-1])[:2] == (self.N_TRACKS - n_done, n_done)
 
+    @pytest.mark.slow
     def test_an_interrupted_force_goes_on(self) -> None:
         """A second ``-f`` scores the rest; a third one begins anew."""
         self.add_tracks()

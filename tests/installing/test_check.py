@@ -84,6 +84,7 @@ def test_a_slow_model(tmp_path: Path) -> None:
         list(lines)
 
 
+@pytest.mark.slow
 def test_a_model_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not installed, and stops a run before its first file: no file is to blame."""
     folder = write_model(tmp_path / "slow")

@@ -220,6 +220,7 @@ FAILURES: dict[str, tuple[list[web.Answer], str]] = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.slow
 def test_failed_download(kind: str, server: web.ModelServer, models: Path) -> None:
     """Each failure is one line, and leaves nothing: neither a model nor part of one."""
     answers, message = FAILURES[kind]

@@ -208,6 +208,7 @@ class TestEdits(ArtifactNetHelper):
             self.run_command("modify", "-y", f"{name}={value}")
         assert self.rows(self.item) == self.before
 
+    @pytest.mark.slow
     def test_a_process_of_its_own(self) -> None:
         """The refusal is one line on stderr and status 1, for albums as well."""
         self.lib.add_album([self.item])

@@ -254,6 +254,7 @@ def test_number_of_processes() -> None:
     assert n_processes(0) == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.slow
 def test_no_scheduler_answers() -> None:
     """A Dask address without a scheduler is one line."""
     pytest.importorskip("distributed")
@@ -306,6 +307,7 @@ def pids_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.parametrize(("how", "status"), [("end", 0), ("raise", 1)])
+@pytest.mark.slow
 def test_nothing_is_left_behind(how: str, status: int, tmp_path: Path) -> None:
     """A process that ends, or ends by an exception, ends its workers and does not hang."""
     process = start_script(tmp_path, how)
@@ -316,6 +318,7 @@ def test_nothing_is_left_behind(how: str, status: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.slow
 def test_workers_do_not_outlive_their_master(number: signal.Signals, tmp_path: Path) -> None:
     """Workers whose master was killed end when they notice, in the middle of work or not."""
     process = start_script(tmp_path, "hang")

@@ -420,6 +420,7 @@ def nap(seconds: float) -> float:
     return seconds
 
 
+@pytest.mark.slow
 def test_time_in_which_nobody_ran(workers: LocalWorkers) -> None:
     """A machine that slept in the middle of an item has not used up the item's time."""
     future = workers.submit(2.0, nap, 3.0)

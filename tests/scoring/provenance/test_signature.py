@@ -44,6 +44,7 @@ def test_trusted(container: str, tmp_path: Path) -> None:
     assert check_signature(path, others).state is SignatureState.UNTRUSTED
 
 
+@pytest.mark.slow
 def test_expired(tmp_path: Path) -> None:
     """A certificate that has run out since it signed is told."""
     signer = identity("Short Lived", valid_s=2.0)

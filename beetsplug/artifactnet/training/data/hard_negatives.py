@@ -106,14 +106,15 @@ def _harmonics(
     frequency_hz: float, amplitude: Callable[[int], float], n_samples: int, top_hz: float = 20e3
 ) -> _Float:
     """Return a sum of harmonics, with one period computed where it is whole samples long."""
-    numbers = range(1, int(top_hz / frequency_hz) + 1)
     period = SAMPLE_RATE / frequency_hz
     length = round(period) if period.is_integer() else n_samples
+    turns = 2 * np.pi * frequency_hz * _time_s(length)
+    # sin(n x) = 2 cos(x) sin((n - 1) x) - sin((n - 2) x): a sine costs five times as much.
+    twice_cosine, before, sine = 2 * np.cos(turns), np.zeros(length), np.sin(turns)
     total = np.zeros(length)
-    for number in numbers:
-        size = amplitude(number)
-        if size:
-            total += size * _sine(number * frequency_hz, length)
+    for number in range(1, int(top_hz / frequency_hz) + 1):
+        total += amplitude(number) * sine
+        before, sine = sine, twice_cosine * sine - before
     return np.resize(total, n_samples)
 
 
