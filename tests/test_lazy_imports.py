@@ -67,6 +67,7 @@ class TestLazyImports(ArtifactNetHelper):
         return found
 
     @pytest.mark.parametrize("kind", NEEDED)
+    @pytest.mark.slow
     def test_a_run(self, kind: str) -> None:
         """``beet`` loads nothing that scores; a worker no decoder that no file needs."""
         suffix, _, rate = kind.partition("-")

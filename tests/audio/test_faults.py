@@ -217,6 +217,7 @@ workers.close()
 """
 
 
+@pytest.mark.slow
 def test_what_libraries_print_reaches_no_terminal(noisy: Path) -> None:
     """libmpg123 complains from C; a worker keeps that to itself."""
     alone = "import sys; from pathlib import Path; "

@@ -328,6 +328,7 @@ def test_hole_behind_a_song(container: str, song: Song, worker: Worker, tmp_path
 
 
 @pytest.mark.parametrize("container", ["flac", "mp3", "mp3_cbr_no_xing", "ogg", "aac", "wma"])
+@pytest.mark.slow
 def test_hole_that_may_be_audio(
     container: str, song: Song, worker: Worker, tmp_path: Path
 ) -> None:
@@ -485,6 +486,7 @@ def test_samples_of_64_bits(score: Score, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.slow
 def test_dsd(n_channels: int, score: Score, tmp_path: Path) -> None:
     """DSD in a DSF file is decoded to the music that was modulated."""
     samples = 0.8 * music(2.0, n_channels=n_channels)

@@ -211,6 +211,7 @@ def test_a_joined_file_that_lost_its_end(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
 @pytest.mark.parametrize("n_channels", [1, 2, 6])
+@pytest.mark.slow
 def test_one_flac_is_read_in_part(subtype: str, n_channels: int, tmp_path: Path) -> None:
     """That a FLAC file has one part is told without a search, whatever stands around it."""
     samples = music(20.0, 44_100, n_channels)

@@ -101,6 +101,7 @@ class TestDeclaredOnly(DeclarationHelper):
 
     @needs_faults
     @pytest.mark.parametrize("at", ["open", "read"])
+    @pytest.mark.slow
     def test_what_cannot_be_read_is_kept(self, at: str) -> None:
         """A claim whose file is on a bad sector is not forgotten."""
         self.add_declared()
@@ -116,6 +117,7 @@ class TestDeclaredOnly(DeclarationHelper):
         assert summary(done.stdout.splitlines()[-1]) == (0, 0, 0, 1)
         assert self.rows(self.get("Declared")) == before
 
+    @pytest.mark.slow
     def test_many_files(self) -> None:
         """More files than one task holds are each read once."""
         path = Path(self.add_declared().filepath)

@@ -132,6 +132,7 @@ class TestSignatures(DescriptionHelper):
         """``-q`` prints the summary alone."""
         assert len(self.run_lines("ai", "-q", str(self.sign_a_track()))) == 1
 
+    @pytest.mark.slow
     def test_a_file_that_cannot_be_scored(self) -> None:
         """What it declares is shown without a score, beside the reason of the failure."""
         path = write_broken(self.outside / "broken.flac")

@@ -273,6 +273,7 @@ class TestInstall(ModelsHelper):
         assert self.server.requests == []
         assert not self.models.exists()
 
+    @pytest.mark.slow
     def test_accepted_on_a_terminal(self) -> None:
         """A terminal is asked, and sees a progress bar for each file."""
         args = ("aimodel", "install", V94, "--base-url", self.server.url)
@@ -292,6 +293,7 @@ class TestInstall(ModelsHelper):
         assert seen.splitlines()[-1].endswith("nothing was changed")
         assert self.server.requests == []
 
+    @pytest.mark.slow
     def test_no_bar_in_a_pipe(self) -> None:
         """Scripts see lines, and nothing on standard error."""
         self.write_config()
@@ -307,6 +309,7 @@ class TestInstall(ModelsHelper):
         assert self.install_v94("--force")[-1].startswith(f"installed {V94_LABEL}")
         assert len(self.server.requests) == n_requests + 2
 
+    @pytest.mark.slow
     def test_from_a_folder(self) -> None:
         """Files that were downloaded by hand need no server, but the licence all the same."""
         source = f"--from={self.server.folder}"
@@ -332,6 +335,7 @@ class TestInstall(ModelsHelper):
         assert message in self.failure("install", V94, url, ACCEPT)
         assert list(self.models.iterdir()) == []
 
+    @pytest.mark.slow
     def test_timeout(self) -> None:
         """How long a silent server is waited for can be chosen."""
         self.server.answers += [web.hangs, web.says(404)]
@@ -344,6 +348,7 @@ class TestInstall(ModelsHelper):
         found = self.models.glob(".incoming-*/**/*")
         return sum(path.stat().st_size for path in found if path.is_file())
 
+    @pytest.mark.slow
     def test_interrupted(self) -> None:
         """Ctrl-C in the middle of a download leaves nothing behind."""
         self.write_config()
@@ -425,6 +430,7 @@ class TestRemove(ModelsHelper):
         assert self.run_lines("aimodel", "remove", V94, "--yes") == [f"removed {V94}"]
         assert list(self.models.iterdir()) == []
 
+    @pytest.mark.slow
     def test_asked_on_a_terminal(self) -> None:
         """A terminal is asked, and no is no."""
         self.install_v94()
@@ -436,6 +442,7 @@ class TestRemove(ModelsHelper):
         assert status == 0
         assert list(self.models.iterdir()) == []
 
+    @pytest.mark.slow
     def test_nobody_to_ask(self) -> None:
         """In a pipe it stays, and --yes is named."""
         self.install_v94()
@@ -538,6 +545,7 @@ class TestCheck(ModelsHelper):
         out: str = self.io.getoutput()
         return out.splitlines()
 
+    @pytest.mark.slow
     def test_exit_status(self) -> None:
         """A script sees 0 and 1."""
         self.write_config(artifactnet={"model": str(self.model_folder / "model.onnx")})

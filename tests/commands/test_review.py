@@ -232,6 +232,7 @@ class TestPlaying(ReviewHelper):
         loudness = [float(np.median(np.abs(part))) for part in np.split(samples, 10)]
         assert [value > 0.1 for value in loudness] == [False] * 3 + [True] * 4 + [False] * 3
 
+    @pytest.mark.slow
     def test_players_that_fail(self) -> None:
         """One line names the player and what to do; Ctrl-C ends the player alone."""
         path = self.folder / "song.flac"

@@ -267,6 +267,7 @@ def test_a_partial_model_is_never_found(server: web.ModelServer, models: Path) -
     assert list(model_ids([models])) == ["artifactnet-v9.4"]
 
 
+@pytest.mark.slow
 def test_full_disk(tmp_path: Path, served: Path) -> None:
     """A disk that takes no more is one line, and nothing stays behind."""
     models = tmp_path / "models"

@@ -115,6 +115,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["report", "benchmark"])
+@pytest.mark.slow
 def test_a_page_at_a_width(
     name: str, width: int, browser: Browser, request: pytest.FixtureRequest
 ) -> None:

@@ -87,6 +87,7 @@ def gap(kind: str, seconds: int) -> Samples:
 
 
 @pytest.mark.parametrize("kind", ["zeros", "one step"])
+@pytest.mark.slow
 def test_hidden_track(
     kind: str,
     ai: Samples,

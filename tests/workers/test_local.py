@@ -132,6 +132,7 @@ def test_death_of_something_else(workers: LocalWorkers, tmp_path: Path) -> None:
     assert found == [(0, tmp_path / "a", "done")]
 
 
+@pytest.mark.slow
 def test_an_idle_worker_is_killed(workers: LocalWorkers) -> None:
     """Between two runs any worker may die: of another's hunger for memory, for one."""
     for _ in range(2):
@@ -142,6 +143,7 @@ def test_an_idle_worker_is_killed(workers: LocalWorkers) -> None:
         assert list(run_each(double, [21], workers)) == [(0, 21, 42)]
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_at_work(workers: LocalWorkers) -> None:
     """What a killed worker had in hand is done by another one, in the same run."""
     pids = pids_in_use(workers)
@@ -329,6 +331,7 @@ def test_workers_do_not_outlive_their_master(number: signal.Signals, tmp_path: P
     assert wait_until_dead(pids)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_for_the_master(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group; the workers print nothing, the master ends."""
     process = start_script(tmp_path, "hang")

@@ -116,6 +116,7 @@ def test_a_lone_item_for_which_there_is_too_little(code: int, workers: LocalWork
 
 
 @pytest.mark.parametrize("code", [*SCARCITY, *ACCESS])
+@pytest.mark.slow
 def test_all_in_trouble(code: int, workers: LocalWorkers) -> None:
     """Nothing is lost: the run stops with one line that names the cause."""
     with pytest.raises(MachineError, match=f"stopped: .*{os.strerror(code)}") as stop:
@@ -279,6 +280,7 @@ def test_a_disk_that_comes_back(tmp_path: Path, workers: LocalWorkers) -> None:
     assert {result for _, _, result in found} == {"done"}
 
 
+@pytest.mark.slow
 def test_fewer_workers(workers: LocalWorkers) -> None:
     """Where memory is short a run goes on with fewer workers."""
     numbers = [1, -1, 2, -2, *range(10, 20)]
@@ -289,6 +291,7 @@ def test_fewer_workers(workers: LocalWorkers) -> None:
     assert len(pids_in_use(workers)) == 1
 
 
+@pytest.mark.slow
 def test_workers_that_are_ended(workers: LocalWorkers) -> None:
     """One that is killed each time, as where memory is short, is no fault of its item."""
     found, why = until_stopped(end_worker, [1, 2, -1, *range(10, 16)], workers)
@@ -342,6 +345,7 @@ def abort(number: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory that is kept")
+@pytest.mark.slow
 def test_a_crash_while_memory_is_short() -> None:
     """It is nobody's fault: libraries crash where they get no memory."""
     done = subprocess.run(

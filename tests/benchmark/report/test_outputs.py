@@ -150,6 +150,7 @@ def test_files(report: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(
     report: Path, manifest: Manifest, runs: list[ModelRun], tmp_path: Path
 ) -> None:
