@@ -41,7 +41,7 @@ class Engine:
         paths: Iterable[Path],
         threads: int | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
-        known: Path | None = None,
+        find_known: Callable[[], Path | None] = lambda: None,
     ) -> Generator[tuple[int, TrackResult]]:
         """Yield results as :func:`~beetsplug.artifactnet.scoring.files.score_files` does."""
         from beetsplug.artifactnet.scoring.files import score_files
@@ -54,7 +54,7 @@ class Engine:
             time_limit_s=self.settings.time_limit_s,
             music_folder=self.settings.music_folder,
             is_cancelled=is_cancelled,
-            known=known,
+            find_known=find_known,
         )
 
     def prepare(self, n_files: int, threads: int | None = None) -> None:

@@ -160,20 +160,20 @@ def test_one_item_that_can_be_done(workers: LocalWorkers) -> None:
 @pytest.mark.parametrize("n_items", [1, 9])
 def test_an_item_that_could_be_done_before(n_items: int, workers: LocalWorkers) -> None:
     """It is done once more where no other can be, and tells who is to blame; nobody sees it."""
-    found = list(run_each(ask_too_much, [-1] * n_items, workers, known=7))
+    found = list(run_each(ask_too_much, [-1] * n_items, workers, find_known=lambda: 7))
     assert [item for _, item, _ in found] == [-1] * n_items
     assert all(isinstance(result, Lost) for _, _, result in found)
     with pytest.raises(MachineError, match="could be scored"):
-        list(run_each(ask_too_much, [-1] * n_items, workers, known=-7))
+        list(run_each(ask_too_much, [-1] * n_items, workers, find_known=lambda: -7))
 
 
 def test_a_bad_sector_beside_an_item_that_could_be_done_before(workers: LocalWorkers) -> None:
     """The one item that is due cannot be read; as another one can, the run does not stop."""
     items = [-errno.EIO, -errno.EIO]
-    found = list(run_each(fail_on_negative, items, workers, known=7))
+    found = list(run_each(fail_on_negative, items, workers, find_known=lambda: 7))
     assert [str(result) for _, _, result in found] == [os.strerror(errno.EIO)] * 2
     with pytest.raises(MachineError, match=os.strerror(errno.ESTALE)):
-        list(run_each(fail_on_negative, items, workers, known=-errno.ESTALE))
+        list(run_each(fail_on_negative, items, workers, find_known=lambda: -errno.ESTALE))
 
 
 def is_no_zero(number: object) -> bool:
@@ -186,7 +186,9 @@ def test_a_result_that_proves_nothing(workers: LocalWorkers) -> None:
     assert found == {0: 0}
     assert why.startswith("stopped: none of 8 files")
     with pytest.raises(MachineError, match="none of 8 files"):
-        list(run_each(ask_too_much, [-1] * 9, workers, known=0, is_proof=is_no_zero))
+        list(
+            run_each(ask_too_much, [-1] * 9, workers, find_known=lambda: 0, is_proof=is_no_zero)
+        )
 
 
 def is_going_out(item: tuple[Path, int]) -> int:

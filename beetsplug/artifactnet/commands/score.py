@@ -319,9 +319,11 @@ class ScoreRun:
         albums = library.AlbumSummaries(self.lib)
         self.progress = progress = Progress(len(due), quiet=self.quiet, log=self.log)
         queue = _Queue(self.lib, due, self.tally, more)
-        known = library.find_scored_file(self.lib, self.engine.judge)
         results = self.engine.score(
-            queue.paths(), self.opts.threads, interrupts.is_pending, known
+            queue.paths(),
+            self.opts.threads,
+            interrupts.is_pending,
+            lambda: library.find_scored_file(self.lib, self.engine.judge),
         )
         try:
             with interrupts.deferred(), closing(results):

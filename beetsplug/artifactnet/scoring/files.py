@@ -100,7 +100,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
     time_limit_s: float | None = None,
     music_folder: Path | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-    known: Path | None = None,
+    find_known: Callable[[], Path | None] = lambda: None,
 ) -> Generator[tuple[int, TrackResult]]:
     """Yield each file's place in ``paths`` and its result, as results arrive.
 
@@ -112,8 +112,8 @@ def score_files(  # noqa: PLR0913 - options with defaults
     Raises:
         ModelError: The model is broken.
         MachineError: Many files cannot be read, eight or more crash and none can be scored,
-            not even ``known``, a file that was scored before, or no worker can work; none is
-            marked.
+            not even the one that ``find_known`` finds among those scored before, or no worker
+            can work; none is marked.
         Cancelled: ``is_cancelled`` said so, asked several times a second.
     """
     open_detectors([detector], workers, is_cancelled)
@@ -124,7 +124,7 @@ def score_files(  # noqa: PLR0913 - options with defaults
         prepare=partial(open_all, (detector,)),
         time_limit_s=time_limit_s,
         is_cancelled=is_cancelled,
-        known=known,
+        find_known=find_known,
         # A file that is missing, broken or silent never came to the model.
         is_proof=lambda result: result.outcome is Outcome.SCORED,
     )

@@ -88,7 +88,7 @@ def run_each(  # noqa: PLR0913 - options with defaults
     prepare: Callable[[], object] | None = None,
     time_limit_s: float | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
-    known: Item | None = None,
+    find_known: Callable[[], Item | None] = lambda: None,
     is_proof: Callable[[T], bool] = lambda _: True,
 ) -> Generator[tuple[int, Item, T | Lost]]:
     """Yield each item's place, the item, and what the function made of it, as it comes.
@@ -110,8 +110,9 @@ def run_each(  # noqa: PLR0913 - options with defaults
             what goes wrong there, nor does its time count as theirs.
         time_limit_s: For an item, of running time.
         is_cancelled: See below.
-        known: An item that could be done at an earlier time. It is done again where no other
-            can be, to tell an item's fault from the machine's.
+        find_known: Finds an item that could be done at an earlier time; asked once, where no
+            other can be done. That one is done again, to tell an item's fault from the
+            machine's.
         is_proof: Whether a result shows that the machine is in order: that of a file which is
             missing does not.
 
@@ -122,7 +123,7 @@ def run_each(  # noqa: PLR0913 - options with defaults
             as they were.
         Exception: What the function raised.
     """
-    run = _Run(function, items, workers, prepare, time_limit_s, known, is_proof=is_proof)
+    run = _Run(function, items, workers, prepare, time_limit_s, find_known, is_proof=is_proof)
     with closing(run):
         yield from run.results(is_cancelled)
 
@@ -150,7 +151,7 @@ class _Run(Generic[Item, T]):
         workers: Workers,
         prepare: Callable[[], object] | None,
         time_limit_s: float | None,
-        known: Item | None,
+        find_known: Callable[[], Item | None],
         *,
         is_proof: Callable[[T], bool],
     ) -> None:
@@ -161,8 +162,9 @@ class _Run(Generic[Item, T]):
         self._put_off: deque[_Task[Item]] = deque()
         self._waiting: dict[Future[T | Lost], _Task[Item]] = {}
         self._done_before: _Task[Item] | None = None
-        self._known = None if known is None else _Task(-1, known, is_probe=True)
-        self._is_known_tried = False
+        self._find_known = find_known
+        self._known: _Task[Item] | None = None
+        self._is_known_asked_for = False
         self._is_proof = is_proof
         self._held: list[tuple[_Task[Item], Lost]] = []
         """Items that are lost unless it was the machine."""
@@ -286,9 +288,12 @@ class _Run(Generic[Item, T]):
 
     def _tries_known(self) -> bool:
         """Do an item again that could be done at an earlier time; tell whether there is one."""
-        if self._known is not None and not self._is_known_tried:
-            self._again.append(self._known)
-            self._is_known_tried = True
+        if not self._is_known_asked_for:
+            self._is_known_asked_for = True
+            known = self._find_known()
+            if known is not None:
+                self._known = _Task(-1, known, is_probe=True)
+                self._again.append(self._known)
         return self._known is not None
 
     def _is_lost_for_good(self, task: _Task[Item], lost: Lost) -> bool:
